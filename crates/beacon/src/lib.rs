@@ -1,0 +1,1 @@
+//! The beacon API: a client with fallback, and the JSON both sides share.

@@ -1,0 +1,1 @@
+//! Cluster definition, lock, ENR, EIP-712, deposit data: parse, hash, verify.

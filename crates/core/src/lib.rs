@@ -1,0 +1,421 @@
+//! The pure mind of a duty: agree, guard, journal, collect. It sees only `types`.
+//!
+//! One machine, [`node::Node`], lives in each operator's daemon and in the simulator. Everything it cannot do
+//! itself is an [`Output`]; everything that happens is an [`Input`]. In the order of one attestation:
+//!
+//! ```text
+//! Tick -> FetchDuties -> Duties -> FetchVote -> BeaconVote -> Send(VOTE) -> Peer(VOTE)... -> decided
+//!      -> Journal -> Journaled -> Reply to the validator client -> Ask::Attestations (its halves)
+//!      -> Sign (consumes a Permit) -> Signed -> Send(DECIDED, PARTIAL) -> Peer(PARTIAL)...
+//!      -> Combine -> Combined -> Submit -> Submitted -> Outcome
+//! ```
+//!
+//! No curve, no clock, no socket, no disk, no thread, no random number: see `clippy.toml` and the manifest.
+
+pub mod agree;
+pub mod journal;
+
+use journal::{Permit, Row};
+use types::block::ProposedBlock;
+use types::duty::{AttesterDuty, ProposerDuty};
+use types::wire::{Instance, Message, Signed, Verified};
+use types::{
+    AttestationData, BeaconVote, Checkpoint, Epoch, PublicKey, Root, ShareIndex, Signature, SigningRoot,
+    Slot, ValidatorNo,
+};
+
+/// Names a question of the validator client, so that its answer finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Names a wish whose result comes back later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Whom a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Every operator, this one included: the shell hands the sealed message back as [`Input::Peer`] at once,
+    /// before any other input.
+    All,
+    /// One other operator.
+    One(ShareIndex),
+}
+
+/// What the validator client wants. Keys and committees are already mapped to validators by the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The vote to attest with (`attestation_data`). Answered when it is agreed and journaled.
+    Vote {
+        /// For which slot.
+        slot: Slot,
+    },
+    /// Attestations signed with the client's halves.
+    Attestations(Vec<HalfAttestation>),
+    /// A block to sign (`blocks/{slot}`), with the half of the RANDAO reveal.
+    Block {
+        /// For which slot.
+        slot: Slot,
+        /// By the client's half of the proposer's share.
+        randao_half: Signature,
+    },
+    /// A block signed with the client's half.
+    SignedBlock {
+        /// Its slot.
+        slot: Slot,
+        /// Hash tree root of its message.
+        root: Root,
+        /// By the client's half of the proposer's share.
+        half: Signature,
+    },
+}
+
+/// An attestation signed with a half of a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalfAttestation {
+    /// Whose.
+    pub validator: ValidatorNo,
+    /// What was signed.
+    pub data: AttestationData,
+    /// By the client's half of the share.
+    pub half: Signature,
+}
+
+/// What the validator client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The agreed vote.
+    Vote(BeaconVote),
+    /// The agreed block.
+    Block(ProposedBlock),
+    /// Taken. For attestations: every one of them.
+    Accepted,
+    /// Some attestations of a request were refused, the others taken.
+    PartlyRefused(Vec<(usize, Refusal)>),
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// Why the validator client's wish or signature is refused. Each names the broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing of ours is due there.
+    #[error("no duty of this cluster's validators in slot {0}")]
+    NoDuty(Slot),
+    /// Nothing has been agreed on for that slot, so there is nothing this half could complete.
+    #[error("nothing was agreed on for slot {0}: a half of a share alone is never completed")]
+    NothingAgreed(Slot),
+    /// What was signed is not what was agreed.
+    #[error("signed {signed}, but the cluster agreed on {agreed}")]
+    NotAgreed {
+        /// Hash tree root of what was signed.
+        signed: Root,
+        /// Hash tree root of what was agreed.
+        agreed: Root,
+    },
+    /// The journal forbids it.
+    #[error("the slashing-protection journal forbids it: {0}")]
+    Slashable(guard_rule::Rule),
+    /// The signature is not by the client's half of this share.
+    #[error("the signature is not by this operator's validator-client key for validator {0}")]
+    BadHalf(ValidatorNo),
+    /// The journal could not be written.
+    #[error("the slashing-protection journal could not be written: nothing is signed")]
+    JournalFailed,
+    /// The cluster did not agree in time.
+    #[error("the cluster did not agree in time for slot {0}")]
+    TooLate(Slot),
+}
+
+pub use journal::rule as guard_rule;
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The answer to [`Output::FetchDuties`]; only this cluster's validators.
+    Duties {
+        /// Epoch asked for.
+        epoch: Epoch,
+        /// Attestations of the epoch.
+        attesters: Vec<AttesterDuty>,
+        /// Blocks of the epoch.
+        proposers: Vec<ProposerDuty>,
+    },
+    /// [`Output::FetchDuties`] failed; it will be asked again.
+    DutiesFailed {
+        /// Epoch asked for.
+        epoch: Epoch,
+    },
+    /// The beacon node has a new head.
+    Head {
+        /// Its slot.
+        slot: Slot,
+        /// Its root.
+        root: Root,
+    },
+    /// The answer to [`Output::FetchVote`]; `None` if no beacon node had one.
+    BeaconVote {
+        /// Slot asked for.
+        slot: Slot,
+        /// What to attest.
+        vote: Option<BeaconVote>,
+    },
+    /// The answer to [`Output::FetchBlock`]; `None` if no beacon node made one.
+    Block {
+        /// Slot asked for.
+        slot: Slot,
+        /// The block.
+        block: Option<ProposedBlock>,
+    },
+    /// The beacon node's finalized checkpoint.
+    Finalized(Checkpoint),
+    /// A message of an operator, this one included.
+    Peer(Verified),
+    /// A connection to an operator came up or went down.
+    Presence {
+        /// Whose.
+        peer: ShareIndex,
+        /// Whether it is up.
+        up: bool,
+    },
+    /// The validator client wants something.
+    Ask {
+        /// To be named in the answer.
+        request: RequestId,
+        /// What it wants.
+        ask: Ask,
+    },
+    /// Rows are durable, or could not be made so.
+    Journaled {
+        /// Of [`Output::Journal`].
+        ticket: Ticket,
+        /// Whether every row is on the disk.
+        durable: bool,
+    },
+    /// Halves were checked and completed.
+    Signed {
+        /// Of [`Output::Sign`].
+        ticket: Ticket,
+        /// In the order of the jobs: a partial signature, or the permit back because the half was bad.
+        results: Vec<Result<Signature, Permit>>,
+    },
+    /// Partial signatures were combined and checked.
+    Combined {
+        /// Of [`Output::Combine`].
+        ticket: Ticket,
+        /// In the order of the jobs.
+        results: Vec<Combined>,
+    },
+    /// A group signature that somebody else combined was checked.
+    GroupVerified {
+        /// Of [`Output::VerifyGroup`].
+        ticket: Ticket,
+        /// Whether it is the validator's.
+        valid: bool,
+    },
+    /// The beacon nodes took or refused a submission.
+    Submitted {
+        /// Of [`Output::Submit`].
+        ticket: Ticket,
+        /// Whether at least one took it.
+        taken: bool,
+    },
+}
+
+/// One half to check and complete.
+#[derive(Debug)]
+pub struct SignJob {
+    /// The right to sign: validator and root.
+    pub permit: Permit,
+    /// The validator client's half signature over that root.
+    pub half: Signature,
+}
+
+/// One validator's partial signatures to combine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CombineJob {
+    /// Whose.
+    pub validator: ValidatorNo,
+    /// Over what.
+    pub root: SigningRoot,
+    /// At least `t`, distinct operators, unverified, in order of arrival.
+    pub partials: Vec<(ShareIndex, Signature)>,
+}
+
+/// What came of a [`CombineJob`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Combined {
+    /// The validator's signature, if `t` of the partials were good.
+    pub signature: Option<Signature>,
+    /// Operators whose partials do not verify.
+    pub culprits: Vec<ShareIndex>,
+}
+
+/// What goes to the beacon nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// Attestations of a slot.
+    Attestations(Vec<SignedAttestation>),
+    /// A block.
+    Block {
+        /// The block.
+        block: ProposedBlock,
+        /// By the validator.
+        signature: Signature,
+    },
+}
+
+/// An attestation with the validator's signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedAttestation {
+    /// Where it belongs.
+    pub duty: AttesterDuty,
+    /// What was signed.
+    pub data: AttestationData,
+    /// By the validator.
+    pub signature: Signature,
+}
+
+/// What a node can wish for.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask the beacon nodes for an epoch's duties.
+    FetchDuties {
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// Ask the beacon nodes what to attest in a slot.
+    FetchVote {
+        /// Which slot.
+        slot: Slot,
+    },
+    /// Ask the beacon nodes for a block.
+    FetchBlock {
+        /// Which slot.
+        slot: Slot,
+        /// The group's RANDAO reveal.
+        randao: Signature,
+    },
+    /// Seal (sign) and send a message.
+    Send {
+        /// To whom.
+        to: To,
+        /// Own statements in it are not signed yet: [`types::wire::seal`].
+        message: Message,
+    },
+    /// Write rows and make them durable, with one sync.
+    Journal {
+        /// To be named in the result.
+        ticket: Ticket,
+        /// What to write.
+        rows: Vec<Row>,
+    },
+    /// Check the halves and add the node's.
+    Sign {
+        /// To be named in the result.
+        ticket: Ticket,
+        /// What to sign.
+        jobs: Vec<SignJob>,
+    },
+    /// Combine partial signatures and check the results.
+    Combine {
+        /// To be named in the result.
+        ticket: Ticket,
+        /// What to combine.
+        jobs: Vec<CombineJob>,
+    },
+    /// Check a signature of a validator that somebody else combined.
+    VerifyGroup {
+        /// To be named in the result.
+        ticket: Ticket,
+        /// Under which key.
+        key: PublicKey,
+        /// Over what.
+        root: SigningRoot,
+        /// The signature.
+        signature: Signature,
+    },
+    /// Send to all beacon nodes.
+    Submit {
+        /// To be named in the result.
+        ticket: Ticket,
+        /// What.
+        submission: Submission,
+    },
+    /// Answer the validator client.
+    Reply {
+        /// Its question.
+        request: RequestId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// An operator said two different things in one place. Keep both, name it.
+    Evidence {
+        /// Who.
+        author: ShareIndex,
+        /// What it said first.
+        first: Signed,
+        /// What it said then.
+        second: Signed,
+    },
+    /// An operator's mistake that is no proof against it: a bad partial, a bad value.
+    Fault {
+        /// Who.
+        peer: ShareIndex,
+        /// Where.
+        instance: Instance,
+        /// What.
+        fault: Fault,
+    },
+    /// How a duty ended.
+    Outcome(Outcome),
+}
+
+/// An operator's mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Its partial signature does not verify.
+    BadPartial(ValidatorNo),
+    /// Its value breaks a hard check.
+    BadValue,
+    /// Its proposal is not justified.
+    Unjustified,
+}
+
+/// How a duty of one slot and kind ended at this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which duty.
+    pub instance: Instance,
+    /// Validators due.
+    pub due: usize,
+    /// Validators whose signature was combined and handed to a beacon node.
+    pub done: usize,
+    /// From the value at hand to the last group signature, in milliseconds, where both were seen.
+    pub latency_ms: Option<u64>,
+    /// The round in which it was decided, where it was.
+    pub round: Option<u32>,
+    /// In one word of a closed list.
+    pub ending: Ending,
+}
+
+/// The closed list of endings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// Every validator due is done.
+    Done,
+    /// Some validators are done.
+    Partly,
+    /// The beacon node had no value in time.
+    NoValue,
+    /// The operators did not agree in time.
+    NotAgreed,
+    /// Agreed, but the journal refused every validator.
+    Refused,
+    /// Agreed, but our validator client sent no half and others sent too few partials.
+    TooFewPartials,
+    /// Signed, but no beacon node took it.
+    NotTaken,
+}

@@ -1,0 +1,1 @@
+//! Public curve work: verify, combine, slot check.

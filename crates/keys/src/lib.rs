@@ -1,0 +1,1 @@
+//! Secret curve work: shares, halves, signing, keystores, the ciphersuite.

@@ -1,0 +1,1 @@
+//! libp2p: the authenticated private wire of one cluster.

@@ -1,0 +1,1 @@
+//! A world in a jar: chain, clock, network, disk, villains, judges.

@@ -1,0 +1,38 @@
+//! What a validator is due to do, as the beacon API tells it.
+
+use crate::{PublicKey, Slot, ValidatorIndex};
+use serde::{Deserialize, Serialize};
+
+/// A validator's attestation of an epoch (`POST /eth/v1/validator/duties/attester/{epoch}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttesterDuty {
+    /// The validator's key (the group key, on our side of the validator API).
+    pub pubkey: PublicKey,
+    /// The validator's index.
+    pub validator_index: ValidatorIndex,
+    /// Which committee of the slot.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub committee_index: u64,
+    /// How many members that committee has.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub committee_length: u64,
+    /// How many committees the slot has.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub committees_at_slot: u64,
+    /// The validator's place in its committee.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub validator_committee_index: u64,
+    /// When.
+    pub slot: Slot,
+}
+
+/// A block to propose (`GET /eth/v1/validator/duties/proposer/{epoch}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposerDuty {
+    /// The validator's key.
+    pub pubkey: PublicKey,
+    /// The validator's index.
+    pub validator_index: ValidatorIndex,
+    /// When.
+    pub slot: Slot,
+}

@@ -1,0 +1,32 @@
+//! The nouns of Symbolon: units, containers, signing roots, and the bytes that operators exchange.
+//!
+//! Floor 0: this crate does no I/O, reads no clock and holds no secret. Everything else stands on it.
+//!
+//! - [`units`]: slots, epochs, milliseconds, indices.
+//! - [`bytes`]: fixed-length byte strings (roots, keys, signatures) with their hex, SSZ and JSON forms.
+//! - [`operators`]: who is in a cluster, how many of them must sign, how many may fail.
+//! - [`spec`]: a network's parameters: slot timing, forks, genesis root, preset.
+//! - [`domain`]: the closed list of signing domains, and signing roots.
+//! - [`attestation`], [`block`]: what validators sign.
+//! - [`duty`]: what a validator is due to do.
+//! - [`wire`]: what the operators of a cluster say to each other.
+//! - [`machine`]: the one trait of all pure machines.
+
+pub mod attestation;
+pub mod block;
+pub mod bytes;
+pub mod domain;
+pub mod duty;
+pub mod machine;
+pub mod operators;
+pub mod spec;
+pub mod units;
+pub mod wire;
+
+pub use attestation::{AttestationData, BeaconVote, Checkpoint};
+pub use bytes::{Address, ForkVersion, NodeSignature, PublicKey, Root, Signature};
+pub use domain::{DomainType, SigningRoot};
+pub use machine::Machine;
+pub use operators::{ClusterId, ClusterSize, Generation, ShareIndex, Threshold};
+pub use spec::{ChainSpec, Fork, Preset};
+pub use units::{Epoch, Gwei, Millis, Slot, ValidatorIndex, ValidatorNo};

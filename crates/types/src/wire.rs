@@ -1,0 +1,664 @@
+//! What the operators of a cluster say to each other: statements, quorums, messages, frames.
+//!
+//! A [`Statement`] is the only thing a node key ever signs on the wire: fixed length, SSZ, bound to cluster,
+//! generation, instance and type. Whatever else a message carries is bound by its `extra` hash, or proves itself.
+//! A message that reached a machine is a [`Verified`]: [`open`] is its only door, and it checks every
+//! signature inside.
+//!
+//! Bytes: one version byte, then the SSZ of [`Message`]. A reader of version `k` takes `k` and, from the second
+//! version on, `k - 1`.
+
+use crate::bytes::{NodeSignature, Root, Signature};
+use crate::operators::{ClusterId, ClusterSize, Generation, OPERATORS_MAX, ShareIndex};
+use crate::units::{Slot, ValidatorNo};
+use sha2::{Digest, Sha256};
+use ssz::{Decode as _, Encode as _};
+use ssz_derive::{Decode, Encode};
+use std::{fmt, sync::Arc};
+use thiserror::Error;
+
+/// Version of the frames written here.
+pub const WIRE_VERSION: u8 = 1;
+
+/// No frame is longer: a full block of 10 MiB (the gossip limit) and room for its justification.
+pub const FRAME_LEN_MAX: usize = 12 << 20;
+
+/// No agreed value but a block is longer: a [`crate::BeaconVote`] is 120 bytes.
+pub const VOTE_VALUE_LEN_MAX: usize = 256;
+
+/// What is agreed on, or exchanged, once per slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[ssz(enum_behaviour = "tag")]
+pub enum Kind {
+    /// A [`crate::BeaconVote`]. First round 0, open.
+    Attest,
+    /// A block. First round 1, led.
+    Propose,
+    /// Aggregates. First round 1, led.
+    Aggregate,
+    /// Sync contributions. First round 1, led.
+    Contribute,
+    /// RANDAO reveals: everybody can compute them, so partials only.
+    Randao,
+}
+
+impl Kind {
+    /// The first round: 0 where everybody votes at once, 1 where a leader proposes.
+    pub const fn first_round(self) -> u32 {
+        match self {
+            Self::Attest => 0,
+            Self::Propose | Self::Aggregate | Self::Contribute | Self::Randao => 1,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Attest => "attest",
+            Self::Propose => "propose",
+            Self::Aggregate => "aggregate",
+            Self::Contribute => "contribute",
+            Self::Randao => "randao",
+        })
+    }
+}
+
+/// One agreement, whatever the number of validators: a slot's duties of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Instance {
+    /// Slot. First, so that instances sort by time.
+    pub slot: Slot,
+    /// Kind.
+    pub kind: Kind,
+    /// Which sharing of the keys.
+    pub generation: Generation,
+}
+
+impl Instance {
+    /// The instance of a slot and kind.
+    pub fn new(generation: Generation, slot: Slot, kind: Kind) -> Self {
+        Self { slot, kind, generation }
+    }
+
+    /// The leader of a round: `(slot + r) mod n`, as a share index.
+    pub fn leader(&self, round: u32, size: ClusterSize) -> ShareIndex {
+        let n = size.operators() as u64;
+        let position = (self.slot.0 % n + u64::from(round) % n) % n;
+        size.indices().nth(position as usize).expect("position < n")
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.kind, self.slot)
+    }
+}
+
+/// What a statement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[ssz(enum_behaviour = "tag")]
+pub enum Step {
+    /// `VOTE(r, hash)`.
+    Vote,
+    /// `COMMIT(r, hash)`.
+    Commit,
+    /// `NEWROUND(r)`; `hash` is zero, `extra` binds certificate and last vote.
+    NewRound,
+    /// `PROPOSAL(r, hash)`; `extra` binds the justification.
+    Proposal,
+    /// `PARTIAL(hash)`; `extra` binds the partial signatures.
+    Partial,
+}
+
+/// The only thing a node key signs on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Statement {
+    /// Which agreement.
+    pub instance: Instance,
+    /// Which message.
+    pub step: Step,
+    /// Which round; 0 for partials.
+    pub round: u32,
+    /// Hash of the value.
+    pub hash: Root,
+    /// Hash of what else the message carries; zero for votes and commits.
+    pub extra: Root,
+}
+
+impl Statement {
+    /// What is signed: SHA-256 of a label, the cluster and the statement's SSZ, which has a fixed length.
+    pub fn digest(&self, cluster: &ClusterId) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(b"symbolon wire 1");
+        hasher.update(cluster.0);
+        hasher.update(self.as_ssz_bytes());
+        hasher.finalize().into()
+    }
+}
+
+impl Statement {
+    /// The statement as `author`'s, its signature still to come: [`seal`] adds it.
+    pub fn unsigned(self, author: ShareIndex) -> Signed {
+        Signed { author, statement: self, signature: NodeSignature::ZERO }
+    }
+}
+
+/// A statement with its author's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Signed {
+    /// Who says it.
+    pub author: ShareIndex,
+    /// What.
+    pub statement: Statement,
+    /// ECDSA over [`Statement::digest`].
+    pub signature: NodeSignature,
+}
+
+/// One signature of a [`Quorum`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuorumSignature {
+    /// Whose.
+    pub author: ShareIndex,
+    /// Over the quorum's statement.
+    pub signature: NodeSignature,
+}
+
+/// Many signatures over one statement: a certificate (votes) or a decision (commits, or all `n` first votes).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Quorum {
+    /// What all of them said. Its step is `Vote` or `Commit`, its `extra` zero.
+    pub statement: Statement,
+    /// By whom, in order of index, each once.
+    pub signatures: Vec<QuorumSignature>,
+}
+
+/// The last vote of a `NEWROUND`'s author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LastVote {
+    /// Round voted in.
+    pub round: u32,
+    /// For what.
+    pub hash: Root,
+}
+
+/// `NEWROUND(r)`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NewRound {
+    /// The author's statement; its `extra` is [`NewRound::extra`].
+    pub signed: Signed,
+    /// Best certificate: none or one.
+    pub best: Vec<Quorum>,
+    /// Last vote: none or one.
+    pub last: Vec<LastVote>,
+    /// For a last vote in a round >= 1, the leader's signed `PROPOSAL` that it answered: none or one.
+    pub proposal: Vec<Signed>,
+}
+
+impl NewRound {
+    /// Binds certificate, last vote and proposal to the signed statement.
+    pub fn extra(best: &[Quorum], last: &[LastVote], proposal: &[Signed]) -> Root {
+        hash_parts(&[
+            &best.to_vec().as_ssz_bytes(),
+            &last.to_vec().as_ssz_bytes(),
+            &proposal.to_vec().as_ssz_bytes(),
+        ])
+    }
+}
+
+/// A value on its way: shared, because a block may be megabytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value(pub Arc<[u8]>);
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl ssz::Encode for Value {
+    fn is_ssz_fixed_len() -> bool {
+        false
+    }
+    fn ssz_bytes_len(&self) -> usize {
+        self.0.len()
+    }
+    fn ssz_append(&self, buf: &mut Vec<u8>) {
+        buf.extend_from_slice(&self.0);
+    }
+}
+
+impl ssz::Decode for Value {
+    fn is_ssz_fixed_len() -> bool {
+        false
+    }
+    fn from_ssz_bytes(bytes: &[u8]) -> Result<Self, ssz::DecodeError> {
+        Ok(Self(bytes.into()))
+    }
+}
+
+/// `VOTE(r, hash)`, with the value where it is small.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Vote {
+    /// The author's statement.
+    pub signed: Signed,
+    /// The value: none or one (attest only).
+    pub value: Vec<Value>,
+}
+
+/// `PROPOSAL(r, hash)`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Proposal {
+    /// The leader's statement; its `extra` is [`Proposal::extra`].
+    pub signed: Signed,
+    /// The value, or none: fetch it by hash.
+    pub value: Vec<Value>,
+    /// At least `q` `NEWROUND(r)` of distinct authors; none in a led first round.
+    pub justification: Vec<NewRound>,
+}
+
+impl Proposal {
+    /// Binds the justification to the signed statement.
+    pub fn extra(justification: &[NewRound]) -> Root {
+        hash_parts(&[&justification.to_vec().as_ssz_bytes()])
+    }
+}
+
+/// One validator's partial signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PartialSignature {
+    /// Whose share.
+    pub validator: ValidatorNo,
+    /// By the author's share, over the signing root that everybody computes from the agreed value.
+    pub signature: Signature,
+}
+
+/// `PARTIAL(hash)`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Partials {
+    /// The author's statement; its `extra` is [`Partials::extra`].
+    pub signed: Signed,
+    /// At most one per validator, in order.
+    pub partials: Vec<PartialSignature>,
+}
+
+impl Partials {
+    /// Binds the partial signatures to the signed statement.
+    pub fn extra(partials: &[PartialSignature]) -> Root {
+        hash_parts(&[&partials.to_vec().as_ssz_bytes()])
+    }
+}
+
+/// A request for a value, or its answer's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct ValueId {
+    /// Which agreement.
+    pub instance: Instance,
+    /// Hash of the value.
+    pub hash: Root,
+}
+
+/// An answer to a request for a value. Proves itself: the value hashes to `id.hash`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ValueAnswer {
+    /// What was asked for.
+    pub id: ValueId,
+    /// The bytes.
+    pub value: Value,
+}
+
+/// Everything operators say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[ssz(enum_behaviour = "union")]
+pub enum Message {
+    /// `VOTE`.
+    Vote(Vote),
+    /// `CERT`: `q` equal votes of a round; whoever relays it need not sign.
+    Cert(Quorum),
+    /// `COMMIT`.
+    Commit(Signed),
+    /// `DECIDED`: `q` equal commits of a round, or `n` equal votes of the first round.
+    Decided(Quorum),
+    /// `NEWROUND`.
+    NewRound(NewRound),
+    /// `PROPOSAL`.
+    Proposal(Proposal),
+    /// `PARTIAL`.
+    Partial(Partials),
+    /// `FETCH`.
+    Fetch(ValueId),
+    /// `VALUE`.
+    Value(ValueAnswer),
+}
+
+impl Message {
+    /// Which agreement it belongs to.
+    pub fn instance(&self) -> Instance {
+        match self {
+            Self::Vote(vote) => vote.signed.statement.instance,
+            Self::Cert(quorum) | Self::Decided(quorum) => quorum.statement.instance,
+            Self::Commit(signed) => signed.statement.instance,
+            Self::NewRound(new_round) => new_round.signed.statement.instance,
+            Self::Proposal(proposal) => proposal.signed.statement.instance,
+            Self::Partial(partials) => partials.signed.statement.instance,
+            Self::Fetch(id) => id.instance,
+            Self::Value(answer) => answer.id.instance,
+        }
+    }
+
+    /// A word for logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Vote(_) => "vote",
+            Self::Cert(_) => "cert",
+            Self::Commit(_) => "commit",
+            Self::Decided(_) => "decided",
+            Self::NewRound(_) => "newround",
+            Self::Proposal(_) => "proposal",
+            Self::Partial(_) => "partial",
+            Self::Fetch(_) => "fetch",
+            Self::Value(_) => "value",
+        }
+    }
+
+    /// The frame: version and SSZ.
+    pub fn to_frame(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(1 + self.ssz_bytes_len());
+        frame.push(WIRE_VERSION);
+        self.ssz_append(&mut frame);
+        frame
+    }
+}
+
+/// Says whether a node signature over a digest is by this operator. Pure: same question, same answer.
+pub trait Verify {
+    /// `true` if `signature` over `digest` is by `author`'s node key.
+    fn verify(&self, author: ShareIndex, digest: &[u8; 32], signature: &NodeSignature) -> bool;
+}
+
+/// Signs digests with this operator's node key.
+pub trait Sign: Verify {
+    /// The operator whose key it is.
+    fn author(&self) -> ShareIndex;
+    /// Deterministic (RFC 6979), low `s`.
+    fn sign(&self, digest: &[u8; 32]) -> NodeSignature;
+}
+
+/// Why a frame is refused. All of these are the sender's faults.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FrameError {
+    /// Longer than [`FRAME_LEN_MAX`].
+    #[error("frame of {len} bytes, at most {FRAME_LEN_MAX} are taken")]
+    Length {
+        /// Its length.
+        len: usize,
+    },
+    /// Another wire version.
+    #[error("wire version {version}, this node speaks {WIRE_VERSION}")]
+    Version {
+        /// Its version; 0 for an empty frame.
+        version: u8,
+    },
+    /// Not SSZ of a message.
+    #[error("not a message: {0}")]
+    Ssz(String),
+    /// A list is longer than there are operators, not in order, or an option holds more than one.
+    #[error("{0}")]
+    Shape(&'static str),
+    /// Not the cluster's operator.
+    #[error("operator {0} is not in the cluster")]
+    Stranger(ShareIndex),
+    /// The direct author is not the peer who sent it.
+    #[error("operator {author} signed what operator {sender} sent as its own")]
+    Author {
+        /// Who signed.
+        author: ShareIndex,
+        /// Who sent.
+        sender: ShareIndex,
+    },
+    /// A signature does not verify.
+    #[error("signature of operator {0} does not verify")]
+    Signature(ShareIndex),
+}
+
+/// A message all of whose signatures are right, with the peer who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    sender: ShareIndex,
+    message: Message,
+}
+
+impl Verified {
+    /// Who sent it: the author, except for relayed quorums and values.
+    pub const fn sender(&self) -> ShareIndex {
+        self.sender
+    }
+
+    /// What was said.
+    pub const fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// What was said, by value.
+    pub fn into_message(self) -> Message {
+        self.message
+    }
+}
+
+/// Decodes a frame and checks its shape; signatures come later, in [`verify`].
+pub fn decode(frame: &[u8]) -> Result<Message, FrameError> {
+    if frame.len() > FRAME_LEN_MAX {
+        return Err(FrameError::Length { len: frame.len() });
+    }
+    let Some((version, body)) = frame.split_first() else { return Err(FrameError::Version { version: 0 }) };
+    if *version != WIRE_VERSION {
+        return Err(FrameError::Version { version: *version });
+    }
+    let message = Message::from_ssz_bytes(body).map_err(|error| FrameError::Ssz(format!("{error:?}")))?;
+    check_shape(&message)?;
+    Ok(message)
+}
+
+/// Checks every signature in a message that `sender` sent over its authenticated stream.
+///
+/// - Cost: one ECDSA verification per signature in the message.
+pub fn verify(
+    message: Message,
+    sender: ShareIndex,
+    size: ClusterSize,
+    cluster: &ClusterId,
+    node_keys: &impl Verify,
+) -> Result<Verified, FrameError> {
+    let door = Door { size, cluster, node_keys };
+    match &message {
+        Message::Vote(vote) => door.own(sender, &vote.signed)?,
+        Message::Commit(signed) => door.own(sender, signed)?,
+        Message::Partial(partials) => door.own(sender, &partials.signed)?,
+        Message::Cert(quorum) | Message::Decided(quorum) => door.quorum(quorum)?,
+        Message::NewRound(new_round) => {
+            door.own(sender, &new_round.signed)?;
+            door.new_round(new_round)?;
+        }
+        Message::Proposal(proposal) => {
+            door.own(sender, &proposal.signed)?;
+            proposal.justification.iter().try_for_each(|new_round| door.new_round(new_round))?;
+        }
+        Message::Fetch(_) | Message::Value(_) => {}
+    }
+    Ok(Verified { sender, message })
+}
+
+/// Signs a statement.
+pub fn sign(statement: Statement, cluster: &ClusterId, node_key: &impl Sign) -> Signed {
+    Signed { author: node_key.author(), statement, signature: node_key.sign(&statement.digest(cluster)) }
+}
+
+/// Signs the author's own statement in a message that a machine wishes to send; quorums, fetches and values
+/// carry none of their own and pass unchanged.
+pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> Verified {
+    let own = match &mut message {
+        Message::Vote(vote) => Some(&mut vote.signed),
+        Message::Commit(signed) => Some(signed),
+        Message::NewRound(new_round) => Some(&mut new_round.signed),
+        Message::Proposal(proposal) => Some(&mut proposal.signed),
+        Message::Partial(partials) => Some(&mut partials.signed),
+        Message::Cert(_) | Message::Decided(_) | Message::Fetch(_) | Message::Value(_) => None,
+    };
+    if let Some(signed) = own {
+        *signed = sign(signed.statement, cluster, node_key);
+    }
+    Verified { sender: node_key.author(), message }
+}
+
+struct Door<'a, V> {
+    size: ClusterSize,
+    cluster: &'a ClusterId,
+    node_keys: &'a V,
+}
+
+impl<V: Verify> Door<'_, V> {
+    fn own(&self, sender: ShareIndex, signed: &Signed) -> Result<(), FrameError> {
+        if signed.author != sender {
+            return Err(FrameError::Author { author: signed.author, sender });
+        }
+        self.signed(signed)
+    }
+
+    fn signed(&self, signed: &Signed) -> Result<(), FrameError> {
+        self.signature(signed.author, &signed.statement, &signed.signature)
+    }
+
+    fn signature(
+        &self,
+        author: ShareIndex,
+        statement: &Statement,
+        signature: &NodeSignature,
+    ) -> Result<(), FrameError> {
+        if !self.size.contains(author) {
+            return Err(FrameError::Stranger(author));
+        }
+        if !self.node_keys.verify(author, &statement.digest(self.cluster), signature) {
+            return Err(FrameError::Signature(author));
+        }
+        Ok(())
+    }
+
+    fn quorum(&self, quorum: &Quorum) -> Result<(), FrameError> {
+        quorum
+            .signatures
+            .iter()
+            .try_for_each(|one| self.signature(one.author, &quorum.statement, &one.signature))
+    }
+
+    fn new_round(&self, new_round: &NewRound) -> Result<(), FrameError> {
+        self.signed(&new_round.signed)?;
+        new_round.best.iter().try_for_each(|quorum| self.quorum(quorum))?;
+        new_round.proposal.iter().try_for_each(|signed| self.signed(signed))
+    }
+}
+
+fn check_shape(message: &Message) -> Result<(), FrameError> {
+    match message {
+        Message::Vote(vote) => {
+            step_is(&vote.signed, Step::Vote)?;
+            shape(vote.signed.statement.extra == Root::ZERO, "a vote with an extra hash")?;
+            let small = vote.value.iter().all(|value| value.0.len() <= VOTE_VALUE_LEN_MAX);
+            shape(vote.value.len() <= 1 && small, "a vote carries at most one small value")
+        }
+        Message::Commit(signed) => {
+            step_is(signed, Step::Commit)?;
+            shape(signed.statement.extra == Root::ZERO, "a commit with an extra hash")
+        }
+        Message::Cert(quorum) => certificate_shape(quorum),
+        Message::Decided(quorum) => quorum_shape(quorum),
+        Message::NewRound(new_round) => new_round_shape(new_round),
+        Message::Proposal(proposal) => {
+            step_is(&proposal.signed, Step::Proposal)?;
+            shape(proposal.value.len() <= 1, "a proposal carries at most one value")?;
+            let round = proposal.signed.statement.round;
+            let same = |new_round: &NewRound| {
+                let statement = new_round.signed.statement;
+                statement.round == round && statement.instance == proposal.signed.statement.instance
+            };
+            shape(proposal.justification.iter().all(same), "a justification of another round")?;
+            let authors = proposal.justification.iter().map(|new_round| new_round.signed.author);
+            shape(ascending(authors), "a justification lists each author once, in order")?;
+            proposal.justification.iter().try_for_each(new_round_shape)?;
+            let extra = Proposal::extra(&proposal.justification);
+            shape(proposal.signed.statement.extra == extra, "a justification that its author did not sign")
+        }
+        Message::Partial(partials) => {
+            step_is(&partials.signed, Step::Partial)?;
+            let numbers = partials.partials.iter().map(|partial| partial.validator);
+            shape(ascending(numbers), "partials list each validator once, in order")?;
+            let extra = Partials::extra(&partials.partials);
+            shape(partials.signed.statement.extra == extra, "partials that their author did not sign")
+        }
+        Message::Fetch(_) | Message::Value(_) => Ok(()),
+    }
+}
+
+fn new_round_shape(new_round: &NewRound) -> Result<(), FrameError> {
+    step_is(&new_round.signed, Step::NewRound)?;
+    let instance = new_round.signed.statement.instance;
+    let one_each = new_round.best.len() <= 1 && new_round.last.len() <= 1 && new_round.proposal.len() <= 1;
+    shape(one_each, "a newround carries at most one certificate, last vote and proposal")?;
+    shape(new_round.signed.statement.hash == Root::ZERO, "a newround with a value hash")?;
+    let extra = NewRound::extra(&new_round.best, &new_round.last, &new_round.proposal);
+    shape(new_round.signed.statement.extra == extra, "a newround that its author did not sign")?;
+    for quorum in &new_round.best {
+        certificate_shape(quorum)?;
+        shape(quorum.statement.instance == instance, "a certificate of another instance")?;
+    }
+    for proposal in &new_round.proposal {
+        step_is(proposal, Step::Proposal)?;
+        shape(proposal.statement.instance == instance, "a proposal of another instance")?;
+    }
+    Ok(())
+}
+
+fn certificate_shape(quorum: &Quorum) -> Result<(), FrameError> {
+    shape(quorum.statement.step == Step::Vote, "a certificate of something other than votes")?;
+    quorum_shape(quorum)
+}
+
+fn quorum_shape(quorum: &Quorum) -> Result<(), FrameError> {
+    let proper = matches!(quorum.statement.step, Step::Vote | Step::Commit);
+    shape(
+        proper && quorum.statement.extra == Root::ZERO,
+        "a quorum of something other than votes or commits",
+    )?;
+    shape(
+        ascending(quorum.signatures.iter().map(|one| one.author)),
+        "a quorum lists each author once, in order",
+    )
+}
+
+fn step_is(signed: &Signed, step: Step) -> Result<(), FrameError> {
+    shape(signed.statement.step == step, "a statement of another type than its message")
+}
+
+fn shape(holds: bool, rule: &'static str) -> Result<(), FrameError> {
+    if holds { Ok(()) } else { Err(FrameError::Shape(rule)) }
+}
+
+fn ascending<T: PartialOrd>(items: impl Iterator<Item = T>) -> bool {
+    items.is_sorted_by(|a, b| a < b)
+}
+
+fn hash_parts(parts: &[&[u8]]) -> Root {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    Root(hasher.finalize().into())
+}
+
+const _: () = assert!(OPERATORS_MAX < u8::MAX, "indices fit a byte");

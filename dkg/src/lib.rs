@@ -1,0 +1,1 @@
+//! The key ceremony: a pure machine and its thin shell, dvt-dkg.

@@ -1,0 +1,1 @@
+//! Scenarios, end-to-end runs, vectors.
