@@ -1,10 +1,20 @@
-//! Rows, histories and permits: what this operator promised never to contradict.
+//! What this operator promised never to contradict: rows, histories, permits.
 //!
 //! A [`Permit`] is the right to add this node's half to one signature over one root. Only this module can make
-//! one, and it makes one only for rows that are reported durable (or for messages that cannot be slashed).
-//! `keys` consumes it. It cannot be copied.
+//! one, and it makes one only for rows that were reported durable, or for a RANDAO reveal, which cannot be slashed.
+//! `keys` consumes it; it cannot be copied. So the order guard, journal, sign is a matter of types.
+//!
+//! ```text
+//! promise(candidates) -- guard --> rows (to the disk, one sync) ... durable(ticket) --> permits --> keys
+//! ```
+//!
+//! The history in memory takes a row when it is promised, not when it is durable: a promise whose write failed
+//! still binds this process.
 
-use types::{Epoch, PublicKey, SigningRoot, Slot, ValidatorNo};
+use crate::Ticket;
+use crate::guard::{Rule, Verdict, judge};
+use std::collections::BTreeMap;
+use types::{ChainSpec, Epoch, PublicKey, SigningRoot, Slot, ValidatorNo};
 
 /// What a row promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +38,91 @@ pub enum Promise {
 pub struct Row {
     /// The validator's group key: rows survive a change of shares.
     pub key: PublicKey,
+    /// The duty's slot; of an imported attestation the first slot of its target, all that is known.
+    pub slot: Slot,
     /// What is promised.
     pub promise: Promise,
     /// Of the message; `None` for an imported row, which then equals nothing.
     pub root: Option<SigningRoot>,
 }
 
-/// The right to sign one root for one validator.
+/// The last block promised for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastBlock {
+    /// Highest slot.
+    pub slot: Slot,
+    /// What was signed there, if known.
+    pub root: Option<SigningRoot>,
+}
+
+/// The last attestation promised for a key, and the watermarks of all before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttestation {
+    /// Slot of the last row.
+    pub slot: Slot,
+    /// Source of the last row.
+    pub source: Epoch,
+    /// Target of the last row.
+    pub target: Epoch,
+    /// Signing root of the last row, if known.
+    pub root: Option<SigningRoot>,
+    /// Highest source ever.
+    pub source_max: Epoch,
+    /// Highest target ever.
+    pub target_max: Epoch,
+}
+
+/// All that the journal keeps of one key: constant space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Blocks.
+    pub block: Option<LastBlock>,
+    /// Attestations.
+    pub attestation: Option<LastAttestation>,
+}
+
+impl History {
+    /// Takes a row. Watermarks only rise, whatever the order of rows.
+    pub fn append(&mut self, row: &Row) {
+        match row.promise {
+            Promise::Block { slot } => {
+                if self.block.is_none_or(|last| slot >= last.slot) {
+                    self.block = Some(LastBlock { slot, root: row.root });
+                }
+            }
+            Promise::Attestation { source, target } => {
+                let before = self.attestation;
+                let source_max = before.map_or(source, |last| last.source_max.max(source));
+                let target_max = before.map_or(target, |last| last.target_max.max(target));
+                let (slot, root) = (row.slot, row.root);
+                self.attestation =
+                    Some(LastAttestation { slot, source, target, root, source_max, target_max });
+            }
+        }
+    }
+
+    /// The highest slot in which anything was promised.
+    pub fn slot_max(&self) -> Option<Slot> {
+        let block = self.block.map(|last| last.slot);
+        let attestation = self.attestation.map(|last| last.slot);
+        block.max(attestation)
+    }
+}
+
+/// What would be signed for one validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// For whom.
+    pub validator: ValidatorNo,
+    /// The duty's slot.
+    pub slot: Slot,
+    /// What it promises.
+    pub promise: Promise,
+    /// Its signing root, computed here from the agreed bytes.
+    pub root: SigningRoot,
+}
+
+/// The right to sign one root for one validator. Cannot be copied; `keys` consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     validator: ValidatorNo,
@@ -51,59 +139,128 @@ impl Permit {
     pub const fn root(&self) -> SigningRoot {
         self.root
     }
+
+    /// The right to reveal RANDAO: nothing that could be slashed, so no row.
+    pub fn randao(spec: &ChainSpec, validator: ValidatorNo, slot: Slot) -> Self {
+        Self { validator, root: SigningRoot::randao(spec, spec.epoch_of(slot)) }
+    }
 }
 
-/// EIP-3076's rules, by name.
-pub mod rule {
-    use thiserror::Error;
-    use types::{Epoch, Slot};
+/// What came of a promise: rows to write, and validators that the guard refused.
+#[derive(Debug)]
+pub struct Promised {
+    /// To be written with one sync.
+    pub rows: Vec<Row>,
+    /// Skipped, with the rule each would break.
+    pub refused: Vec<(ValidatorNo, Rule)>,
+}
 
-    /// Which condition a candidate breaks.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-    pub enum Rule {
-        /// Another block in this slot, or a slot at or below the lowest kept.
-        #[error("a block of slot {slot} when one of slot {journal} was signed")]
-        Block {
-            /// The candidate's slot.
-            slot: Slot,
-            /// The journal's.
-            journal: Slot,
-        },
-        /// Another vote for the same target.
-        #[error("a second vote for target epoch {target}")]
-        DoubleVote {
-            /// The candidate's target.
-            target: Epoch,
-        },
-        /// The candidate surrounds a vote, or is surrounded by one.
-        #[error(
-            "vote {source_epoch}->{target} and signed vote {journal_source}->{journal_target} surround each other"
-        )]
-        Surround {
-            /// The candidate's source.
-            source_epoch: Epoch,
-            /// The candidate's target.
-            target: Epoch,
-            /// The journal's source.
-            journal_source: Epoch,
-            /// The journal's target.
-            journal_target: Epoch,
-        },
-        /// Below the watermark of what was once signed.
-        #[error("epoch {epoch} is below the journal's watermark {watermark}")]
-        Watermark {
-            /// The candidate's epoch.
-            epoch: Epoch,
-            /// The journal's.
-            watermark: Epoch,
-        },
-        /// Source after target.
-        #[error("source epoch {source_epoch} is after target epoch {target}")]
-        SourceAfterTarget {
-            /// The candidate's source.
-            source_epoch: Epoch,
-            /// The candidate's target.
-            target: Epoch,
-        },
+/// The histories of a cluster's validators, and the permits that wait for the disk.
+#[derive(Debug)]
+pub struct Journal {
+    keys: Vec<PublicKey>,
+    histories: Vec<History>,
+    pending: BTreeMap<Ticket, Vec<Permit>>,
+}
+
+impl Journal {
+    /// Starts from what the disk holds.
+    ///
+    /// - `keys`, `histories`: one per validator, in the lock's order.
+    pub fn new(keys: Vec<PublicKey>, histories: Vec<History>) -> Self {
+        assert_eq!(keys.len(), histories.len(), "one history per validator");
+        Self { keys, histories, pending: BTreeMap::new() }
+    }
+
+    /// The highest slot in which anything was promised for any validator.
+    pub fn slot_max(&self) -> Option<Slot> {
+        self.histories.iter().filter_map(History::slot_max).max()
+    }
+
+    /// What the guard would say, without promising anything.
+    pub fn judge(&self, candidate: &Candidate) -> Verdict {
+        judge(self.history(candidate.validator), candidate.promise, candidate.root)
+    }
+
+    /// Promises all candidates that the guard lets pass. Their permits come with [`Journal::settle`].
+    pub fn promise(&mut self, ticket: Ticket, candidates: &[Candidate]) -> Promised {
+        let mut promised = Promised { rows: Vec::new(), refused: Vec::new() };
+        let mut permits = Vec::new();
+        for candidate in candidates {
+            let &Candidate { validator, slot, promise, root } = candidate;
+            match self.judge(candidate) {
+                Verdict::Refused(rule) => promised.refused.push((validator, rule)),
+                Verdict::Fresh | Verdict::Again => {
+                    let row = Row { key: self.keys[validator.0 as usize], slot, promise, root: Some(root) };
+                    self.histories[validator.0 as usize].append(&row);
+                    promised.rows.push(row);
+                    permits.push(Permit { validator, root });
+                }
+            }
+        }
+        self.pending.insert(ticket, permits);
+        promised
+    }
+
+    /// The disk has answered: the permits of this ticket if every row is durable, none otherwise.
+    pub fn settle(&mut self, ticket: Ticket, durable: bool) -> Vec<Permit> {
+        let permits = self.pending.remove(&ticket).unwrap_or_default();
+        if durable { permits } else { Vec::new() }
+    }
+
+    fn history(&self, validator: ValidatorNo) -> &History {
+        &self.histories[validator.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Root;
+
+    fn candidate(target: u64, byte: u8) -> Candidate {
+        Candidate {
+            validator: ValidatorNo(0),
+            slot: Slot(target * 32),
+            promise: Promise::Attestation { source: Epoch(0), target: Epoch(target) },
+            root: SigningRoot::compute(Root([byte; 32]), Root::ZERO),
+        }
+    }
+
+    fn journal() -> Journal {
+        Journal::new(vec![PublicKey::ZERO], vec![History::default()])
+    }
+
+    #[test]
+    fn no_permit_before_the_rows_are_durable() {
+        let mut journal = journal();
+        let promised = journal.promise(Ticket(1), &[candidate(1, 1)]);
+        assert_eq!(promised.rows.len(), 1);
+        assert_eq!(journal.settle(Ticket(2), true), vec![], "another ticket brings nothing");
+        let permits = journal.settle(Ticket(1), true);
+        assert_eq!(permits.len(), 1);
+        assert_eq!(permits[0].root(), candidate(1, 1).root);
+        assert_eq!(journal.settle(Ticket(1), true), vec![], "a ticket counts once");
+    }
+
+    #[test]
+    fn a_failed_write_gives_no_permit_and_still_binds() {
+        let mut journal = journal();
+        journal.promise(Ticket(1), &[candidate(1, 1)]);
+        assert_eq!(journal.settle(Ticket(1), false), vec![]);
+        let promised = journal.promise(Ticket(2), &[candidate(1, 2)]);
+        assert!(promised.rows.is_empty());
+        assert_eq!(promised.refused.len(), 1);
+    }
+
+    #[test]
+    fn a_lower_imported_row_does_not_lower_a_watermark() {
+        let mut history = History::default();
+        for (source, target) in [(5, 9), (2, 3)] {
+            let promise = Promise::Attestation { source: Epoch(source), target: Epoch(target) };
+            history.append(&Row { key: PublicKey::ZERO, slot: Slot(0), promise, root: None });
+        }
+        let last = history.attestation.unwrap();
+        assert_eq!((last.source_max, last.target_max), (Epoch(5), Epoch(9)));
     }
 }

@@ -13,7 +13,13 @@
 //! No curve, no clock, no socket, no disk, no thread, no random number: see `clippy.toml` and the manifest.
 
 pub mod agree;
+pub mod collect;
+mod duty;
+pub mod guard;
 pub mod journal;
+pub mod node;
+mod outcome;
+pub mod schedule;
 
 use journal::{Permit, Row};
 use types::block::ProposedBlock;
@@ -50,8 +56,13 @@ pub enum Ask {
         /// For which slot.
         slot: Slot,
     },
-    /// Attestations signed with the client's halves.
-    Attestations(Vec<HalfAttestation>),
+    /// Attestations of one slot, signed with the client's halves.
+    Attestations {
+        /// Their slot.
+        slot: Slot,
+        /// At most one for each validator.
+        halves: Vec<HalfAttestation>,
+    },
     /// A block to sign (`blocks/{slot}`), with the half of the RANDAO reveal.
     Block {
         /// For which slot.
@@ -99,6 +110,9 @@ pub enum Answer {
 /// Why the validator client's wish or signature is refused. Each names the broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// It names a validator that is not due in this slot, or the same one twice.
+    #[error("validator {0} is not due in this slot, or occurs twice")]
+    NotDue(ValidatorNo),
     /// Nothing of ours is due there.
     #[error("no duty of this cluster's validators in slot {0}")]
     NoDuty(Slot),
@@ -115,7 +129,7 @@ pub enum Refusal {
     },
     /// The journal forbids it.
     #[error("the slashing-protection journal forbids it: {0}")]
-    Slashable(guard_rule::Rule),
+    Slashable(guard::Rule),
     /// The signature is not by the client's half of this share.
     #[error("the signature is not by this operator's validator-client key for validator {0}")]
     BadHalf(ValidatorNo),
@@ -127,26 +141,19 @@ pub enum Refusal {
     TooLate(Slot),
 }
 
-pub use journal::rule as guard_rule;
-
 /// What can happen to a node.
 #[derive(Debug)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The answer to [`Output::FetchDuties`]; only this cluster's validators.
+    /// The answer to [`Output::FetchDuties`]; what is missing will be asked for again.
     Duties {
         /// Epoch asked for.
         epoch: Epoch,
-        /// Attestations of the epoch.
-        attesters: Vec<AttesterDuty>,
-        /// Blocks of the epoch.
-        proposers: Vec<ProposerDuty>,
-    },
-    /// [`Output::FetchDuties`] failed; it will be asked again.
-    DutiesFailed {
-        /// Epoch asked for.
-        epoch: Epoch,
+        /// Attestations of the epoch, if the beacon nodes told them.
+        attesters: Option<Vec<AttesterDuty>>,
+        /// Blocks of the epoch, if the beacon nodes told them.
+        proposers: Option<Vec<ProposerDuty>>,
     },
     /// The beacon node has a new head.
     Head {
@@ -168,6 +175,13 @@ pub enum Input {
         slot: Slot,
         /// The block.
         block: Option<ProposedBlock>,
+    },
+    /// The answer to [`Output::FetchHeader`].
+    Header {
+        /// Root asked for.
+        root: Root,
+        /// Whether a beacon node knows this block.
+        known: bool,
     },
     /// The beacon node's finalized checkpoint.
     Finalized(Checkpoint),
@@ -298,6 +312,11 @@ pub enum Output {
         /// The group's RANDAO reveal.
         randao: Signature,
     },
+    /// Ask the beacon nodes whether they know a block.
+    FetchHeader {
+        /// Its root.
+        root: Root,
+    },
     /// Seal (sign) and send a message.
     Send {
         /// To whom.
@@ -391,7 +410,7 @@ pub struct Outcome {
     pub instance: Instance,
     /// Validators due.
     pub due: usize,
-    /// Validators whose signature was combined and handed to a beacon node.
+    /// Validators whose signature was combined.
     pub done: usize,
     /// From the value at hand to the last group signature, in milliseconds, where both were seen.
     pub latency_ms: Option<u64>,

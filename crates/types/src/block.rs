@@ -53,3 +53,11 @@ impl ProposedBlock {
         Err(BlockError::Unsupported(fork))
     }
 }
+impl ProposedBlock {
+    pub fn to_value(&self) -> Value {
+        self.ssz.clone()
+    }
+    pub fn from_value(preset: Preset, bytes: &[u8]) -> Result<Self, BlockError> {
+        Self::decode(preset, Fork::Electra, bytes)
+    }
+}

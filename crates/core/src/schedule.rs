@@ -1,0 +1,175 @@
+//! Which duties are due when: epochs asked for ahead of time, duties by slot.
+//!
+//! An epoch is asked for when the one before it begins, and again when it begins itself, because a late block
+//! may have changed it. What a beacon node could not tell is asked for again every [`RETRY`].
+
+use std::collections::BTreeMap;
+use types::duty::{AttesterDuty, ProposerDuty};
+use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorNo};
+
+/// Between two questions for the same epoch's missing duties: a few tries within the shortest slot in use (1 s).
+pub const RETRY: Millis = Millis(300);
+
+/// Duties of an epoch.
+#[derive(Debug, Default)]
+struct EpochDuties {
+    attesters: Option<BTreeMap<Slot, Vec<(ValidatorNo, AttesterDuty)>>>,
+    proposers: Option<BTreeMap<Slot, (ValidatorNo, ProposerDuty)>>,
+    /// When the beacon nodes were last asked, if an answer is still to come or something is missing.
+    asked: Option<Millis>,
+    /// Whether it was asked for after it had begun.
+    confirmed: bool,
+}
+
+impl EpochDuties {
+    const fn complete(&self) -> bool {
+        self.attesters.is_some() && self.proposers.is_some()
+    }
+}
+
+/// The duties of the cluster's validators, by slot.
+#[derive(Debug)]
+pub struct Schedule {
+    validators: BTreeMap<PublicKey, ValidatorNo>,
+    epochs: BTreeMap<Epoch, EpochDuties>,
+}
+
+impl Schedule {
+    /// For validators in the lock's order.
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        let validators = keys.into_iter().zip(0..).map(|(key, number)| (key, ValidatorNo(number))).collect();
+        Self { validators, epochs: BTreeMap::new() }
+    }
+
+    /// Epochs to ask the beacon nodes for now.
+    ///
+    /// Keeps the last epoch, this one and the next; forgets all others.
+    pub fn ask(&mut self, now: Millis, spec: &ChainSpec) -> Vec<Epoch> {
+        let current = spec.slot_at(now).map_or(Epoch(0), |slot| spec.epoch_of(slot));
+        let oldest = Epoch(current.0.saturating_sub(1));
+        self.epochs.retain(|epoch, _| (oldest..=current.next()).contains(epoch));
+        let begun = spec.slot_at(now).is_some();
+        let wanted = if begun { vec![current, current.next()] } else { vec![current] };
+        wanted.into_iter().filter(|epoch| self.ask_one(now, *epoch, begun && *epoch == current)).collect()
+    }
+
+    fn ask_one(&mut self, now: Millis, epoch: Epoch, begun: bool) -> bool {
+        let duties = self.epochs.entry(epoch).or_default();
+        let confirm = begun && !duties.confirmed;
+        if duties.complete() && !confirm {
+            return false;
+        }
+        let waiting = duties.asked.is_some_and(|asked| now < asked.after(RETRY));
+        if waiting && !confirm {
+            return false;
+        }
+        duties.asked = Some(now);
+        duties.confirmed |= begun;
+        true
+    }
+
+    /// Takes an answer. Duties of keys that are not the cluster's are left out.
+    pub fn tell(
+        &mut self,
+        epoch: Epoch,
+        attesters: Option<Vec<AttesterDuty>>,
+        proposers: Option<Vec<ProposerDuty>>,
+    ) {
+        let Some(duties) = self.epochs.get_mut(&epoch) else { return };
+        if let Some(attesters) = attesters {
+            let mut by_slot: BTreeMap<Slot, Vec<_>> = BTreeMap::new();
+            for duty in attesters {
+                let Some(validator) = self.validators.get(&duty.pubkey) else { continue };
+                by_slot.entry(duty.slot).or_default().push((*validator, duty));
+            }
+            duties.attesters = Some(by_slot);
+        }
+        if let Some(proposers) = proposers {
+            let ours = |duty: ProposerDuty| {
+                let validator = *self.validators.get(&duty.pubkey)?;
+                Some((duty.slot, (validator, duty)))
+            };
+            duties.proposers = Some(proposers.into_iter().filter_map(ours).collect());
+        }
+    }
+
+    /// Whether the slot's duties are known, so that a missing one means that there is none.
+    pub fn knows(&self, spec: &ChainSpec, slot: Slot) -> bool {
+        self.epochs.get(&spec.epoch_of(slot)).is_some_and(EpochDuties::complete)
+    }
+
+    /// Attestations due in a slot.
+    pub fn attesters(&self, spec: &ChainSpec, slot: Slot) -> &[(ValidatorNo, AttesterDuty)] {
+        let duties = self.epochs.get(&spec.epoch_of(slot)).and_then(|duties| duties.attesters.as_ref());
+        duties.and_then(|by_slot| by_slot.get(&slot)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The block due in a slot, if it is one of ours.
+    pub fn proposer(&self, spec: &ChainSpec, slot: Slot) -> Option<&(ValidatorNo, ProposerDuty)> {
+        self.epochs.get(&spec.epoch_of(slot))?.proposers.as_ref()?.get(&slot)
+    }
+
+    /// When to call [`Schedule::ask`] again.
+    pub fn wake_at(&self, now: Millis, spec: &ChainSpec) -> Millis {
+        let next_epoch = match spec.slot_at(now) {
+            Some(slot) => spec.slot_start(spec.epoch_start(spec.epoch_of(slot).next())),
+            None => spec.slot_start(Slot(0)),
+        };
+        let missing = self.epochs.values().filter(|duties| !duties.complete());
+        let retry = missing.filter_map(|duties| Some(duties.asked?.after(RETRY))).min();
+        retry.map_or(next_epoch, |retry| retry.min(next_epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::spec::{ForkEpoch, SlotTiming};
+    use types::{Fork, ForkVersion, Preset, Root};
+
+    fn spec() -> ChainSpec {
+        let forks = vec![ForkEpoch { fork: Fork::Electra, version: ForkVersion::ZERO, epoch: Epoch(0) }];
+        ChainSpec {
+            name: "test".into(),
+            preset: Preset::Minimal,
+            genesis_time_ms: 100_000,
+            slot_ms: 1_000,
+            slots_per_epoch: 8,
+            genesis_fork_version: ForkVersion::ZERO,
+            genesis_validators_root: Root::ZERO,
+            forks,
+            timing: SlotTiming::default(),
+            chain_id: 1,
+        }
+    }
+
+    #[test]
+    fn each_epoch_is_asked_for_ahead_and_confirmed_when_it_begins() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
+        assert_eq!(schedule.ask(Millis(90_000), &spec), [Epoch(0)]);
+        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]));
+        assert_eq!(schedule.ask(Millis(99_999), &spec), []);
+        assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)]);
+        schedule.tell(Epoch(1), Some(vec![]), None);
+        assert_eq!(schedule.ask(Millis(100_299), &spec), []);
+        assert_eq!(schedule.ask(Millis(100_300), &spec), [Epoch(1)], "its blocks are missing");
+        schedule.tell(Epoch(1), None, Some(vec![]));
+        assert_eq!(schedule.ask(Millis(107_999), &spec), []);
+        assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)]);
+        assert!(schedule.knows(&spec, Slot(15)) && !schedule.knows(&spec, Slot(16)));
+    }
+
+    #[test]
+    fn duties_of_foreign_keys_are_left_out() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey([1; 48])]));
+        schedule.ask(Millis(100_000), &spec);
+        let duty = |byte| ProposerDuty {
+            pubkey: PublicKey([byte; 48]),
+            validator_index: 0.into(),
+            slot: Slot(u64::from(byte)),
+        };
+        schedule.tell(Epoch(0), None, Some(vec![duty(1), duty(2)]));
+        assert!(schedule.proposer(&spec, Slot(1)).is_some());
+        assert!(schedule.proposer(&spec, Slot(2)).is_none());
+    }
+}
