@@ -1,1 +1,23 @@
-//! A world in a jar: chain, clock, network, disk, villains, judges.
+//! A world in a jar: chain, clock, network, disk, validator clients, villains and judges.
+//!
+//! One seed, one thread: the same setup gives the same events in the same order, and so the same trace hash.
+//! The nodes in it are the machines of `symbolon-core` that the daemon runs; everything they wish for is granted by
+//! [`world::World`] at a time that the seed decides.
+//!
+//! - [`chain`]: a toy beacon chain, strict about every signature and root. The devnet serves it over HTTP.
+//! - [`curve`]: symbolic signatures, and what a chain needs of any signature scheme.
+//! - [`network`], [`disk`], [`client`]: what surrounds a node.
+//! - [`villains`]: bad habits, one per file.
+//! - [`judges`]: what must never happen, and what must.
+//! - [`scenario`]: runs as checked transcripts.
+
+pub mod chain;
+pub mod client;
+pub mod curve;
+pub mod disk;
+pub mod judges;
+pub mod network;
+pub mod person;
+pub mod scenario;
+pub mod villains;
+pub mod world;

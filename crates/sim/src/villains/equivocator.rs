@@ -1,0 +1,28 @@
+//! Shows each half of the others another face.
+//!
+//! Two whole nodes run under one operator's keys, each with a journal of its own and a beacon node that sees another
+//! head. Each talks with one half of the honest operators, and with the same face of every other equivocator: so
+//! all of them collude. Every double vote, commit, proposal and partial signature follows from that by itself, and
+//! each face alone is beyond reproach.
+
+use crate::person::{Person, Side};
+use types::Millis;
+
+/// Makes the second face of a person, and turns the first to the left. Its beacon node learns of no block in time.
+pub fn second_face(first: &mut Person, late: Millis) -> Person {
+    first.honest = false;
+    first.side = Side::Left;
+    first.stands = Side::Left;
+    Person {
+        operator: first.operator,
+        side: Side::Right,
+        stands: Side::Right,
+        honest: false,
+        node: None,
+        disk: crate::disk::Disk::default(),
+        client: crate::client::Client::new(first.operator),
+        head_delay: late,
+        life: 0,
+        wake: None,
+    }
+}

@@ -1,0 +1,268 @@
+//! The loop around core: one task owns the [`Node`] and grants its wishes.
+//!
+//! ```text
+//!   net, validator API, beacon nodes, journal, curve --> one bounded channel --> Node::handle
+//!   Node::poll --> sealed frames to net; everything that takes time to a task whose result comes back
+//! ```
+//!
+//! Nothing here decides anything: what is signed, when, and for whom is core's.
+
+use crate::chain_side::ChainSide;
+use crate::clock::now;
+use crate::curve::Curve;
+use crate::journal::Writer;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use keys::identity::Operator;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_core::node::Node;
+use symbolon_core::{Answer, Ask, Input, Outcome, Output, RequestId, To};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use types::wire::{self, Message, Signed};
+use types::{ClusterId, ClusterSize, Machine as _, Millis, ShareIndex};
+
+/// Events that may wait for the loop. A slot of 22 operators is some 500; beyond this, senders wait.
+pub const EVENTS_MAX: usize = 4096;
+
+/// What reaches the loop.
+#[derive(Debug)]
+pub enum Event {
+    /// For the machine.
+    Input(Input),
+    /// A frame of an operator, as it came.
+    Frame(ShareIndex, Bytes),
+    /// A question of the validator client.
+    Ask(Ask, oneshot::Sender<Answer>),
+}
+
+/// A way into the loop, for the shells around it.
+#[derive(Clone, Debug)]
+pub struct Door(mpsc::Sender<Event>);
+
+impl Door {
+    /// A door and the loop's end of it.
+    pub fn new() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Hands an event in; waits while the loop is behind. `false`: the loop has ended.
+    pub async fn send(&self, event: Event) -> bool {
+        self.0.send(event).await.is_ok()
+    }
+
+    /// The same from a thread that may block.
+    pub fn send_blocking(&self, event: Event) -> bool {
+        self.0.blocking_send(event).is_ok()
+    }
+
+    /// Asks for the validator client; `None` if the loop has ended.
+    pub async fn ask(&self, ask: Ask) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Event::Ask(ask, reply)).await;
+        answer.await.ok()
+    }
+}
+
+/// Everything the loop works with.
+pub struct Engine {
+    /// The machine.
+    pub node: Node,
+    /// `n` and `t`.
+    pub size: ClusterSize,
+    /// Which cluster.
+    pub cluster: ClusterId,
+    /// This operator's node key, and everybody's public ones.
+    pub operator: Operator,
+    /// The wire.
+    pub wire: net::Handle,
+    /// Beacon nodes.
+    pub chain: Arc<ChainSide>,
+    /// The journal's thread.
+    pub journal: Writer,
+    /// Curve work.
+    pub curve: Arc<Curve>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// For results of tasks.
+    pub door: Door,
+}
+
+/// The loop's own state beside the machine.
+struct Loop {
+    engine: Engine,
+    requests: u64,
+    replies: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    /// Own messages, to be handed back before anything else.
+    own: VecDeque<wire::Verified>,
+}
+
+/// Runs until `stop`.
+pub async fn run(engine: Engine, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+    let mut turn = Loop { engine, requests: 0, replies: BTreeMap::new(), own: VecDeque::new() };
+    turn.input(Input::Tick);
+    loop {
+        let wake = turn.engine.node.wake_at().map_or(Duration::from_secs(1), until);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            event = events.recv() => match event {
+                Some(event) => turn.event(event),
+                None => return,
+            },
+            () = tokio::time::sleep(wake) => turn.input(Input::Tick),
+        }
+    }
+}
+
+fn until(at: Millis) -> Duration {
+    Duration::from_millis(at.since(now()).0)
+}
+
+impl Loop {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Input(input) => self.input(input),
+            Event::Frame(peer, frame) => self.frame(peer, &frame),
+            Event::Ask(ask, reply) => {
+                self.requests += 1;
+                let request = RequestId(self.requests);
+                self.replies.insert(request, reply);
+                self.input(Input::Ask { request, ask });
+            }
+        }
+    }
+
+    /// Shape and window first; signatures, which cost, last.
+    fn frame(&mut self, peer: ShareIndex, frame: &[u8]) {
+        let message = match wire::decode(frame) {
+            Ok(message) => message,
+            Err(error) => return self.refuse(peer, &error),
+        };
+        self.engine.metrics.frame_received(message.name());
+        if !self.engine.node.wants(&message) {
+            return;
+        }
+        let Engine { size, cluster, operator, .. } = &self.engine;
+        match wire::verify(message, peer, *size, cluster, operator) {
+            Ok(verified) => self.input(Input::Peer(verified)),
+            Err(error) => self.refuse(peer, &error),
+        }
+    }
+
+    fn refuse(&self, peer: ShareIndex, error: &wire::FrameError) {
+        self.engine.metrics.frame_refused(peer);
+        tracing::debug!(%peer, %error, "frame refused");
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.node.handle(now(), input);
+        loop {
+            while let Some(output) = self.engine.node.poll() {
+                self.grant(output);
+            }
+            let Some(own) = self.own.pop_front() else { return };
+            self.engine.node.handle(now(), Input::Peer(own));
+        }
+    }
+
+    fn grant(&mut self, output: Output) {
+        match output {
+            Output::Send { to, message } => self.send(to, message),
+            Output::Reply { request, answer } => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    // The client may have hung up; then nobody misses the answer.
+                    let _ = reply.send(answer);
+                }
+            }
+            Output::Journal { ticket, rows } => {
+                if !self.engine.journal.write(ticket, rows) {
+                    tracing::error!("the journal's thread is gone or hopelessly behind: nothing is signed");
+                    self.later(async move { Input::Journaled { ticket, durable: false } });
+                }
+            }
+            Output::Sign { ticket, jobs } => {
+                let curve = self.engine.curve.clone();
+                self.later(async move { Input::Signed { ticket, results: curve.complete(jobs).await } });
+            }
+            Output::Combine { ticket, jobs } => {
+                let curve = self.engine.curve.clone();
+                self.later(async move { Input::Combined { ticket, results: curve.combine(jobs).await } });
+            }
+            Output::VerifyGroup { ticket, key, root, signature } => {
+                let curve = self.engine.curve.clone();
+                self.later(async move {
+                    Input::GroupVerified { ticket, valid: curve.verify(key, root, signature).await }
+                });
+            }
+            Output::Evidence { author, first, second } => self.evidence(author, &first, &second),
+            Output::Fault { peer, instance, fault } => {
+                self.engine.metrics.fault(peer);
+                tracing::warn!(%peer, %instance, ?fault, "an operator made a mistake");
+            }
+            Output::Outcome(outcome) => self.outcome(&outcome),
+            Output::FetchDuties { .. }
+            | Output::FetchVote { .. }
+            | Output::FetchBlock { .. }
+            | Output::FetchHeader { .. }
+            | Output::Submit { .. } => {
+                let chain = self.engine.chain.clone();
+                self.later(async move { chain.answer(output).await });
+            }
+        }
+    }
+
+    /// Runs a wish that takes time; its result comes back through the door.
+    fn later(&self, work: impl Future<Output = Input> + Send + 'static) {
+        let door = self.engine.door.clone();
+        tokio::spawn(async move {
+            let input = work.await;
+            door.send(Event::Input(input)).await;
+        });
+    }
+
+    fn send(&mut self, to: To, message: Message) {
+        let sealed = wire::seal(message, &self.engine.cluster, &self.engine.operator);
+        let frame = Bytes::from(sealed.message().to_frame());
+        let name = sealed.message().name();
+        self.engine.metrics.frame_sent(name);
+        let refused = match to {
+            To::All => self.engine.wire.broadcast(&frame),
+            To::One(peer) => {
+                self.engine.wire.send(peer, frame).err().map(|error| (peer, error)).into_iter().collect()
+            }
+        };
+        for (peer, error) in refused {
+            tracing::debug!(%peer, %error, name, "frame not sent");
+        }
+        if to == To::All {
+            self.own.push_back(sealed);
+        }
+    }
+
+    fn evidence(&self, author: ShareIndex, first: &Signed, second: &Signed) {
+        self.engine.metrics.fault(author);
+        tracing::error!(
+            %author,
+            instance = %first.statement.instance,
+            first = %first.statement.hash,
+            first_signature = %first.signature,
+            second = %second.statement.hash,
+            second_signature = %second.signature,
+            "an operator signed two different things in one place: its key is misused or its node is broken"
+        );
+    }
+
+    fn outcome(&self, outcome: &Outcome) {
+        self.engine.metrics.outcome(outcome);
+        let Outcome { instance, due, done, latency_ms, round, ending } = outcome;
+        if done == due {
+            tracing::info!(%instance, due, done, latency_ms, round, ?ending, "duty");
+        } else {
+            tracing::warn!(%instance, due, done, latency_ms, round, ?ending, "duty");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The journal on disk: what this operator promised never to contradict. The only file that imports sled for it.
+//!
+//! A row counts as durable after `flush()` *and* `fdatasync` on sled's file: `flush()` alone is
+//! `sync_file_range` on Linux, which a power cut undoes (ADR 0004). One writer thread takes all rows that
+//! wait, applies them as one batch and syncs once: a slot costs one sync, however many validators it has. Constant
+//! space: one value per key and kind.
+
+use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
+use ssz::{Decode as _, Encode as _};
+use ssz_derive::{Decode, Encode};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use symbolon_core::Ticket;
+use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise, Row};
+use thiserror::Error;
+use types::{ClusterId, Epoch, PublicKey, Root, SigningRoot, Slot};
+
+/// Version of the rows written here.
+const VERSION: u16 = 1;
+/// sled's cache: rows are some 100 bytes, so this holds those of 10,000 validators many times over.
+const CACHE_BYTES: u64 = 8 << 20;
+/// Batches of rows that may wait for the disk: more than the duties of an epoch.
+const WAITING_MAX: usize = 256;
+
+const META: &str = "meta";
+const ROWS: &str = "rows";
+const KIND_BLOCK: u8 = 0;
+const KIND_ATTESTATION: u8 = 1;
+
+/// Why the journal does not open or does not take rows. Without it nothing is signed.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The folder could not be made or read.
+    #[error("cannot use {path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("{0} is in use by another process: two nodes must never run with one operator's keys")]
+    InUse(PathBuf),
+    /// The database says no.
+    #[error("the slashing-protection journal does not open or write: {0}")]
+    Database(#[from] sled::Error),
+    /// The database could not be made durable.
+    #[error("the slashing-protection journal could not be synced: {0}")]
+    Sync(io::Error),
+    /// Written by another version of this program.
+    #[error("the journal has version {have}, this program reads version {VERSION}")]
+    Version {
+        /// Its version.
+        have: u16,
+    },
+    /// Of another cluster.
+    #[error("the journal belongs to cluster {have}, this node runs cluster {want}")]
+    Cluster {
+        /// Its cluster.
+        have: ClusterId,
+        /// The node's.
+        want: ClusterId,
+    },
+    /// A value that no version of this program wrote.
+    #[error("the journal holds a damaged row for validator {0}")]
+    Damaged(PublicKey),
+}
+
+#[derive(Encode, Decode)]
+struct Meta {
+    version: u16,
+    cluster: Root,
+}
+
+#[derive(Encode, Decode)]
+struct BlockRow {
+    slot: Slot,
+    root: Vec<Root>,
+}
+
+#[derive(Encode, Decode)]
+struct AttestationRow {
+    slot: Slot,
+    source: Epoch,
+    target: Epoch,
+    source_max: Epoch,
+    target_max: Epoch,
+    root: Vec<Root>,
+}
+
+/// How a write is made durable. Anything but [`Durability::Synced`] is for showing what it would lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// `flush()` and `fdatasync`.
+    Synced,
+    /// `flush()` alone: the control of the power-cut test.
+    FlushOnly,
+}
+
+/// The open journal.
+#[derive(Debug)]
+pub struct Journal {
+    database: sled::Db,
+    rows: sled::Tree,
+    file: File,
+    durability: Durability,
+    histories: BTreeMap<PublicKey, History>,
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens or makes the journal of a cluster.
+    ///
+    /// - `folder`: made if absent, for the owner only; locked against a second process as long as this lives.
+    /// - Errors: [`JournalError`]; a node whose journal does not open must not sign.
+    pub fn open(folder: &Path, cluster: ClusterId) -> Result<Self, JournalError> {
+        Self::open_with(folder, cluster, Durability::Synced)
+    }
+
+    /// The same, with a say in how writes are made durable.
+    pub fn open_with(
+        folder: &Path,
+        cluster: ClusterId,
+        durability: Durability,
+    ) -> Result<Self, JournalError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalError::Folder { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
+        let lock = lock_folder(folder)?;
+        let database = sled::Config::new()
+            .path(folder.join("sled"))
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .open()?;
+        let path = folder.join("sled").join("db");
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
+        let rows = database.open_tree(ROWS)?;
+        let mut journal = Self { database, rows, file, durability, histories: BTreeMap::new(), _lock: lock };
+        journal.check_meta(cluster)?;
+        journal.load()?;
+        for folder in [folder.join("sled"), folder.to_owned()] {
+            let directory = File::open(&folder).map_err(at(&folder))?;
+            fsync(&directory).map_err(|error| JournalError::Sync(error.into()))?;
+        }
+        Ok(journal)
+    }
+
+    fn check_meta(&self, cluster: ClusterId) -> Result<(), JournalError> {
+        let Some(bytes) = self.database.get(META)? else {
+            let meta = Meta { version: VERSION, cluster };
+            self.database.insert(META, meta.as_ssz_bytes())?;
+            return self.sync();
+        };
+        let version = bytes.get(..2).map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+        match Meta::from_ssz_bytes(&bytes) {
+            Ok(meta) if meta.version != VERSION => Err(JournalError::Version { have: meta.version }),
+            Ok(meta) if meta.cluster != cluster => {
+                Err(JournalError::Cluster { have: meta.cluster, want: cluster })
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(JournalError::Version { have: version }),
+        }
+    }
+
+    fn load(&mut self) -> Result<(), JournalError> {
+        for entry in self.rows.iter() {
+            let (key, value) = entry?;
+            let (key, kind) = split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
+            let history = self.histories.entry(key).or_default();
+            read_value(history, kind, &value).ok_or(JournalError::Damaged(key))?;
+        }
+        Ok(())
+    }
+
+    /// What is promised for these keys, in their order.
+    pub fn histories(&self, keys: &[PublicKey]) -> Vec<History> {
+        keys.iter().map(|key| self.histories.get(key).copied().unwrap_or_default()).collect()
+    }
+
+    /// Makes rows durable: one batch, one sync.
+    pub fn append(&mut self, rows: &[Row]) -> Result<(), JournalError> {
+        let mut batch = sled::Batch::default();
+        for row in rows {
+            let history = self.histories.entry(row.key).or_default();
+            history.append(row);
+            let (kind, value) = match row.promise {
+                Promise::Block { .. } => (KIND_BLOCK, history.block.map(write_block)),
+                Promise::Attestation { .. } => {
+                    (KIND_ATTESTATION, history.attestation.map(write_attestation))
+                }
+            };
+            let mut key = row.key.0.to_vec();
+            key.push(kind);
+            batch.insert(key, value.expect("the row was just appended"));
+        }
+        self.rows.apply_batch(batch)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        self.database.flush()?;
+        match self.durability {
+            Durability::Synced => fdatasync(&self.file).map_err(|error| JournalError::Sync(error.into())),
+            Durability::FlushOnly => Ok(()),
+        }
+    }
+}
+
+fn lock_folder(folder: &Path) -> Result<File, JournalError> {
+    let path = folder.join("lock");
+    let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = open.map_err(|source| JournalError::Folder { path, source })?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| JournalError::InUse(folder.to_owned()))?;
+    Ok(file)
+}
+
+fn split_key(key: &[u8]) -> Option<(PublicKey, u8)> {
+    let (kind, key) = key.split_last()?;
+    Some((PublicKey(key.try_into().ok()?), *kind))
+}
+
+fn write_block(last: LastBlock) -> Vec<u8> {
+    BlockRow { slot: last.slot, root: last.root.iter().map(SigningRoot::root).collect() }.as_ssz_bytes()
+}
+
+fn write_attestation(last: LastAttestation) -> Vec<u8> {
+    let LastAttestation { slot, source, target, root, source_max, target_max } = last;
+    let root = root.iter().map(SigningRoot::root).collect();
+    AttestationRow { slot, source, target, source_max, target_max, root }.as_ssz_bytes()
+}
+
+fn read_value(history: &mut History, kind: u8, value: &[u8]) -> Option<()> {
+    let one = |roots: Vec<Root>| match roots[..] {
+        [] => Some(None),
+        [root] => Some(Some(SigningRoot::recorded(root))),
+        _ => None,
+    };
+    match kind {
+        KIND_BLOCK => {
+            let BlockRow { slot, root } = BlockRow::from_ssz_bytes(value).ok()?;
+            history.block = Some(LastBlock { slot, root: one(root)? });
+        }
+        KIND_ATTESTATION => {
+            let row = AttestationRow::from_ssz_bytes(value).ok()?;
+            let AttestationRow { slot, source, target, source_max, target_max, root } = row;
+            let root = one(root)?;
+            history.attestation =
+                Some(LastAttestation { slot, source, target, root, source_max, target_max });
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The writer thread: takes rows, answers when they are durable.
+#[derive(Debug)]
+pub struct Writer {
+    rows: mpsc::SyncSender<(Ticket, Vec<Row>)>,
+}
+
+impl Writer {
+    /// Starts the thread. `answer` is called with each ticket and whether its rows are durable.
+    pub fn start(
+        mut journal: Journal,
+        answer: impl Fn(Ticket, Result<(), &JournalError>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (rows, waiting) = mpsc::sync_channel::<(Ticket, Vec<Row>)>(WAITING_MAX);
+        std::thread::Builder::new().name("journal".into()).spawn(move || {
+            while let Ok(first) = waiting.recv() {
+                let mut tickets = vec![first.0];
+                let mut rows = first.1;
+                for (ticket, more) in waiting.try_iter() {
+                    tickets.push(ticket);
+                    rows.extend(more);
+                }
+                let result = journal.append(&rows);
+                for ticket in tickets {
+                    answer(ticket, result.as_ref().copied());
+                }
+            }
+        })?;
+        Ok(Self { rows })
+    }
+
+    /// Hands rows to the thread. `false`: they will not be written.
+    pub fn write(&self, ticket: Ticket, rows: Vec<Row>) -> bool {
+        self.rows.try_send((ticket, rows)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: ClusterId = Root([7; 32]);
+
+    fn row(target: u64) -> Row {
+        Row {
+            key: PublicKey([1; 48]),
+            slot: Slot(target * 32),
+            promise: Promise::Attestation { source: Epoch(target - 1), target: Epoch(target) },
+            root: Some(SigningRoot::compute(Root([target as u8; 32]), Root::ZERO)),
+        }
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        let block = Row { promise: Promise::Block { slot: Slot(70) }, slot: Slot(70), root: None, ..row(1) };
+        journal.append(&[row(1), row(2), block]).unwrap();
+        let before = journal.histories(&[row(1).key]);
+        drop(journal);
+        let journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        assert_eq!(journal.histories(&[row(1).key]), before);
+        assert_eq!(before[0].attestation.unwrap().root, row(2).root);
+        assert_eq!(before[0].block.unwrap().root, None);
+        assert_eq!(journal.histories(&[PublicKey([9; 48])]), [History::default()]);
+    }
+
+    #[test]
+    fn a_second_process_and_another_cluster_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        assert!(matches!(Journal::open(folder.path(), CLUSTER), Err(JournalError::InUse(_))));
+        drop(journal);
+        let other = Journal::open(folder.path(), Root([8; 32]));
+        assert!(matches!(other, Err(JournalError::Cluster { .. })));
+    }
+
+    #[test]
+    fn disk_use_does_not_grow_with_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        for target in 1..200 {
+            journal.append(&[row(target)]).unwrap();
+        }
+        assert_eq!(journal.rows.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_row_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        let mut key = vec![3; 48];
+        key.push(KIND_BLOCK);
+        journal.rows.insert(key, &[1, 2, 3]).unwrap();
+        drop(journal);
+        let opened = Journal::open(folder.path(), CLUSTER);
+        assert!(matches!(opened, Err(JournalError::Damaged(key)) if key == PublicKey([3; 48])));
+    }
+}

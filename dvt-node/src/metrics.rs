@@ -1,0 +1,187 @@
+//! What Prometheus sees. Labels are bounded: kinds, endings and operators' numbers only.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use symbolon_core::{Ending, Outcome};
+use types::ShareIndex;
+
+/// Upper bounds of latency buckets, in seconds: from a local network to half a slot.
+const LATENCY_BUCKETS: [f64; 12] = [0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    kind: &'static str,
+    ending: EndingLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    message: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerLabels {
+    peer: u32,
+}
+
+/// [`Ending`] in the words of the label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum EndingLabel {
+    Done,
+    Partly,
+    NoValue,
+    NotAgreed,
+    Refused,
+    TooFewPartials,
+    NotTaken,
+}
+
+impl From<Ending> for EndingLabel {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::Done,
+            Ending::Partly => Self::Partly,
+            Ending::NoValue => Self::NoValue,
+            Ending::NotAgreed => Self::NotAgreed,
+            Ending::Refused => Self::Refused,
+            Ending::TooFewPartials => Self::TooFewPartials,
+            Ending::NotTaken => Self::NotTaken,
+        }
+    }
+}
+
+/// All metrics of a node.
+pub struct Metrics {
+    registry: Registry,
+    duties: Family<OutcomeLabels, Counter>,
+    validators_due: Family<KindLabels, Counter>,
+    validators_done: Family<KindLabels, Counter>,
+    latency: Family<KindLabels, Histogram, fn() -> Histogram>,
+    sent: Family<MessageLabels, Counter>,
+    received: Family<MessageLabels, Counter>,
+    refused: Family<PeerLabels, Counter>,
+    faults: Family<PeerLabels, Counter>,
+    peers_up: Family<PeerLabels, Gauge>,
+    unknown_routes: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("symbolon");
+        let metrics = Self {
+            duties: Family::default(),
+            validators_due: Family::default(),
+            validators_done: Family::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
+            sent: Family::default(),
+            received: Family::default(),
+            refused: Family::default(),
+            faults: Family::default(),
+            peers_up: Family::default(),
+            unknown_routes: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("duties", "Duties that ended, by how", metrics.duties.clone());
+        registry.register("validators_due", "Validators due, over all duties", metrics.validators_due.clone());
+        registry.register("validators_done", "Validators signed for", metrics.validators_done.clone());
+        let help = "From the value at hand to the last group signature";
+        registry.register_with_unit(
+            "duty_latency",
+            help,
+            prometheus_client::registry::Unit::Seconds,
+            metrics.latency.clone(),
+        );
+        registry.register("frames_sent", "Messages sent to operators", metrics.sent.clone());
+        registry.register("frames_received", "Messages of operators", metrics.received.clone());
+        registry.register("frames_refused", "Frames that are no valid message", metrics.refused.clone());
+        registry.register("faults", "Mistakes and evidence, by operator", metrics.faults.clone());
+        registry.register("peer_up", "Whether an operator is connected", metrics.peers_up.clone());
+        let help = "Requests of the validator client to routes this node does not serve";
+        registry.register("unknown_routes", help, metrics.unknown_routes.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// In OpenMetrics' text form.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A duty ended.
+    pub fn outcome(&self, outcome: &Outcome) {
+        let kind = kind_label(outcome.instance.kind);
+        let ending = outcome.ending.into();
+        self.duties.get_or_create(&OutcomeLabels { kind, ending }).inc();
+        self.validators_due.get_or_create(&KindLabels { kind }).inc_by(outcome.due as u64);
+        self.validators_done.get_or_create(&KindLabels { kind }).inc_by(outcome.done as u64);
+        if let Some(latency_ms) = outcome.latency_ms {
+            self.latency.get_or_create(&KindLabels { kind }).observe(latency_ms as f64 / 1000.0);
+        }
+    }
+
+    /// A message went out.
+    pub fn frame_sent(&self, message: &'static str) {
+        self.sent.get_or_create(&MessageLabels { message }).inc();
+    }
+
+    /// A message came in.
+    pub fn frame_received(&self, message: &'static str) {
+        self.received.get_or_create(&MessageLabels { message }).inc();
+    }
+
+    /// A frame was no message.
+    pub fn frame_refused(&self, peer: ShareIndex) {
+        self.refused.get_or_create(&peer_label(peer)).inc();
+    }
+
+    /// An operator made a mistake.
+    pub fn fault(&self, peer: ShareIndex) {
+        self.faults.get_or_create(&peer_label(peer)).inc();
+    }
+
+    /// An operator's link came up or went down.
+    pub fn peer_up(&self, peer: ShareIndex, up: bool) {
+        self.peers_up.get_or_create(&peer_label(peer)).set(i64::from(up));
+    }
+
+    /// The validator client asked for something that is not served.
+    pub fn unknown_route(&self) {
+        self.unknown_routes.inc();
+    }
+}
+
+fn peer_label(peer: ShareIndex) -> PeerLabels {
+    PeerLabels { peer: u32::from(peer.get()) }
+}
+
+const fn kind_label(kind: types::wire::Kind) -> &'static str {
+    use types::wire::Kind;
+    match kind {
+        Kind::Attest => "attest",
+        Kind::Propose => "propose",
+        Kind::Aggregate => "aggregate",
+        Kind::Contribute => "contribute",
+        Kind::Randao => "randao",
+    }
+}
