@@ -6,16 +6,23 @@
 //! - [`share`]: a share, its two halves, and their arithmetic.
 //! - [`signer`]: adds node halves to checked halves of the validator client; consumes a
 //!   [`Permit`](symbolon_core::journal::Permit) for each signature.
-//! - [`keystore`]: EIP-2335 keystores. [`derive`]: EIP-2333 keys from seeds.
+//! - [`keystore`]: EIP-2335 keystores. [`mod@derive`]: EIP-2333 keys from seeds.
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
-//! - [`store`]: the node's halves at rest. [`secret_file`]: files that are written once and read by their owner only.
+//! - [`secret_file`]: files that are written once and read by their owner only.
 //!
 //! `unsafe` lives in the private module `curve` alone: four calls into blst that its safe interface lacks.
 
 mod batch;
 mod curve;
+pub mod derive;
+mod enr;
+pub mod identity;
+pub mod keystore;
+pub mod secret_file;
 pub mod share;
 pub mod signer;
 
+pub use identity::{NodeKey, NodeKeys, Operator};
+pub use keystore::Keystore;
 pub use share::{NodeHalf, SecretShare, Shift, VcHalf, split};
 pub use signer::{NodeSigner, VcKey};
