@@ -8,7 +8,7 @@
 //!   [`Permit`](symbolon_core::journal::Permit) for each signature.
 //! - [`keystore`]: EIP-2335 keystores. [`mod@derive`]: EIP-2333 keys from seeds.
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
-//! - [`secret_file`]: files that are written once and read by their owner only.
+//! - [`store`]: the node's halves at rest. [`secret_file`]: files that are written once and read by their owner only.
 //!
 //! `unsafe` lives in the private module `curve` alone: four calls into blst that its safe interface lacks.
 
@@ -21,8 +21,10 @@ pub mod keystore;
 pub mod secret_file;
 pub mod share;
 pub mod signer;
+pub mod store;
 
 pub use identity::{NodeKey, NodeKeys, Operator};
 pub use keystore::Keystore;
 pub use share::{NodeHalf, SecretShare, Shift, VcHalf, split};
 pub use signer::{NodeSigner, VcKey};
+pub use store::NodeStore;

@@ -135,6 +135,16 @@ proptest! {
 }
 
 #[test]
+fn a_well_formed_half_over_another_root_or_by_another_key_is_refused_alone_too() {
+    let (ours, other) = (operator(1), operator(2));
+    let key = ours.vc.public();
+    for half in [ours.vc.sign(&root(2)), other.vc.sign(&root(1)), Signature::INFINITY] {
+        assert_eq!(ours.node.complete(permit(4, 1), &key, &half), Err(permit(4, 1)));
+    }
+    assert!(ours.node.complete(permit(4, 1), &key, &ours.vc.sign(&root(1))).is_ok());
+}
+
+#[test]
 fn two_bad_halves_whose_errors_cancel_are_both_refused() {
     let (a, b) = (operator(0), operator(1));
     let at = root(1);
