@@ -24,7 +24,7 @@ pub const KEYSTORE_LEN_MAX: usize = 64 << 10;
 /// PBKDF2 rounds of the EIP's example, of every tool of the field, and the default here.
 pub const PBKDF2_ROUNDS: u32 = 262_144;
 
-/// Most PBKDF2 rounds taken from a file: some seconds of work.
+/// Most PBKDF2 rounds taken from a file: 64 times the default, less than a minute of work.
 pub const PBKDF2_ROUNDS_MAX: u32 = 1 << 24;
 
 /// Most memory that scrypt may use for a file, in bytes: twice that of the EIP's example (`128 n r`).

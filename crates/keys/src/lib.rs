@@ -1,7 +1,7 @@
 //! Secret curve work: shares, halves, signing, keystores, node identities, and how secrets lie on a disk.
 //!
 //! Floor 2, and the only room with secrets: `coordinator` can never link it. Every secret type wipes its memory
-//! when dropped, is boxed so that a move leaves no copy behind, prints as `<redacted>`, and cannot be cloned.
+//! when dropped, is boxed so that moving it moves a pointer, prints as `<redacted>`, and cannot be cloned.
 //!
 //! - [`share`]: a share, its two halves, and their arithmetic.
 //! - [`signer`]: adds node halves to checked halves of the validator client; consumes a
@@ -10,7 +10,8 @@
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
 //! - [`store`]: the node's halves at rest. [`secret_file`]: files that are written once and read by their owner only.
 //!
-//! `unsafe` lives in the private module `curve` alone: four calls into blst that its safe interface lacks.
+//! `unsafe` lives in the private module `curve` alone: secret scalars, and hashing to the curve, which blst's safe
+//! interface lacks.
 
 mod batch;
 mod curve;
