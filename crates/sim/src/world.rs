@@ -59,8 +59,10 @@ pub struct Setup {
     pub head_delays: Vec<Millis>,
     /// Which side of a split each honest operator stands on when equivocators are about; missing ones: left.
     pub right: BTreeSet<ShareIndex>,
-    /// Whether the two sides hear each other.
+    /// Whether honest operators of the two sides are kept from hearing each other.
     pub parted: bool,
+    /// Whether equivocators show both faces to everybody.
+    pub loud: bool,
 }
 
 impl Setup {
@@ -79,6 +81,7 @@ impl Setup {
             head_delays: Vec::new(),
             right: BTreeSet::new(),
             parted: false,
+            loud: false,
         }
     }
 
@@ -266,9 +269,9 @@ impl World {
         Root(self.trace.clone().finalize().into())
     }
 
-    /// When the first block or head of a slot could be known, relative to which latencies are told.
-    pub fn since_slot(&self, slot: Slot, at: Millis) -> u64 {
-        at.since(self.spec.slot_start(slot)).0
+    /// When a slot's block was imported: beacon nodes know the head then, each after its own delay.
+    pub fn imported(&self, slot: Slot) -> Option<Millis> {
+        self.arrivals.get(&slot).copied()
     }
 
     fn push(&mut self, at: Millis, person: usize, event: Event) {
@@ -523,6 +526,7 @@ impl World {
         let mut taken = true;
         match submission {
             Submission::Attestations(attestations) => {
+                let slots: BTreeSet<_> = attestations.iter().map(|signed| signed.data.slot).collect();
                 for signed in attestations {
                     let single = SingleAttestation {
                         committee_index: signed.duty.committee_index,
@@ -534,12 +538,14 @@ impl World {
                     self.signed.entry((instance, operator)).or_insert(self.now);
                     taken &= self.chain.attest(&Symbolic, slot, &single).is_ok();
                 }
-                self.tell(person, || "submits attestations".into());
+                for slot in slots {
+                    self.tell(person, || format!("attest@{slot}: submits the signature"));
+                }
             }
             Submission::Block { block, signature } => {
                 let instance = Instance::new(Generation(0), block.slot, wire::Kind::Propose);
                 self.signed.entry((instance, operator)).or_insert(self.now);
-                self.tell(person, || "submits the block".into());
+                self.tell(person, || format!("propose@{}: submits the block", block.slot));
                 taken = self.import(&block, &signature);
             }
         }
@@ -674,7 +680,7 @@ fn people(setup: &Setup) -> Vec<Person> {
                 people.push(person);
             }
             Habit::Equivocator => {
-                let second = equivocator::second_face(&mut person, Millis(setup.slot_ms));
+                let second = equivocator::second_face(&mut person, Millis(setup.slot_ms), setup.loud);
                 people.extend([person, second]);
             }
         }

@@ -7,18 +7,18 @@
 
 use super::signing::Signing;
 use super::{Desk, Event, Purpose, SignRequest};
-use crate::agree::{self, Agree};
-use crate::guard::Verdict;
+use crate::agree::{self, Agree, Verdict};
+use crate::guard;
 use crate::journal::{Candidate, Promise};
 use crate::outcome::Story;
 use crate::{
-    Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, SignedAttestation, Submission, To,
+    Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, SignedAttestation, Submission,
 };
 use ssz::{Decode as _, Encode as _};
 use std::collections::BTreeMap;
 use types::duty::AttesterDuty;
 use types::machine::Machine as _;
-use types::wire::{Instance, Message, Quorum, Value};
+use types::wire::{Instance, Message, Value};
 use types::{
     AttestationData, BeaconVote, DomainType, Epoch, Fork, Millis, Root, Signature, SigningRoot, Slot,
     ValidatorNo,
@@ -52,7 +52,6 @@ pub(crate) struct Attest {
     /// Values that agreement has asked about, by hash.
     asked: BTreeMap<Root, Value>,
     agreed: Option<BeaconVote>,
-    proof: Option<Quorum>,
     waiting: Vec<RequestId>,
     pub(crate) story: Story,
 }
@@ -73,7 +72,7 @@ impl Attest {
             start: spec.slot_start(instance.slot),
             deadline: spec.attestation_due(instance.slot),
             follow_only,
-            timers: desk.setup.timers,
+            timers: desk.setup.timers.clone(),
         };
         let due: BTreeMap<_, _> = due.iter().cloned().collect();
         Self {
@@ -85,7 +84,6 @@ impl Attest {
             own: None,
             asked: BTreeMap::new(),
             agreed: None,
-            proof: None,
             waiting: Vec::new(),
             story: Story::new(instance),
         }
@@ -96,10 +94,7 @@ impl Attest {
         match event {
             Event::Tick => self.tick(desk),
             Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
-            Event::Reconnected(peer) => {
-                self.drive(desk, agree::Input::Reconnected(peer));
-                self.signing.resend(desk, peer);
-            }
+            Event::Reconnected(peer) => self.drive(desk, agree::Input::Reconnected(peer)),
             Event::Input(input) => self.input(desk, input),
             Event::Result(purpose, input) => self.result(desk, purpose, input),
         }
@@ -158,11 +153,7 @@ impl Attest {
                 self.serve(desk);
             }
             (Purpose::Sign { validators, request }, Input::Signed { results, .. }) => {
-                let first = !self.signing.has_signed();
                 self.signing.signed(desk, &validators, request, results);
-                if first && self.signing.has_signed() {
-                    self.send_proof(desk, To::All);
-                }
             }
             (Purpose::Combine { validators, hash }, Input::Combined { results, .. }) => {
                 self.combined(desk, &validators, hash, &results);
@@ -208,9 +199,7 @@ impl Attest {
                     self.check(desk, hash, &value);
                 }
                 agree::Output::NeedOwn { .. } | agree::Output::NeedVote => self.need_own(desk),
-                agree::Output::Decided { value, proof, round, .. } => {
-                    self.decided(desk, &value, proof, round);
-                }
+                agree::Output::Decided { value, round, .. } => self.decided(desk, &value, round),
                 agree::Output::ResendPartial { to } => self.signing.resend(desk, to),
                 agree::Output::Evidence { author, first, second } => {
                     desk.wish(Output::Evidence { author, first, second });
@@ -232,10 +221,13 @@ impl Attest {
     }
 
     fn check(&mut self, desk: &Desk<'_>, hash: Root, value: &Value) {
-        let vote = decode(hash, value);
-        let hard = vote.as_ref().is_some_and(|vote| self.hard(desk, vote));
-        let soft = vote.as_ref().is_some_and(|vote| self.soft(vote));
-        self.agree.handle(desk.now, agree::Input::Checked { hash, hard, soft });
+        let verdict = match decode(hash, value) {
+            None => Verdict::WrongBytes,
+            Some(vote) if !self.hard(desk, &vote) => Verdict::Refused,
+            Some(vote) if !self.soft(&vote) => Verdict::OnlyHard,
+            Some(_) => Verdict::Good,
+        };
+        self.agree.handle(desk.now, agree::Input::Checked { hash, verdict });
     }
 
     /// H1 to H3 and H5: computed from the agreed bytes, never waived.
@@ -248,7 +240,7 @@ impl Attest {
             vote.source.epoch > finalized.epoch || vote.source == finalized || finalized.epoch == Epoch(0)
         });
         let candidates = self.candidates(desk, vote);
-        let allowed = |candidate: &Candidate| !matches!(desk.journal.judge(candidate), Verdict::Refused(_));
+        let allowed = |candidate: &Candidate| !matches!(desk.journal.judge(candidate), guard::Verdict::Refused(_));
         shape && final_enough && candidates.iter().any(allowed)
     }
 
@@ -273,21 +265,14 @@ impl Attest {
         self.due.iter().map(candidate).collect()
     }
 
-    fn decided(&mut self, desk: &mut Desk<'_>, value: &Value, proof: Option<Quorum>, round: u32) {
+    fn decided(&mut self, desk: &mut Desk<'_>, value: &Value, round: u32) {
         let vote = BeaconVote::from_ssz_bytes(&value.0).expect("hard checks passed, so it decodes");
         self.story.decided(round);
-        self.proof = proof;
         self.agreed = Some(vote);
         let candidates = self.candidates(desk, &vote);
         self.signing.decide(desk, Root::of(&vote), &candidates);
         if self.signing.all_refused() {
             self.story.refused();
-        }
-    }
-
-    fn send_proof(&self, desk: &mut Desk<'_>, to: To) {
-        if let Some(proof) = &self.proof {
-            desk.wish(Output::Send { to, message: Message::Decided(proof.clone()) });
         }
     }
 

@@ -8,16 +8,16 @@
 
 use super::signing::Signing;
 use super::{Desk, Event, Purpose, SignRequest};
-use crate::agree::{self, Agree};
-use crate::guard::Verdict;
+use crate::agree::{self, Agree, Verdict};
+use crate::guard;
 use crate::journal::{Candidate, Permit, Promise};
 use crate::outcome::Story;
-use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission, To};
+use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission};
 use std::collections::{BTreeMap, BTreeSet};
 use types::block::ProposedBlock;
 use types::duty::ProposerDuty;
 use types::machine::Machine as _;
-use types::wire::{Instance, Kind, Message, Quorum, Value};
+use types::wire::{Instance, Kind, Message, Value};
 use types::{ChainSpec, DomainType, Millis, Root, Signature, SigningRoot, Slot, ValidatorNo};
 
 /// Between two questions for a block when the beacon nodes had none: several tries within the led round.
@@ -63,7 +63,6 @@ pub(crate) struct Propose {
     asked: BTreeMap<Root, Asked>,
     headers_asked: BTreeSet<Root>,
     agreed: Option<ProposedBlock>,
-    proof: Option<Quorum>,
     waiting: Vec<RequestId>,
     pub(crate) story: Story,
 }
@@ -84,7 +83,7 @@ impl Propose {
             start: spec.slot_start(instance.slot),
             deadline: spec.attestation_due(instance.slot),
             follow_only,
-            timers: desk.setup.timers,
+            timers: desk.setup.timers.clone(),
         };
         let (validator, duty) = due.clone();
         let threshold = desk.setup.size.threshold();
@@ -101,7 +100,6 @@ impl Propose {
             asked: BTreeMap::new(),
             headers_asked: BTreeSet::new(),
             agreed: None,
-            proof: None,
             waiting: Vec::new(),
             story: Story::new(instance),
         };
@@ -118,7 +116,6 @@ impl Propose {
             Event::Reconnected(peer) => {
                 self.drive(desk, agree::Input::Reconnected(peer));
                 self.randao.resend(desk, peer);
-                self.signing.resend(desk, peer);
             }
             Event::Input(input) => self.input(desk, input),
             Event::Result(purpose, input) => self.result(desk, purpose, input),
@@ -203,11 +200,7 @@ impl Propose {
                 self.serve(desk);
             }
             (Purpose::Sign { validators, request }, Input::Signed { results, .. }) => {
-                let first = !self.signing.has_signed();
                 self.signing.signed(desk, &validators, request, results);
-                if first && self.signing.has_signed() {
-                    self.send_proof(desk);
-                }
             }
             (Purpose::Combine { validators, hash }, Input::Combined { results, .. }) => {
                 self.combined(desk, &validators, hash, &results);
@@ -267,7 +260,7 @@ impl Propose {
                 agree::Output::Send { to, message } => desk.wish(Output::Send { to, message }),
                 agree::Output::Check { hash, value } => self.check(desk, hash, &value),
                 agree::Output::NeedOwn { .. } | agree::Output::NeedVote => self.need_own(desk),
-                agree::Output::Decided { hash, proof, round, .. } => self.decided(desk, hash, proof, round),
+                agree::Output::Decided { hash, round, .. } => self.decided(desk, hash, round),
                 agree::Output::ResendPartial { to } => self.signing.resend(desk, to),
                 agree::Output::Evidence { author, first, second } => {
                     desk.wish(Output::Evidence { author, first, second });
@@ -349,16 +342,17 @@ impl Propose {
     /// Tells agreement what is known of a value, once that is enough for a verdict.
     fn judge(&mut self, desk: &Desk<'_>, hash: Root) {
         let Some(asked) = self.asked.get(&hash) else { return };
-        let Some(block) = &asked.block else {
-            return self.agree.handle(desk.now, agree::Input::Checked { hash, hard: false, soft: false });
+        let verdict = match &asked.block {
+            None => Verdict::WrongBytes,
+            Some(block) if !self.hard(desk, block) => Verdict::Refused,
+            Some(_) => match (asked.randao, asked.parent) {
+                (None, _) => return,
+                (Some(false), _) => Verdict::Refused,
+                (Some(true), Some(true)) => Verdict::Good,
+                (Some(true), Some(false) | None) => Verdict::OnlyHard,
+            },
         };
-        let shape = self.hard(desk, block);
-        let (hard, soft) = match (shape, asked.randao) {
-            (false, _) | (_, Some(false)) => (false, false),
-            (true, Some(true)) => (true, asked.parent == Some(true)),
-            (true, None) => return,
-        };
-        self.agree.handle(desk.now, agree::Input::Checked { hash, hard, soft });
+        self.agree.handle(desk.now, agree::Input::Checked { hash, verdict });
     }
 
     /// H1 and H4 without the reveal: computed from the agreed bytes, never waived.
@@ -370,7 +364,7 @@ impl Propose {
             && block.proposer_index == self.duty.validator_index
             && block.fork == spec.fork_at(spec.epoch_of(self.slot)).fork
             && block.fee_recipient == ours
-            && !matches!(allowed, Verdict::Refused(_))
+            && !matches!(allowed, guard::Verdict::Refused(_))
     }
 
     fn candidate(&self, desk: &Desk<'_>, block: &ProposedBlock) -> Candidate {
@@ -385,21 +379,14 @@ impl Propose {
         self.asked.get(&hash)?.block.as_ref()
     }
 
-    fn decided(&mut self, desk: &mut Desk<'_>, hash: Root, proof: Option<Quorum>, round: u32) {
+    fn decided(&mut self, desk: &mut Desk<'_>, hash: Root, round: u32) {
         let block = self.block(hash).expect("hard checks passed, so it was read").clone();
         self.story.decided(round);
-        self.proof = proof;
         let candidate = self.candidate(desk, &block);
         self.agreed = Some(block);
         self.signing.decide(desk, hash, &[candidate]);
         if self.signing.all_refused() {
             self.story.refused();
-        }
-    }
-
-    fn send_proof(&self, desk: &mut Desk<'_>) {
-        if let Some(proof) = &self.proof {
-            desk.wish(Output::Send { to: To::All, message: Message::Decided(proof.clone()) });
         }
     }
 

@@ -217,11 +217,6 @@ impl Signing {
         }
     }
 
-    /// Whether this operator has signed anything here.
-    pub(crate) fn has_signed(&self) -> bool {
-        !self.own.is_empty()
-    }
-
     fn partial_message(&self, desk: &Desk<'_>, partials: Vec<PartialSignature>) -> Message {
         let hash = self.hash.expect("own partials exist only for an agreed hash");
         let extra = Partials::extra(&partials);

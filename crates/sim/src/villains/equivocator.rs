@@ -9,13 +9,15 @@ use crate::person::{Person, Side};
 use types::Millis;
 
 /// Makes the second face of a person, and turns the first to the left. Its beacon node learns of no block in time.
-pub fn second_face(first: &mut Person, late: Millis) -> Person {
+///
+/// - `loud`: both faces speak to everybody, so that everybody gets evidence.
+pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
     first.honest = false;
-    first.side = Side::Left;
+    first.side = if loud { Side::Both } else { Side::Left };
     first.stands = Side::Left;
     Person {
         operator: first.operator,
-        side: Side::Right,
+        side: if loud { Side::Both } else { Side::Right },
         stands: Side::Right,
         honest: false,
         node: None,
