@@ -12,7 +12,7 @@ use std::fmt;
 pub enum Fork {
     /// Withdrawals.
     Capella,
-    /// Blobs. Its blocks come with a later release; its attestations are Capella's.
+    /// Blobs.
     Deneb,
     /// One attestation root per slot (EIP-7549), compounding validators.
     Electra,
@@ -39,6 +39,8 @@ pub enum Preset {
     Mainnet,
     /// Small sizes, for development chains.
     Minimal,
+    /// Gnosis and Chiado: mainnet's sizes but for 8 withdrawals a block.
+    Gnosis,
 }
 
 /// One row of a fork schedule.
