@@ -5,7 +5,7 @@
 //! - [`units`]: slots, epochs, milliseconds, indices.
 //! - [`bytes`]: fixed-length byte strings (roots, keys, signatures) with their hex, SSZ and JSON forms.
 //! - [`operators`]: who is in a cluster, how many of them must sign, how many may fail.
-//! - [`spec`]: a network's parameters: slot timing, forks, genesis root, preset.
+//! - [`spec`], [`networks`]: a network's parameters (slot timing, forks, genesis root, preset), and the built-in ones.
 //! - [`domain`]: the closed list of signing domains, and signing roots.
 //! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
 //! - [`payload`]: the execution layer's part of a block.
@@ -21,6 +21,7 @@ pub mod bytes;
 pub mod domain;
 pub mod duty;
 pub mod machine;
+pub mod networks;
 pub mod operations;
 pub mod operators;
 pub mod payload;
