@@ -156,6 +156,14 @@ fixed_bytes!(
     /// A node's ECDSA signature over secp256k1: `r || s`, low `s`.
     NodeSignature, 64
 );
+fixed_bytes!(
+    /// A KZG commitment to a blob: compressed G1.
+    KzgCommitment, 48
+);
+fixed_bytes!(
+    /// A bloom filter of logs.
+    LogsBloom, 256
+);
 
 impl From<tree_hash::Hash256> for Root {
     fn from(hash: tree_hash::Hash256) -> Self {

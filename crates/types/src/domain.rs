@@ -3,10 +3,9 @@
 //! An opaque root is never signed: a [`SigningRoot`] is made here only, from an object and its domain.
 //! Source: consensus-specs, `compute_domain`, `compute_signing_root`; EIP-7044 for exits.
 
+use crate::sizes::containers;
 use crate::{ChainSpec, Epoch, Fork, ForkVersion, Root};
-use ssz_derive::{Decode, Encode};
 use std::fmt;
-use tree_hash_derive::TreeHash;
 
 /// What kinds of messages are ever signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +35,21 @@ pub enum DomainType {
 }
 
 impl DomainType {
+    /// Every domain there is.
+    pub const ALL: [Self; 11] = [
+        Self::BeaconProposer,
+        Self::BeaconAttester,
+        Self::Randao,
+        Self::Deposit,
+        Self::VoluntaryExit,
+        Self::SelectionProof,
+        Self::AggregateAndProof,
+        Self::SyncCommittee,
+        Self::SyncCommitteeSelectionProof,
+        Self::ContributionAndProof,
+        Self::ApplicationBuilder,
+    ];
+
     /// The four bytes of the specification.
     pub const fn bytes(self) -> [u8; 4] {
         match self {
@@ -54,16 +68,36 @@ impl DomainType {
     }
 }
 
-#[derive(Encode, Decode, TreeHash)]
-struct ForkData {
-    current_version: ForkVersion,
-    genesis_validators_root: Root,
-}
+containers! {
+    /// The specification's `Fork`: which versions are in force, and since when.
+    #[derive(Copy, Default)]
+    #[serde(rename = "Fork")]
+    pub struct ForkVersions {
+        /// Version before `epoch`.
+        pub previous_version: ForkVersion,
+        /// Version from `epoch` on.
+        pub current_version: ForkVersion,
+        /// When the version changes.
+        pub epoch: Epoch,
+    }
 
-#[derive(Encode, Decode, TreeHash)]
-struct SigningData {
-    object_root: Root,
-    domain: Root,
+    /// What names a network at a fork: its root is half of every domain.
+    #[derive(Copy, Default)]
+    pub struct ForkData {
+        /// The fork's version.
+        pub current_version: ForkVersion,
+        /// Root of the validators at genesis.
+        pub genesis_validators_root: Root,
+    }
+
+    /// An object and its domain: its root is what is signed.
+    #[derive(Copy, Default)]
+    pub struct SigningData {
+        /// Hash tree root of the object.
+        pub object_root: Root,
+        /// Its domain.
+        pub domain: Root,
+    }
 }
 
 /// `compute_fork_data_root`.
@@ -134,6 +168,12 @@ impl SigningRoot {
     /// never be a validator's message.
     pub fn lock_hash(hash: Root) -> Self {
         Self(hash)
+    }
+
+    /// A signing root read back from a journal, to compare candidates with. Nothing is signed for it: a permit's root
+    /// is always computed anew.
+    pub fn recorded(root: Root) -> Self {
+        Self(root)
     }
 
     /// The bytes.

@@ -5,21 +5,29 @@
 //! - [`units`]: slots, epochs, milliseconds, indices.
 //! - [`bytes`]: fixed-length byte strings (roots, keys, signatures) with their hex, SSZ and JSON forms.
 //! - [`operators`]: who is in a cluster, how many of them must sign, how many may fail.
-//! - [`spec`]: a network's parameters: slot timing, forks, genesis root, preset.
+//! - [`spec`], [`networks`]: a network's parameters (slot timing, forks, genesis root, preset), and the built-in ones.
 //! - [`domain`]: the closed list of signing domains, and signing roots.
-//! - [`attestation`], [`block`]: what validators sign.
+//! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
+//! - [`payload`]: the execution layer's part of a block.
+//! - [`sizes`]: what the containers of the presets differ in.
 //! - [`duty`]: what a validator is due to do.
 //! - [`wire`]: what the operators of a cluster say to each other.
 //! - [`machine`]: the one trait of all pure machines.
 
 pub mod attestation;
 pub mod block;
+pub mod builder;
 pub mod bytes;
 pub mod domain;
 pub mod duty;
 pub mod machine;
+pub mod networks;
+pub mod operations;
 pub mod operators;
+pub mod payload;
+pub mod sizes;
 pub mod spec;
+pub mod sync;
 pub mod units;
 pub mod wire;
 

@@ -5,6 +5,7 @@
 use crate::{Epoch, ForkVersion, Millis, Root, Slot};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use thiserror::Error;
 
 /// Forks whose containers we know, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ use std::fmt;
 pub enum Fork {
     /// Withdrawals.
     Capella,
-    /// Blobs. Its blocks come with a later release; its attestations are Capella's.
+    /// Blobs.
     Deneb,
     /// One attestation root per slot (EIP-7549), compounding validators.
     Electra,
@@ -39,6 +40,8 @@ pub enum Preset {
     Mainnet,
     /// Small sizes, for development chains.
     Minimal,
+    /// Gnosis and Chiado: mainnet's sizes but for 8 withdrawals a block.
+    Gnosis,
 }
 
 /// One row of a fork schedule.
@@ -65,6 +68,47 @@ impl Default for SlotTiming {
     fn default() -> Self {
         Self { attestation_bps: 3333, aggregate_bps: 6667 }
     }
+}
+
+/// Why parameters make no network. Each names the broken rule.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SpecError {
+    /// Not JSON of a [`ChainSpec`].
+    #[error("not a network's parameters: {0}")]
+    Json(String),
+    /// A slot takes no time.
+    #[error("slot_ms is 0: a slot takes time")]
+    SlotLength,
+    /// An epoch has no slots.
+    #[error("slots_per_epoch is 0: an epoch has slots")]
+    EpochLength,
+    /// A duty would be due after its slot.
+    #[error("{bps} basis points of a slot, there are only 10000")]
+    Timing {
+        /// The number.
+        bps: u64,
+    },
+    /// No forks at all.
+    #[error("no forks: a network has at least one")]
+    NoForks,
+    /// Exits are signed with Capella's version for ever (EIP-7044), so the table has to begin with it.
+    #[error("the first fork is {first}, but exits need the version of capella: give it the same epoch")]
+    NoCapella {
+        /// What the table begins with.
+        first: Fork,
+    },
+    /// Forks out of order, or twice.
+    #[error("{fork} at epoch {epoch} does not come after {previous} at epoch {previous_epoch}")]
+    ForkOrder {
+        /// The later row's fork.
+        fork: Fork,
+        /// The later row's epoch.
+        epoch: Epoch,
+        /// The earlier row's fork.
+        previous: Fork,
+        /// The earlier row's epoch.
+        previous_epoch: Epoch,
+    },
 }
 
 /// A network's parameters.
@@ -94,6 +138,35 @@ pub struct ChainSpec {
 }
 
 impl ChainSpec {
+    /// Reads a network file: the JSON of this type, checked by [`ChainSpec::validate`].
+    pub fn from_config_json(json: &[u8]) -> Result<Self, SpecError> {
+        let spec: Self = serde_json::from_slice(json).map_err(|error| SpecError::Json(error.to_string()))?;
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    /// Whether the parameters make a network: time passes, and forks follow each other from Capella on.
+    ///
+    /// Several forks may begin in one epoch; the last of them is then in force.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        if self.slot_ms == 0 {
+            return Err(SpecError::SlotLength);
+        }
+        if self.slots_per_epoch == 0 {
+            return Err(SpecError::EpochLength);
+        }
+        for bps in [self.timing.attestation_bps, self.timing.aggregate_bps] {
+            if bps > 10_000 {
+                return Err(SpecError::Timing { bps });
+            }
+        }
+        let Some(first) = self.forks.first() else { return Err(SpecError::NoForks) };
+        if first.fork != Fork::Capella {
+            return Err(SpecError::NoCapella { first: first.fork });
+        }
+        self.forks.windows(2).try_for_each(|rows| in_order(&rows[0], &rows[1]))
+    }
+
     /// When a slot starts.
     pub fn slot_start(&self, slot: Slot) -> Millis {
         Millis(self.genesis_time_ms.saturating_add(slot.0.saturating_mul(self.slot_ms)))
@@ -129,5 +202,73 @@ impl ChainSpec {
     pub fn fork_at(&self, epoch: Epoch) -> ForkEpoch {
         assert!(!self.forks.is_empty(), "a network has at least one fork");
         *self.forks.iter().rev().find(|row| row.epoch <= epoch).unwrap_or(&self.forks[0])
+    }
+}
+
+fn in_order(previous: &ForkEpoch, next: &ForkEpoch) -> Result<(), SpecError> {
+    if previous.fork < next.fork && previous.epoch <= next.epoch {
+        return Ok(());
+    }
+    Err(SpecError::ForkOrder {
+        fork: next.fork,
+        epoch: next.epoch,
+        previous: previous.fork,
+        previous_epoch: previous.epoch,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broken network file and the rule it breaks.
+    type Row = (fn(&mut ChainSpec), SpecError);
+
+    #[test]
+    fn a_network_file_is_read_as_it_was_written() {
+        let spec = ChainSpec::builtin("hoodi").unwrap();
+        let json = serde_json::to_vec(&spec).unwrap();
+        assert_eq!(ChainSpec::from_config_json(&json), Ok(spec));
+        assert!(matches!(ChainSpec::from_config_json(b"{}"), Err(SpecError::Json(_))));
+    }
+
+    #[test]
+    fn a_network_file_that_breaks_a_rule_is_refused_by_its_name() {
+        let order = |fork, epoch, previous, previous_epoch| SpecError::ForkOrder {
+            fork,
+            epoch: Epoch(epoch),
+            previous,
+            previous_epoch: Epoch(previous_epoch),
+        };
+        let rows: [Row; 8] = [
+            (|spec| spec.slot_ms = 0, SpecError::SlotLength),
+            (|spec| spec.slots_per_epoch = 0, SpecError::EpochLength),
+            (|spec| spec.timing.attestation_bps = 10_001, SpecError::Timing { bps: 10_001 }),
+            (|spec| spec.timing.aggregate_bps = 10_002, SpecError::Timing { bps: 10_002 }),
+            (|spec| spec.forks.clear(), SpecError::NoForks),
+            (
+                |spec| spec.forks.retain(|row| row.fork != Fork::Capella),
+                SpecError::NoCapella { first: Fork::Deneb },
+            ),
+            (|spec| spec.forks.swap(1, 2), order(Fork::Deneb, 0, Fork::Electra, 2048)),
+            (|spec| spec.forks[3].epoch = Epoch(2047), order(Fork::Fulu, 2047, Fork::Electra, 2048)),
+        ];
+        for (break_rule, expected) in rows {
+            let mut spec = ChainSpec::builtin("hoodi").unwrap();
+            break_rule(&mut spec);
+            let json = serde_json::to_vec(&spec).unwrap();
+            assert_eq!(ChainSpec::from_config_json(&json), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_fork_in_force_is_the_last_that_has_begun() {
+        let spec = ChainSpec::builtin("hoodi").unwrap();
+        assert_eq!(spec.fork_at(Epoch(0)).fork, Fork::Deneb);
+        assert_eq!(spec.fork_at(Epoch(2047)).fork, Fork::Deneb);
+        assert_eq!(spec.fork_at(Epoch(2048)).fork, Fork::Electra);
+        assert_eq!(spec.fork_at(Epoch(u64::MAX)).fork, Fork::Fulu);
+        let late = ChainSpec::builtin("mainnet").unwrap();
+        assert_eq!(late.fork_at(Epoch(0)).fork, Fork::Capella, "before the first row");
     }
 }

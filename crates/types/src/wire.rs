@@ -2,7 +2,7 @@
 //!
 //! A [`Statement`] is the only thing a node key ever signs on the wire: fixed length, SSZ, bound to cluster,
 //! generation, instance and type. Whatever else a message carries is bound by its `extra` hash, or proves itself.
-//! A message that reached a machine is a [`Verified`]: [`open`] is its only door, and it checks every
+//! A message that reached a machine is a [`Verified`]: [`decode`] and [`verify`] are its only doors, and check every
 //! signature inside.
 //!
 //! Bytes: one version byte, then the SSZ of [`Message`]. A reader of version `k` takes `k` and, from the second
