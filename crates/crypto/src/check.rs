@@ -246,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn infinity_and_bytes_that_are_no_point_are_named_without_a_search() {
+        let root = root(1);
+        let mut statements: Vec<_> =
+            (1..=5).map(|i| signed(&root, i)).map(|(key, signature)| (root, key, signature)).collect();
+        statements[1].2 = Signature::INFINITY;
+        statements[3].2 = Signature([0x5a; 96]);
+        let (result, cost) = check_each(&statements, [1; 32]);
+        assert_eq!(result, Err(vec![1, 3]));
+        assert_eq!(cost, Cost { hashes: 1, pairings: 2, checks: 1 });
+    }
+
+    #[test]
     fn one_bad_signature_is_named_in_logarithmic_cost() {
         let root = root(1);
         let mut signatures: Vec<_> = (1..=64).map(|i| signed(&root, i)).collect();

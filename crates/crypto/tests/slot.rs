@@ -91,6 +91,30 @@ fn every_kind_of_bad_partial_is_its_authors_and_costs_no_signature() {
 }
 
 #[test]
+fn partials_that_are_no_point_or_infinity_are_left_out_before_any_check() {
+    let mut duties: Vec<_> = (0..3).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3, 4])).collect();
+    duties[0].partials[0].1 = Signature([0x5a; 96]);
+    duties[2].partials[2].1 = Signature::INFINITY;
+    let (settled, cost) = run(&duties);
+    assert_eq!(settled, [duties[0].good_without(&[1]), duties[1].good(), duties[2].good_without(&[3])]);
+    assert_eq!(cost, Cost { hashes: 1, pairings: 2, checks: 1 });
+}
+
+#[test]
+fn partials_that_combine_to_infinity_cost_no_other_validator_a_second_look() {
+    let mut duties: Vec<_> = (0..8).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3])).collect();
+    // For {1, 2, 3} the coefficients are 3, -3, 1.
+    for ((_, bytes), factor) in duties[4].partials.iter_mut().zip([1, 2, 3]) {
+        *bytes = Signature(G2::generator().multiply_short(factor).compress());
+    }
+    let (settled, cost) = run(&duties);
+    assert_eq!(settled[4], Duty::lost(&[1, 2, 3]));
+    assert!((0..8).filter(|v| *v != 4).all(|v| settled[v] == duties[v].good()));
+    // One check of seven signatures, one for each of three operators' single partial.
+    assert_eq!(cost.checks, 4);
+}
+
+#[test]
 fn point_outside_the_subgroup_costs_one_validator_a_second_look_and_no_other() {
     let mut duties: Vec<_> = (0..8).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3, 4])).collect();
     duties[5].partials[0].1 = outside();
