@@ -309,6 +309,7 @@ fn a_leaders_own_unjustified_header_does_not_outbid_a_fast_decision() {
     world.at(START + 20, quick, net::Event::Deliver { from: villain, message });
     let header = world.signed(villain, Step::Proposal, 1, hash("x"), Proposal::extra(&[]));
     let vote = world.signed(villain, Step::Vote, 2, hash("x"), Root::ZERO);
+    let commit = world.signed(villain, Step::Commit, 2, hash("x"), Root::ZERO);
     for node in honest.iter().filter(|node| **node != quick) {
         for round in [1, 2] {
             let last: Vec<_> =
@@ -319,8 +320,10 @@ fn a_leaders_own_unjustified_header_does_not_outbid_a_fast_decision() {
             let message = Message::NewRound(NewRound { signed, best: vec![], last, proposal });
             world.at(START + 300 + u64::from(round), *node, net::Event::Deliver { from: villain, message });
         }
-        let message = Message::Vote(Vote { signed: vote, value: vec![value("x")] });
-        world.at(START + 310, *node, net::Event::Deliver { from: villain, message });
+        let vote = Message::Vote(Vote { signed: vote, value: vec![value("x")] });
+        for message in [vote, Message::Commit(commit)] {
+            world.at(START + 310, *node, net::Event::Deliver { from: villain, message });
+        }
     }
     world.run(LATE);
     assert_eq!(world.decided[&quick], (60, hash("v")));

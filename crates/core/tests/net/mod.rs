@@ -4,6 +4,8 @@
 //! that begin with `odd` and the digit of an operator fail the soft ones at that operator.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod chaos;
+
 use std::collections::{BTreeMap, BTreeSet};
 use symbolon_core::To;
 use symbolon_core::agree::{Agree, Input, Output, Setup, Timers, Verdict};
