@@ -1,0 +1,126 @@
+//! Thousands of schedules: any delays and orders, up to `f` faulty operators of every sort. No two honest
+//! nodes may decide differently, and once messages are in time all must decide.
+//!
+//! A failure prints its seed; `SYMBOLON_SEEDS=first..end` runs others.
+
+mod net;
+
+use net::chaos::Chaos;
+use net::{Event, Lcg, START, World, index};
+use std::collections::BTreeSet;
+use symbolon_core::agree::Input;
+use types::ShareIndex;
+use types::wire::Kind;
+
+/// Seeds in a plain test run: some ten seconds unoptimised.
+const SEEDS: std::ops::Range<u64> = 0..4_000;
+/// From here on messages take at most 120 ms and villains are quiet.
+const CALM: u64 = START + 6_000;
+/// By then everybody has decided.
+const END: u64 = START + 120_000;
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("SYMBOLON_SEEDS") else { return SEEDS };
+    let (first, end) = text.split_once("..").expect("first..end");
+    first.parse().expect("a number")..end.parse().expect("a number")
+}
+
+struct Faults {
+    villains: Vec<ShareIndex>,
+    dead: Vec<ShareIndex>,
+    restarted: Vec<ShareIndex>,
+}
+
+fn faults(world: &World, rng: &mut Lcg) -> Faults {
+    let mut faults = Faults { villains: vec![], dead: vec![], restarted: vec![] };
+    let mut taken = BTreeSet::new();
+    for _ in 0..world.size.faults() {
+        let node = index(1 + rng.below(world.size.operators() as u64) as usize);
+        if !taken.insert(node) {
+            continue;
+        }
+        match rng.below(10) {
+            0 => faults.dead.push(node),
+            1 => faults.restarted.push(node),
+            _ => faults.villains.push(node),
+        }
+    }
+    faults
+}
+
+fn world(seed: u64) -> World {
+    let mut rng = Lcg(seed);
+    rng.below(1);
+    let kind = if rng.chance(60) { Kind::Attest } else { Kind::Propose };
+    let n = if rng.chance(70) { 4 } else { 7 };
+    let mut world = World::new(n, kind, rng.below(n as u64));
+    world.partials = rng.chance(50);
+    let faults = faults(&world, &mut rng);
+    for node in world.size.indices().collect::<Vec<_>>() {
+        let text = match kind {
+            Kind::Attest => ["a", "a", "bb"][rng.below(3) as usize].to_owned(),
+            _ => format!("b{node}"),
+        };
+        world.own.insert(node, (text.clone(), rng.below(300)));
+        if kind == Kind::Attest && rng.chance(80) {
+            let late = rng.below(600);
+            world.own_at(late, node.position() + 1, &text);
+        }
+    }
+    for node in &faults.restarted {
+        world.add(*node, true);
+    }
+    let texts: Vec<String> = ["a", "bb", "x", "bad", "b1", "b2", "yy"].map(str::to_owned).to_vec();
+    for node in &faults.villains {
+        world.nodes.remove(node);
+        let own = Lcg(seed ^ u64::from(node.get()) << 40);
+        world
+            .villains
+            .insert(*node, Box::new(Chaos::new(*node, world.size, world.instance, own, texts.clone())));
+        for _ in 0..60 {
+            let when = START + rng.below(CALM - START);
+            world.at(when, *node, Event::Act);
+        }
+    }
+    for node in &faults.dead {
+        world.nodes.remove(node);
+    }
+    presence(&mut world, &mut rng);
+    let (slow, mut delays) = (rng.below(30), rng);
+    let mut clock_free = 0;
+    world.delay = Box::new(move |_, _, _| {
+        // Some messages are slow while chaos lasts; how many differs from run to run.
+        clock_free += 1;
+        let tail = if clock_free < 3_000 && delays.chance(slow) { delays.below(3_000) } else { 0 };
+        Some(1 + delays.below(119) + tail)
+    });
+    world
+}
+
+/// What nodes think of each other's presence is right, or not: it must not matter.
+fn presence(world: &mut World, rng: &mut Lcg) {
+    let alive: BTreeSet<_> = world.nodes.keys().chain(world.villains.keys()).copied().collect();
+    for node in world.nodes.keys().copied().collect::<Vec<_>>() {
+        for _ in 0..rng.below(4) {
+            let wrong = rng.chance(40);
+            let heard = alive.iter().copied().filter(|_| !wrong || rng.chance(60)).collect();
+            world.at(rng.below(START + 3_000), node, Event::Input(Input::Heard(heard)));
+        }
+        world.at(CALM, node, Event::Input(Input::Heard(alive.clone())));
+    }
+}
+
+#[test]
+fn whatever_f_operators_do_the_others_decide_the_same_and_do_decide() {
+    for seed in seeds() {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = world(seed);
+            world.run(END);
+            world.agreed();
+        });
+        if let Err(reason) = outcome {
+            let text = reason.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("seed {seed}: {text}");
+        }
+    }
+}
