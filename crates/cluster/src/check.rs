@@ -3,15 +3,18 @@
 //! A reader that trusts a file only when all checks hold is right; one that shows them lets people see which failed.
 
 use crate::{
-    Definition, Networks,
+    Definition, Networks, SignedDeposit,
     definition::{Operator, WalletSignature},
     deposit::DepositEntry,
     eip712::Message,
     k1,
     text::{AddressText, Hex},
 };
+use crypto::PublicKeyPoint;
 use std::collections::BTreeMap;
 use types::{ForkVersion, Root};
+
+mod lock;
 
 /// What one rule found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl Definition {
     }
 
     /// Whether no two operators name one node. Records that are absent are counted, no failure.
-    fn check_nodes(&self) -> Check {
+    pub(crate) fn check_nodes(&self) -> Check {
         let mut seen = BTreeMap::new();
         let mut found = Ok(());
         for (key, operator) in self.node_keys().zip(1_usize..) {
@@ -69,7 +72,7 @@ impl Definition {
     }
 
     /// Verifies wallets' signatures: `operator_signatures`, `creator_signature`.
-    fn check_wallets(&self, networks: &Networks) -> Vec<Check> {
+    pub(crate) fn check_wallets(&self, networks: &Networks) -> Vec<Check> {
         let unsigned = self.operators().iter().filter(|operator| operator.is_unsigned()).count();
         let chain = networks.by_fork_version(self.fork_version()).map(|network| network.chain_id);
         let signed = Wallets { config_hash: self.config_hash(), fork_version: self.fork_version(), chain };
@@ -138,7 +141,9 @@ impl Wallets {
     }
 }
 
-/// Verifies what deposit files claim: `deposit_roots`, `deposit_networks`.
+/// Verifies what a deposit file claims: `deposit_roots`, `deposit_networks`, `deposit_signatures`.
+///
+/// - Cost: two pairings a deposit.
 pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Check> {
     let wrong_root = entries.iter().position(|entry| {
         entry.deposit.message.root() != entry.stated_message_root
@@ -160,7 +165,23 @@ pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Chec
             Ok(entries.first().map_or_else(|| "no entries".to_owned(), |entry| entry.network_name.clone()))
         }
     };
-    vec![Check::new("deposit_roots", roots), Check::new("deposit_networks", network)]
+    let unsigned = entries.iter().position(|entry| {
+        let Ok(key) = PublicKeyPoint::parse(&entry.deposit.message.public_key) else { return true };
+        !verify_deposit(&entry.deposit, &key, entry.fork_version)
+    });
+    let signatures = match unsigned {
+        Some(position) => Err(format!("entry {position} does not verify under its key")),
+        None => Ok(format!("{} deposits", entries.len())),
+    };
+    vec![
+        Check::new("deposit_roots", roots),
+        Check::new("deposit_networks", network),
+        Check::new("deposit_signatures", signatures),
+    ]
+}
+
+fn verify_deposit(deposit: &SignedDeposit, key: &PublicKeyPoint, genesis: ForkVersion) -> bool {
+    crypto::verify(key, deposit.message.signing_root(genesis).as_ref(), &deposit.signature)
 }
 
 pub(crate) fn hash_check(name: &'static str, stated: &Hex<32>, computed: Root) -> Check {

@@ -132,7 +132,7 @@ pub enum NotReady {
     },
     /// A fee recipient is missing, or mixes cases otherwise than EIP-55.
     #[error(
-        "fee recipient {address:?} of validator {validator} is missing or mistyped: its letters are not those of EIP-55"
+        "fee recipient {address:?} of validator {validator} is missing or mistyped: its letters are not EIP-55's"
     )]
     FeeRecipient {
         /// The validator, from 0.
@@ -199,8 +199,8 @@ fn addresses(typed: &NewAddresses) -> Result<ValidatorAddresses, DefineError> {
 impl Definition {
     /// Whether a ceremony may run on this definition; returns its network.
     ///
-    /// - Rules: a name, validators, 3 to 22 operators and a threshold, a known network and key generation, distinct nodes that
-    ///   have all joined, addresses nobody mistyped, hashes and wallets' signatures that hold.
+    /// - Rules: a name, validators, 3 to 22 operators and a threshold, a known network and key generation,
+    ///   distinct nodes that have all joined, addresses nobody mistyped, hashes and wallets' signatures that hold.
     /// - Errors: the first broken rule.
     pub fn ready<'a>(&self, networks: &'a Networks) -> Result<&'a Network, NotReady> {
         if self.name().is_empty() {

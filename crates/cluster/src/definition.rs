@@ -1,7 +1,8 @@
 //! The cluster definition: what its operators agree to before there is a key.
 //!
-//! Reading is lax where the format is (signatures of any length, addresses in any letters, opaque identifiers) and strict where
-//! hashing needs it: every string and list is bounded by what its hash allows. Verification is [`crate::check`]'s.
+//! Reading is lax where the format is (signatures of any length, addresses in any letters, opaque identifiers)
+//! and strict where hashing needs it: every string and list is bounded by what its hash allows. Verification is
+//! [`crate::check`]'s.
 
 use crate::{
     Enr, EnrError, JsonError, NodeKey, Version,
@@ -140,8 +141,9 @@ pub struct ValidatorAddresses {
     pub withdrawal: AddressText,
 }
 
-/// A cluster definition. Immutable but for [`Definition::set_operator`] and [`Definition::set_creator`], which change the
-/// definition hash; the config hash is fixed once it is made.
+/// A cluster definition. Immutable but for [`Definition::set_operator`] and [`Definition::set_creator`].
+///
+/// Node records and signatures change the definition hash only; addresses change the config hash as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
     pub(crate) fields: Fields,

@@ -53,8 +53,8 @@ pub struct Enr {
 impl Enr {
     /// Reads a record and verifies it.
     ///
-    /// - Rules: prefix `enr:`; base64url, `=` at the end tolerated; RLP list of signature, sequence number and pairs in
-    ///   ascending order of distinct keys; `id` is `v4`; a compressed `secp256k1` key, whose signature verifies.
+    /// - Rules: prefix `enr:`; base64url, `=` at the end tolerated; RLP list of signature, sequence number and pairs
+    ///   in ascending order of distinct keys; `id` is `v4`; a compressed `secp256k1` key, whose signature verifies.
     /// - Cost: one ECDSA verification.
     /// - Source: EIP-778; the `enr` crate, whose reading is laxer in prefix, form of key and trailing bytes.
     pub fn parse(text: &str) -> Result<Self, EnrError> {
