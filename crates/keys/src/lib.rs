@@ -1,1 +1,3 @@
 //! Secret curve work: shares, halves, signing, keystores, the ciphersuite.
+
+pub mod frost;
