@@ -1,1 +1,33 @@
-//! Public curve work: verify, combine, slot check.
+//! Public curve work on BLS12-381: verify, combine, check a slot. Holds no secret.
+//!
+//! - [`point`], [`scalar`]: points typed by what is known of them, public numbers modulo `r`.
+//! - [`signature`]: keys and signatures, Ethereum's verification.
+//! - [`lagrange`], [`mod@combine`]: partial signatures into signatures, public shares into keys.
+//! - [`check`]: one check for many signatures, and the search for bad ones.
+//! - [`slot`]: combine everything of a slot unverified, check it once, blame when that fails.
+//!
+//! Pure functions of their arguments, on the calling thread: randomness comes in as a seed. Callers put them on a
+//! blocking pool. All unsafe code is in one module, the calls into blst.
+//!
+//! # Security
+//! No function here takes a secret. Nothing is constant-time.
+
+pub mod check;
+pub mod combine;
+pub mod lagrange;
+pub mod point;
+mod raw;
+pub mod scalar;
+pub mod signature;
+pub mod slot;
+
+pub use check::{Cost, check_each, check_many};
+pub use combine::{CombineError, combine, combine_points, combine_public, interpolate_at};
+pub use lagrange::At;
+pub use point::{DST, G1, G1Affine, G2, G2Affine, PointError, hash_to_g2};
+pub use scalar::Scalar;
+pub use signature::{
+    AggregateError, PublicKeyPoint, SignaturePoint, UncheckedSignature, aggregate, aggregate_verify,
+    batch_verify, fast_aggregate_verify, verify, verify_hashed,
+};
+pub use slot::{Job, Settled, settle};
