@@ -42,6 +42,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// A permit that no journal stands behind, for tests of what consumes one.
+    #[cfg(feature = "test-permits")]
+    pub const fn for_test(validator: ValidatorNo, root: SigningRoot) -> Self {
+        Self { validator, root }
+    }
+
     /// For whom.
     pub const fn validator(&self) -> ValidatorNo {
         self.validator

@@ -1,0 +1,234 @@
+//! Files that hold secrets: written whole and once, never overwritten, readable by their owner only.
+
+use rand_core::{OsRng, RngCore};
+use secrecy::SecretString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Read and write for the owner, nothing for anybody else.
+const OWNER_ONLY: u32 = 0o600;
+
+/// Permission bits of group and others.
+const OTHERS: u32 = 0o077;
+
+/// No password file is longer: a password is one line.
+pub const PASSWORD_FILE_LEN_MAX: usize = 4096;
+
+/// Why a secret file was not written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// Secrets are never overwritten.
+    #[error("{path} exists already, and a file with a secret is never overwritten")]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The path names no file.
+    #[error("{path} is not a file name")]
+    NotAFile {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The disk said no.
+    #[error("cannot write {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a secret file was not read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// Others than its owner may read or write it.
+    #[error("{path} has mode {mode:03o} and is open to others than its owner; run: chmod 600 {path}")]
+    OpenToOthers {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Longer than anything this file may hold.
+    #[error("{path} is longer than {max} bytes")]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+        /// The limit.
+        max: usize,
+    },
+    /// A password that is no text, or none at all.
+    #[error("{path} is not a password in UTF-8")]
+    NotAPassword {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The disk said no.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Writes a new file with mode 0600 and makes it durable, whole or not at all.
+///
+/// - The bytes go to a temporary file beside it (`.NAME.HEX.tmp`, `O_EXCL`), are synced, and the file gets its name by
+///   a hard link, which fails where a file exists; then the folder is synced.
+/// - Errors: [`WriteError::Exists`], and nothing is changed; [`WriteError::Io`], and the file may be there or not, but
+///   never in part.
+/// - A crash in between may leave the temporary file, as private as the other.
+pub fn write_new_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let failed = |source| WriteError::Io { path: path.to_owned(), source };
+    let temporary = temporary_beside(path)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(WriteError::Exists { path: path.to_owned() });
+    }
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::hard_link(&temporary, path));
+    let removed = fs::remove_file(&temporary);
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(WriteError::Exists { path: path.to_owned() });
+        }
+        other => other.map_err(failed)?,
+    }
+    removed.map_err(failed)?;
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Reads a file that only its owner may read, into memory that is wiped when dropped.
+///
+/// - `max`: longest file that makes sense here, in bytes.
+/// - Errors: [`ReadError`]. The permissions are those of the opened file, not of what the name pointed to before.
+pub fn read_secret(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    let failed = |source| ReadError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & OTHERS != 0 {
+        return Err(ReadError::OpenToOthers { path: path.to_owned(), mode });
+    }
+    // One allocation: a vector that grows would leave copies behind.
+    let mut bytes = Zeroizing::new(vec![0; max + 1]);
+    let len = fill(file, &mut bytes).map_err(failed)?;
+    if len > max {
+        return Err(ReadError::TooLong { path: path.to_owned(), max });
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+/// Reads a password file: its text without the line end.
+///
+/// - Errors: [`ReadError`]; an empty password is refused.
+pub fn read_password(path: &Path) -> Result<SecretString, ReadError> {
+    let bytes = read_secret(path, PASSWORD_FILE_LEN_MAX)?;
+    let text = std::str::from_utf8(&bytes).ok().map(|text| text.trim_end_matches(['\r', '\n']));
+    match text {
+        Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
+        _ => Err(ReadError::NotAPassword { path: path.to_owned() }),
+    }
+}
+
+fn fill(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn temporary_beside(path: &Path) -> Result<PathBuf, WriteError> {
+    let name = path.file_name().ok_or_else(|| WriteError::NotAFile { path: path.to_owned() })?;
+    let mut suffix = [0; 8];
+    OsRng.fill_bytes(&mut suffix);
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", hex::encode(suffix)));
+    Ok(folder_of(path).join(hidden))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_private_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new_secret(&path, b"secret").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_secret(&path, 6).unwrap().as_slice(), b"secret");
+        assert!(matches!(read_secret(&path, 5), Err(ReadError::TooLong { max: 5, .. })));
+        assert_eq!(names(folder.path()), ["key"], "no temporary file stays");
+    }
+
+    #[test]
+    fn nothing_that_exists_is_overwritten_not_even_a_dangling_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("key"), folder.path().join("link"));
+        write_new_secret(&path, b"first").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        for path in [&path, &link] {
+            assert!(matches!(write_new_secret(path, b"second"), Err(WriteError::Exists { .. })));
+        }
+        assert_eq!(read_secret(&path, 64).unwrap().as_slice(), b"first");
+        assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_file_open_to_others_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new_secret(&path, b"hunter2").unwrap();
+        for mode in [0o604, 0o640, 0o620, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = read_secret(&path, 64).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && error.contains(&format!("{mode:03o}")), "{error}");
+            assert!(!error.contains("hunter2"));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(read_secret(&path, 64).is_ok());
+    }
+
+    #[test]
+    fn a_password_is_its_line_without_the_line_end() {
+        use secrecy::ExposeSecret;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content, password) in [
+            ("a", "correct horse \r\n", Some("correct horse ")),
+            ("b", "pass", Some("pass")),
+            ("c", "\n", None),
+        ] {
+            let path = folder.path().join(name);
+            write_new_secret(&path, content.as_bytes()).unwrap();
+            let read = read_password(&path);
+            assert_eq!(read.as_ref().ok().map(ExposeSecret::expose_secret), password, "{name}");
+        }
+    }
+}
