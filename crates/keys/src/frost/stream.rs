@@ -28,6 +28,8 @@ pub enum Purpose {
     Dkg,
     /// The validator client's half of the share.
     Split,
+    /// Coefficients of batch checks, which nobody whose signatures are checked may foresee.
+    Check,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
         match self {
             Self::Dkg => b"dkg",
             Self::Split => b"split",
+            Self::Check => b"check",
         }
     }
 }
@@ -127,7 +130,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for (seed, ceremony) in [(1, 1), (1, 2), (2, 1)] {
             for validator in [0, 1, 256] {
-                for purpose in [Purpose::Dkg, Purpose::Split] {
+                for purpose in [Purpose::Dkg, Purpose::Split, Purpose::Check] {
                     let bytes = first_bytes(seed, ceremony, validator, purpose);
                     assert_eq!(bytes, first_bytes(seed, ceremony, validator, purpose));
                     assert!(seen.insert(bytes));
