@@ -1,0 +1,99 @@
+//! secp256k1 as the cluster files use it: node keys, and signatures that give their signer's key back.
+
+use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+use std::fmt;
+use thiserror::Error;
+use types::{Address, Root};
+
+/// Bytes of a recoverable signature: `r || s || v`.
+pub const SIGNATURE_LEN: usize = 65;
+
+/// A node's public key: a compressed point of secp256k1, known to be on the curve.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeKey([u8; 33]);
+
+impl NodeKey {
+    /// Takes a compressed point.
+    ///
+    /// - Errors: [`KeyError`] if it is none.
+    /// - Cost: one square root in the field.
+    pub fn new(bytes: [u8; 33]) -> Result<Self, KeyError> {
+        VerifyingKey::from_sec1_bytes(&bytes).map(|_| Self(bytes)).map_err(|_| KeyError)
+    }
+
+    /// The compressed point.
+    pub const fn as_bytes(&self) -> &[u8; 33] {
+        &self.0
+    }
+}
+
+impl From<&VerifyingKey> for NodeKey {
+    fn from(key: &VerifyingKey) -> Self {
+        let mut bytes = [0; 33];
+        bytes.copy_from_slice(key.to_sec1_point(true).as_bytes());
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The bytes are no point of secp256k1.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("not a compressed point of secp256k1")]
+pub struct KeyError;
+
+/// Why a signature gives no key back.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum RecoverError {
+    /// Not 65 bytes.
+    #[error("a signature of {have} bytes, where 65 are wanted")]
+    Length {
+        /// Bytes found.
+        have: usize,
+    },
+    /// The last byte is not 0, 1, 27 or 28.
+    #[error("recovery byte {v}, where 0, 1, 27 or 28 is wanted")]
+    RecoveryByte {
+        /// The byte.
+        v: u8,
+    },
+    /// No key could have made it.
+    #[error("no key can have made this signature")]
+    NoKey,
+}
+
+/// The key that made `signature` over `digest`.
+///
+/// - `signature`: `r || s || v`; nodes write `v` as 0 or 1, browser wallets as 27 or 28.
+/// - Any well-formed signature gives *some* key: the caller compares it.
+/// - Cost: one double scalar multiplication.
+pub fn recover(digest: Root, signature: &[u8]) -> Result<VerifyingKey, RecoverError> {
+    let (rs, v) = match signature {
+        [rs @ .., v] if signature.len() == SIGNATURE_LEN => (rs, *v),
+        _ => return Err(RecoverError::Length { have: signature.len() }),
+    };
+    let parity = match v {
+        0 | 27 => false,
+        1 | 28 => true,
+        _ => return Err(RecoverError::RecoveryByte { v }),
+    };
+    let rs = Signature::from_slice(rs).map_err(|_| RecoverError::NoKey)?;
+    let id = RecoveryId::new(parity, false);
+    VerifyingKey::recover_from_prehash(&digest.0, &rs, id).map_err(|_| RecoverError::NoKey)
+}
+
+/// The execution-layer address of a key: the last 20 bytes of the Keccak-256 of its coordinates.
+pub fn address(key: &VerifyingKey) -> Address {
+    let point = key.to_sec1_point(false);
+    Address(alloy_primitives::Address::from_raw_public_key(&point.as_bytes()[1..]).into_array())
+}
