@@ -1,1 +1,3 @@
 //! The key ceremony: a pure machine and its thin shell, dvt-dkg.
+
+pub mod ceremony;

@@ -9,14 +9,16 @@
 //! - [`keystore`]: EIP-2335 keystores. [`mod@derive`]: EIP-2333 keys from seeds.
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
 //! - [`store`]: the node's halves at rest. [`secret_file`]: files that are written once and read by their owner only.
+//! - [`frost`]: key generation: the ciphersuite, the rounds of one validator, a ceremony's randomness.
 //!
-//! `unsafe` lives in the private module `curve` alone: secret scalars, and hashing to the curve, which blst's safe
-//! interface lacks.
+//! `unsafe` lives in the private module `curve`: secret scalars, and hashing to the curve, which blst's safe interface
+//! lacks; and in two files of [`frost`], which says why.
 
 mod batch;
 mod curve;
 pub mod derive;
 mod enr;
+pub mod frost;
 pub mod identity;
 pub mod keystore;
 pub mod secret_file;

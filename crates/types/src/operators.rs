@@ -140,9 +140,9 @@ impl ClusterSize {
         (2 * self.operators as usize).div_ceil(3)
     }
 
-    /// Whether an index names one of these operators.
+    /// Whether an index names one of these operators. An index that was read from bytes may be 0, which names none.
     pub const fn contains(self, index: ShareIndex) -> bool {
-        index.0 <= self.operators
+        index.0 != 0 && index.0 <= self.operators
     }
 
     /// All operators, in order.
@@ -183,5 +183,13 @@ mod tests {
         assert!(ClusterSize::new(23, 16).is_err());
         assert!(ClusterSize::new(4, 1).is_err());
         assert!(ClusterSize::new(4, 5).is_err());
+    }
+
+    #[test]
+    fn an_index_of_zero_from_the_wire_is_no_operator() {
+        let size = ClusterSize::new(4, 3).unwrap();
+        let read = |byte| <ShareIndex as ssz::Decode>::from_ssz_bytes(&[byte]).unwrap();
+        let known: Vec<u8> = (0..=5).filter(|byte| size.contains(read(*byte))).collect();
+        assert_eq!(known, [1, 2, 3, 4]);
     }
 }
