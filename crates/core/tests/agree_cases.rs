@@ -131,7 +131,7 @@ fn a_known_dead_node_is_not_waited_for_when_the_rest_is_split() {
 fn a_node_that_gets_no_votes_follows_by_relayed_certificates() {
     let mut world = attest(4);
     world.kill(&[1]);
-    world.delay = Box::new(|_, to, message| {
+    world.delay = Box::new(|_, _, to, message| {
         let lost = to == index(4) && matches!(message, Message::Vote(_) | Message::Decided(_));
         (!lost).then_some(50)
     });
@@ -160,10 +160,10 @@ fn a_node_cut_off_through_the_whole_duty_decides_when_it_is_back() {
         let mut world = if kind == Kind::Attest { attest(4) } else { block(4, 100) };
         world.partials = true;
         let late = world.leader(3);
-        world.delay = Box::new(move |from, to, _| (from != late && to != late).then_some(50));
+        world.delay = Box::new(move |_, from, to, _| (from != late && to != late).then_some(50));
         world.run(START + 10_000);
         assert!(!world.decided.contains_key(&late));
-        world.delay = Box::new(|_, _, _| Some(50));
+        world.delay = Box::new(|_, _, _, _| Some(50));
         for peer in world.size.others(late) {
             world.at(START + 10_000, peer, net::Event::Input(Input::Reconnected(late)));
             world.at(START + 10_000, late, net::Event::Input(Input::Reconnected(peer)));
@@ -179,7 +179,7 @@ fn a_value_that_only_some_have_is_named_by_the_next_leader_and_fetched() {
     let mut world = block(4, 100);
     let (leader, next, left_out) = (world.leader(1), world.leader(2), world.leader(3));
     // The first leader's proposal misses one node, the votes for it everybody: no certificate.
-    world.delay = Box::new(move |from, to, message| {
+    world.delay = Box::new(move |_, from, to, message| {
         let lost = match message {
             Message::Proposal(_) => from == leader && to == left_out,
             Message::Vote(vote) => vote.signed.statement.round == 1,
@@ -200,7 +200,7 @@ fn a_value_that_only_some_have_is_named_by_the_next_leader_and_fetched() {
 fn a_leader_that_lacks_the_only_choice_fetches_it_before_it_proposes() {
     let mut world = block(4, 100);
     let (leader, next) = (world.leader(1), world.leader(2));
-    world.delay = Box::new(move |from, to, message| {
+    world.delay = Box::new(move |_, from, to, message| {
         let lost = match message {
             Message::Proposal(_) => from == leader && to == next,
             Message::Vote(vote) => vote.signed.statement.round == 1,
@@ -294,7 +294,7 @@ fn a_leaders_own_unjustified_header_does_not_outbid_a_fast_decision() {
     let honest: Vec<_> = world.nodes.keys().copied().collect();
     let quick = world.leader(3);
     // Only one node gets votes in time, and what it says afterwards comes very late.
-    world.delay = Box::new(move |from, to, message| match message {
+    world.delay = Box::new(move |_, from, to, message| match message {
         Message::Vote(vote) if vote.signed.statement.round == 0 => {
             Some(if to == quick { 50 } else { 20_000 })
         }
@@ -334,7 +334,7 @@ fn a_leaders_own_unjustified_header_does_not_outbid_a_fast_decision() {
 fn to_one_sends_are_never_for_oneself() {
     let mut world = block(4, 100);
     let leader = world.leader(1);
-    world.delay = Box::new(move |from, _, _| Some(if from == leader { 2_000 } else { 50 }));
+    world.delay = Box::new(move |_, from, _, _| Some(if from == leader { 2_000 } else { 50 }));
     world.run(LATE);
     world.agreed();
     let own = |(_, node, output): &&(Millis, types::ShareIndex, Output)| matches!(output, Output::Send { to: To::One(peer), .. } if peer == node);

@@ -6,6 +6,7 @@
 mod net;
 
 use net::chaos::Chaos;
+use net::twins::{Face, Twins};
 use net::{Event, Lcg, START, World, index};
 use std::collections::BTreeSet;
 use symbolon_core::agree::Input;
@@ -70,31 +71,53 @@ fn world(seed: u64) -> World {
     for node in &faults.restarted {
         world.add(*node, true);
     }
-    let texts: Vec<String> = ["a", "bb", "x", "bad", "b1", "b2", "yy"].map(str::to_owned).to_vec();
     for node in &faults.villains {
         world.nodes.remove(node);
-        let own = Lcg(seed ^ u64::from(node.get()) << 40);
-        world
-            .villains
-            .insert(*node, Box::new(Chaos::new(*node, world.size, world.instance, own, texts.clone())));
-        for _ in 0..60 {
-            let when = START + rng.below(CALM - START);
-            world.at(when, *node, Event::Act);
-        }
+        enlist(&mut world, *node, &mut rng);
     }
     for node in &faults.dead {
         world.nodes.remove(node);
     }
     presence(&mut world, &mut rng);
-    let (slow, mut delays) = (rng.below(30), rng);
-    let mut clock_free = 0;
-    world.delay = Box::new(move |_, _, _| {
-        // Some messages are slow while chaos lasts; how many differs from run to run.
-        clock_free += 1;
-        let tail = if clock_free < 3_000 && delays.chance(slow) { delays.below(3_000) } else { 0 };
-        Some(1 + delays.below(119) + tail)
-    });
+    world.delay = weather(&world, rng);
     world
+}
+
+fn enlist(world: &mut World, node: ShareIndex, rng: &mut Lcg) {
+    let mut moves = 60;
+    if rng.chance(50) {
+        let texts = ["a", "bb", "x", "bad", "b1", "b2", "yy"].map(str::to_owned).to_vec();
+        let own = Lcg(rng.below(u64::MAX));
+        world.villains.insert(node, Box::new(Chaos::new(node, world.size, world.instance, own, texts)));
+    } else {
+        let peers: Vec<_> = world.size.others(node).collect();
+        let mut face = |text: &str, rng: &mut Lcg| {
+            let mut some = |share| peers.iter().copied().filter(|_| rng.chance(share)).collect();
+            Face::new(world.setup(node, false), text, some(80), some(60))
+        };
+        let faces = [face("a", rng), face("bb", rng)];
+        world.villains.insert(node, Box::new(Twins { me: node, faces, open: true }));
+        moves = 300;
+    }
+    for _ in 0..moves {
+        let when = START + rng.below(CALM - START);
+        world.at(when, node, Event::Act);
+    }
+}
+
+/// Delays of up to 120 ms when calm. Before: some messages are seconds late, how many differs from run to
+/// run; and in half of the runs the honest nodes are in two camps which hear each other seconds late.
+fn weather(world: &World, mut rng: Lcg) -> net::Delay {
+    let (late, split) = (rng.below(30), rng.chance(50));
+    let camp: BTreeSet<_> = world.nodes.keys().copied().filter(|_| split && rng.chance(50)).collect();
+    let honest: BTreeSet<_> = world.nodes.keys().copied().collect();
+    Box::new(move |now, from, to, _| {
+        let apart =
+            honest.contains(&from) && honest.contains(&to) && camp.contains(&from) != camp.contains(&to);
+        let stormy = now.0 < CALM && (rng.chance(late) || (apart && rng.chance(90)));
+        let tail = if stormy { rng.below(1 + CALM - now.0.max(START)) } else { 0 };
+        Some(1 + rng.below(119) + tail)
+    })
 }
 
 /// What nodes think of each other's presence is right, or not: it must not matter.

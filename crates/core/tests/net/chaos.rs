@@ -6,7 +6,7 @@ use types::wire::{
     self, Instance, LastVote, Message, NewRound, Proposal, Quorum, QuorumSignature, Signed, Statement, Step,
     ValueAnswer, ValueId, Verified, Vote,
 };
-use types::{ClusterSize, Root, ShareIndex};
+use types::{ClusterSize, Millis, Root, ShareIndex};
 
 /// What it remembers of each sort: enough to mix, and bounded.
 const HEARD_MAX: usize = 300;
@@ -178,7 +178,7 @@ impl Chaos {
 }
 
 impl Villain for Chaos {
-    fn hear(&mut self, message: &Verified) {
+    fn hear(&mut self, _: Millis, message: &Verified) -> Lines {
         let round = match message.message() {
             Message::Vote(vote) => {
                 self.words.push(vote.signed);
@@ -208,9 +208,10 @@ impl Villain for Chaos {
         self.certificates.truncate(HEARD_MAX);
         self.new_rounds.truncate(HEARD_MAX);
         self.headers.truncate(HEARD_MAX);
+        Vec::new()
     }
 
-    fn act(&mut self) -> Lines {
+    fn act(&mut self, _: Millis) -> Lines {
         let mut lines = Vec::new();
         for _ in 0..=self.rng.below(4) {
             let Some(message) = self.line() else { continue };

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod chaos;
+pub(crate) mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use symbolon_core::To;
@@ -103,11 +104,11 @@ pub(crate) type Lines = Vec<(ShareIndex, Message)>;
 
 /// An operator that is not bound by the rules. It signs only with its own key.
 pub(crate) trait Villain {
-    fn hear(&mut self, message: &Verified);
-    fn act(&mut self) -> Lines;
+    fn hear(&mut self, now: Millis, message: &Verified) -> Lines;
+    fn act(&mut self, now: Millis) -> Lines;
 }
 
-pub(crate) type Delay = Box<dyn FnMut(ShareIndex, ShareIndex, &Message) -> Option<u64>>;
+pub(crate) type Delay = Box<dyn FnMut(Millis, ShareIndex, ShareIndex, &Message) -> Option<u64>>;
 
 pub(crate) struct World {
     pub(crate) size: ClusterSize,
@@ -142,7 +143,7 @@ impl World {
             now: Millis(0),
             nodes: BTreeMap::new(),
             villains: BTreeMap::new(),
-            delay: Box::new(|_, _, _| Some(50)),
+            delay: Box::new(|_, _, _, _| Some(50)),
             own: size.indices().map(|node| (node, ("head".to_owned(), 0))).collect(),
             refusing: BTreeSet::new(),
             partials: false,
@@ -160,7 +161,11 @@ impl World {
     }
 
     pub(crate) fn add(&mut self, node: ShareIndex, follow_only: bool) {
-        let setup = Setup {
+        self.nodes.insert(node, Agree::new(self.setup(node, follow_only)));
+    }
+
+    pub(crate) fn setup(&self, node: ShareIndex, follow_only: bool) -> Setup {
+        Setup {
             instance: self.instance,
             size: self.size,
             me: node,
@@ -168,8 +173,7 @@ impl World {
             deadline: Millis(DEADLINE),
             follow_only,
             timers: Timers::default(),
-        };
-        self.nodes.insert(node, Agree::new(setup));
+        }
     }
 
     /// Nodes that were never there, and that the others know to be away.
@@ -233,7 +237,8 @@ impl World {
             Event::Deliver { from, message } => {
                 let verified = wire::verify(message, from, self.size, &CLUSTER, &Key(node)).unwrap();
                 if let Some(villain) = self.villains.get_mut(&node) {
-                    villain.hear(&verified);
+                    let lines = villain.hear(self.now, &verified);
+                    self.say(node, lines);
                 }
                 self.input(node, Input::Message(verified));
             }
@@ -246,11 +251,17 @@ impl World {
                 }
             }
             Event::Act => {
-                let lines = self.villains.get_mut(&node).map(|villain| villain.act()).unwrap_or_default();
-                for (to, message) in lines {
-                    self.post(node, to, message);
+                if let Some(villain) = self.villains.get_mut(&node) {
+                    let lines = villain.act(self.now);
+                    self.say(node, lines);
                 }
             }
+        }
+    }
+
+    fn say(&mut self, villain: ShareIndex, lines: Lines) {
+        for (to, message) in lines {
+            self.post(villain, to, message);
         }
     }
 
@@ -322,7 +333,7 @@ impl World {
 
     fn post(&mut self, from: ShareIndex, to: ShareIndex, message: Message) {
         let there = self.nodes.contains_key(&to) || self.villains.contains_key(&to);
-        if let Some(delay) = (self.delay)(from, to, &message).filter(|_| there) {
+        if let Some(delay) = (self.delay)(self.now, from, to, &message).filter(|_| there) {
             self.at(self.now.0 + delay, to, Event::Deliver { from, message });
         }
     }
@@ -338,7 +349,7 @@ impl World {
         };
         let message =
             Message::Partial(wire::Partials { signed: statement.unsigned(from), partials: Vec::new() });
-        if let Some(delay) = (self.delay)(from, to, &message) {
+        if let Some(delay) = (self.delay)(self.now, from, to, &message) {
             self.at(self.now.0 + delay, to, Event::Partial { from, hash });
         }
     }
