@@ -1,1 +1,114 @@
 //! libp2p: the authenticated private wire of one cluster.
+//!
+//! ```text
+//!   Handle::send ----> outbox of peer 1 ---> link 1 writes ==\
+//!                 \--> outbox of peer 3 ---> link 3 writes ==\\            one stream a peer,
+//!                                                             swarm <====> both ways, over
+//!   Events::next <---- inbox of peer 1 <---- link 1 reads ===//            TCP+noise+yamux or QUIC
+//!              ^ ^---- inbox of peer 3 <---- link 3 reads ==//
+//!              |                                 ^            |
+//!              |                                 | verdict    | connections, pings
+//!              \------- notices <--------------- hub <--------/
+//!
+//!   outbox, inbox   bounded in frames and in bytes, one each per peer
+//!   notices         bounded; what does not fit is not told
+//!   hub, links      one tokio task each
+//! ```
+//!
+//! - **Who**: exactly the operators of the cluster. The handshake proves the other end's key; any other key is
+//!   refused when the connection is established, before a single stream is negotiated. A stranger learns our
+//!   public key, which the handshake shows to everybody, and nothing else.
+//! - **How**: one stream for each peer, both ways, opened once for each connection; frames with their length
+//!   before them. Either side may dial. The operator with the lower position leads: it alone says which of
+//!   several connections is the link (the words are in `link.rs`), so connections that cross never flap.
+//! - **What is promised**: between [`Event::Up`] and [`Event::Down`] the frames of a peer arrive in order and
+//!   without gaps. A frame that was taken by [`Handle::send`] arrives unless the link falls. Nothing is repeated
+//!   on the next link.
+//! - **What it costs**: for each peer at most two queues of [`Limits::queue_bytes_max`], one unfinished frame,
+//!   and the windows of its connections (16 MiB a connection and less). A consumer that does not read its
+//!   [`Events`] stops its peers, not this node; a peer that does not read fills its own outbox, and
+//!   [`Handle::send`] says so.
+//! - **What is not here**: no discovery, no gossip, no identify, no relay, and no meaning of a frame.
+//!
+//! [`peers_file`] reads and writes `peers.toml`.
+
+mod config;
+mod events;
+mod handle;
+mod hub;
+mod link;
+mod peer;
+pub mod peers_file;
+mod swarm;
+mod wire;
+
+pub use config::{
+    ADDRESSES_MAX, AddressError, Config, FRAME_LEN_LIMIT, Identity, IdentityError, KIND_LEN_MAX, LISTEN_MAX,
+    Limits, PeerSpec, Protocol, ProtocolError, StartError, check_address, peer_id,
+};
+pub use events::{DownReason, Event, Events, Failure};
+pub use handle::{AddError, Handle, PeerCounts, SendError};
+pub use libp2p::{Multiaddr, PeerId};
+
+use handle::{PeerState, Shared};
+use hub::Hub;
+use peer::Peer;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use types::ShareIndex;
+
+/// Notices that wait to be heard. Each is rare; a stranger who knocks for ever must not push anything out.
+const NOTICES: usize = 256;
+/// Addresses on their way to the hub. A cluster's operators move now and then, not all the time.
+const WISHES: usize = 64;
+
+/// Starts the wire: listens, and dials every peer until it is linked.
+///
+/// - Needs a tokio runtime with time and I/O; everything runs there until [`Handle::shutdown`], or until the
+///   last [`Handle`] or the [`Events`] are dropped.
+/// - Errors: see [`StartError`]; ports in use are found here, unreachable peers are [`Event::Unreachable`] later.
+pub fn start(config: Config) -> Result<(Handle, Events), StartError> {
+    let operators: Vec<(ShareIndex, PeerId)> = config.check()?;
+    let others = operators.iter().filter(|(index, _)| *index != config.me);
+    let by_id: BTreeMap<PeerId, ShareIndex> = others.map(|(index, id)| (*id, *index)).collect();
+    let swarm = swarm::build(&config, by_id.clone())?;
+
+    let (notices, notices_out) = mpsc::channel(NOTICES);
+    let (wishes_in, wishes) = mpsc::channel(WISHES);
+    let (reporter, reports) = mpsc::channel(hub::REPORTS);
+    let (mut peers, mut states, mut heard) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for ((index, id), spec) in operators.into_iter().zip(config.peers) {
+        if index == config.me {
+            continue;
+        }
+        let (inbox, inbox_out) = mpsc::channel(config.limits.queue_frames_max);
+        let state = Arc::new(PeerState::new(id));
+        peers.insert(index, Peer::new(Arc::clone(&state), spec.addresses, inbox, &config.limits));
+        states.insert(index, state);
+        heard.push((index, inbox_out));
+    }
+    let shared = Arc::new(Shared::new(config.limits.frame_len_max, states));
+    let (goodbye, abort) = (CancellationToken::new(), CancellationToken::new());
+    let hub = Hub {
+        swarm,
+        me: config.me,
+        limits: config.limits,
+        peers,
+        by_id,
+        shared: Arc::clone(&shared),
+        notices,
+        wishes,
+        reports,
+        reporter,
+        greetings: JoinSet::new(),
+        links: JoinSet::new(),
+        goodbye: goodbye.clone(),
+        abort: abort.clone(),
+    };
+    let task = tokio::spawn(hub.run());
+    let handle = Handle::new(shared, wishes_in, goodbye, task, abort.drop_guard());
+    Ok((handle, Events { notices: notices_out, heard, turn: 0 }))
+}
