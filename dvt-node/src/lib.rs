@@ -1,13 +1,22 @@
 //! The operator's daemon: one loop around core.
 //!
+//! - [`cli`], [`run`]: the command line, and how the parts are put together.
+//! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`journal`]: slashing protection on disk.
 //! - [`curve`]: signing and combining on blocking threads.
-//! - [`chain_side`]: the beacon nodes.
+//! - [`chain_side`], [`sidecars`]: the beacon nodes.
+//! - [`validator_api`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
+pub mod chain_side;
+pub mod cli;
 pub mod clock;
 pub mod curve;
+pub mod data_folder;
 pub mod engine;
 pub mod journal;
 pub mod metrics;
+pub mod run;
+pub mod sidecars;
+pub mod validator_api;

@@ -17,6 +17,7 @@ pub mod definition;
 pub mod deposit;
 pub mod eip712;
 pub mod enr;
+pub mod folder;
 pub mod hash;
 mod json;
 pub mod k1;

@@ -1,0 +1,149 @@
+//! The command line of `dvt-node`.
+
+use crate::data_folder::Reading;
+use crate::run::{self, RunConfig};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use net::Multiaddr;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use types::Root;
+
+/// One operator's node of a distributed validator cluster.
+#[derive(Debug, Parser)]
+#[command(name = "dvt-node", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node between its beacon nodes and its validator client.
+    ///
+    /// Example: dvt-node run --data-dir /var/lib/symbolon --beacon-node http://127.0.0.1:5052
+    Run(RunArgs),
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The operator's data folder, as the ceremony made it.
+    #[arg(long, env = "SYMBOLON_DATA_DIR")]
+    data_dir: PathBuf,
+    /// A beacon node's URL; the best first. Repeat for more.
+    #[arg(long = "beacon-node", required = true, env = "SYMBOLON_BEACON_NODES", value_delimiter = ',')]
+    beacon_nodes: Vec<String>,
+    /// Where the validator client connects.
+    #[arg(long, default_value = "127.0.0.1:3600")]
+    validator_api: SocketAddr,
+    /// Where the other operators connect, as a multiaddress. Repeat for more.
+    #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
+    listen: Vec<Multiaddr>,
+    /// Where metrics are served.
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
+    /// An operator's address beside those of peers.toml: ENR=MULTIADDR. Repeat for more.
+    #[arg(long = "peer", value_parser = net::peers_file::parse_flag)]
+    peers: Vec<(String, Multiaddr)>,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long)]
+    network_config: Option<PathBuf>,
+    /// The password of the node's halves; without it, the file that the ceremony made.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Accept that the validator client's keystores lie in the data folder too.
+    #[arg(long)]
+    same_host: bool,
+    /// The words in blocks that this operator leads, at most 32 bytes.
+    #[arg(long, default_value = "symbolon", value_parser = parse_graffiti)]
+    graffiti: Root,
+    /// How logs look.
+    #[arg(long, value_enum, default_value = "human")]
+    log_format: LogFormat,
+}
+
+fn parse_graffiti(text: &str) -> Result<Root, String> {
+    let mut bytes = [0; 32];
+    let room = bytes.get_mut(..text.len()).ok_or("longer than 32 bytes")?;
+    room.copy_from_slice(text.as_bytes());
+    Ok(Root(bytes))
+}
+
+/// Parses a command line, program name first, and runs it to its end.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // To standard output for --help, to standard error else; a closed one is nobody's loss.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let Command::Run(args) = cli.command;
+    start_logs(args.log_format);
+    match run_node(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one sentence that an operator sees when a command fails")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("dvt-node: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn start_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only where a host program has its own logs already.
+    let _ = match format {
+        LogFormat::Human => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    };
+}
+
+fn run_node(args: RunArgs) -> anyhow::Result<()> {
+    let config = RunConfig {
+        data_dir: args.data_dir,
+        reading: Reading {
+            network_config: args.network_config,
+            password_file: args.password_file,
+            same_host: args.same_host,
+        },
+        beacon_nodes: args.beacon_nodes,
+        validator_api: args.validator_api,
+        listen: args.listen,
+        metrics: args.metrics,
+        peers: args.peers,
+        graffiti: args.graffiti,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        run::run(config, stop).await
+    })
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    stop.cancel();
+}

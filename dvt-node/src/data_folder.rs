@@ -1,0 +1,144 @@
+//! What an operator's data folder holds, read and checked before anything starts.
+
+use anyhow::{Context as _, bail, ensure};
+use cluster::definition::Definition;
+use cluster::folder;
+use cluster::lock::{Cluster, Lock};
+use cluster::network::{Network, Networks};
+use crypto::PublicKeyPoint;
+use keys::NodeSigner;
+use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
+use keys::secret_file::read_password;
+use keys::store::NodeStore;
+use net::peers_file;
+use std::path::{Path, PathBuf};
+use types::{ChainSpec, ClusterSize, Generation, PublicKey, ShareIndex, Threshold};
+
+use crate::curve::{Curve, ValidatorKeys};
+
+/// A data folder that was read.
+#[derive(Debug)]
+pub struct DataFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The cluster, its lock verified.
+    pub cluster: Cluster,
+    /// `n` and `t`, safe for signing.
+    pub size: ClusterSize,
+    /// The network.
+    pub spec: ChainSpec,
+    /// This operator.
+    pub operator: Operator,
+    /// Which one it is.
+    pub me: ShareIndex,
+    /// Addresses of the others.
+    pub peers: Vec<peers_file::PeerEntry>,
+}
+
+/// How to read it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// A network that is not built in.
+    pub network_config: Option<PathBuf>,
+    /// The node halves' password; without it the file that the ceremony made.
+    pub password_file: Option<PathBuf>,
+    /// Whether the validator client's keystores may lie in the same folder.
+    pub same_host: bool,
+}
+
+impl DataFolder {
+    /// Reads and checks everything but the secrets of validators.
+    pub fn read(path: &Path, reading: &Reading) -> anyhow::Result<Self> {
+        let keystores = path.join(folder::KEYSTORES);
+        if keystores.exists() && !reading.same_host {
+            bail!(
+                "{} holds the validator client's halves: move it to the client's host, or say --same-host; \
+                 whoever reads one disk should not find both halves",
+                keystores.display()
+            );
+        }
+        let lock = read_lock(path)?;
+        let spec = read_network(path, reading)?;
+        let networks = Networks::public().with(Network::from(&spec));
+        let failed: Vec<_> = lock.check(&networks).into_iter().filter(|check| !check.ok).collect();
+        if let Some(check) = failed.first() {
+            bail!("{} is not valid: {}: {}", folder::LOCK, check.name, check.detail);
+        }
+        let cluster = lock.cluster().with_context(|| folder::LOCK.to_owned())?;
+        ensure!(
+            cluster.fork_version == spec.genesis_fork_version,
+            "the cluster is of the network with genesis fork version {}, this node is set to {} ({})",
+            cluster.fork_version,
+            spec.name,
+            spec.genesis_fork_version
+        );
+        let size = ClusterSize::new_safe(cluster.size.operators(), cluster.size.threshold())?;
+        let key = NodeKey::load(&path.join(KEY_FILE))?;
+        let publics: Vec<_> = cluster.nodes.iter().map(|key| *key.as_bytes()).collect();
+        let keys = NodeKeys::new(&publics)?;
+        let me = keys.index_of(&key.public()).context("the node key here is none of the cluster's operators'")?;
+        let operator = Operator::new(key, me, keys)?;
+        let peers = read_peers(path)?;
+        Ok(Self { path: path.to_owned(), cluster, size, spec, operator, me, peers })
+    }
+
+    /// Opens the node halves and parses everybody's public keys.
+    pub fn curve(&self, reading: &Reading) -> anyhow::Result<std::sync::Arc<Curve>> {
+        let password_file = match &reading.password_file {
+            Some(path) => path.clone(),
+            None => self.path.join(folder::NODE_PASSWORD),
+        };
+        let password = read_password(&password_file)?;
+        let path = self.path.join(NodeStore::file_name(Generation(0)));
+        let store = NodeStore::load(&path, &password).with_context(|| path.display().to_string())?;
+        ensure!(store.cluster == self.cluster.id, "{} belongs to another cluster", path.display());
+        let keys: Vec<PublicKey> = store.halves.iter().map(|half| half.group_key).collect();
+        let wanted: Vec<PublicKey> = self.cluster.validators.iter().map(|one| one.public_key).collect();
+        ensure!(keys == wanted, "{} does not hold the lock's validators", path.display());
+        let position = self.me.position();
+        let shares = self.cluster.validators.iter().map(|one| one.public_shares[position]);
+        let halves = store.halves.into_iter().map(|stored| stored.half);
+        let signer = NodeSigner::new(halves.zip(shares))?;
+        let validators = self.cluster.validators.iter().map(parse_keys).collect::<anyhow::Result<_>>()?;
+        let threshold = Threshold(u8::try_from(self.size.threshold()).context("a threshold fits a byte")?);
+        Ok(Curve::new(signer, validators, threshold))
+    }
+}
+
+fn read_lock(path: &Path) -> anyhow::Result<Lock> {
+    let path = path.join(folder::LOCK);
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Lock::parse(&bytes).with_context(|| path.display().to_string())
+}
+
+/// The network of `--network-config`, of the folder's own file, or the built-in one that the definition names.
+fn read_network(path: &Path, reading: &Reading) -> anyhow::Result<ChainSpec> {
+    let own = path.join(folder::NETWORK);
+    let file = reading.network_config.clone().or_else(|| own.exists().then_some(own));
+    if let Some(file) = file {
+        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        return ChainSpec::from_config_json(&bytes).with_context(|| file.display().to_string());
+    }
+    let definition = read_lock(path)?.definition().clone();
+    let version = Definition::fork_version(&definition);
+    let networks = Networks::public();
+    let network = networks.by_fork_version(version);
+    let network = network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
+    let spec = ChainSpec::builtin(&network.name);
+    spec.with_context(|| format!("{} is not built in: use --network-config", network.name))
+}
+
+fn read_peers(path: &Path) -> anyhow::Result<Vec<peers_file::PeerEntry>> {
+    let path = path.join(folder::PEERS);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    peers_file::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn parse_keys(validator: &cluster::lock::ClusterValidator) -> anyhow::Result<ValidatorKeys> {
+    let group = PublicKeyPoint::parse(&validator.public_key)?;
+    let shares = validator.public_shares.iter().map(PublicKeyPoint::parse).collect::<Result<_, _>>()?;
+    Ok(ValidatorKeys { group, shares })
+}

@@ -1,0 +1,268 @@
+//! `dvt-node run`: puts the parts together, and takes them apart in order.
+
+use crate::chain_side::{ChainSide, Seat};
+use crate::clock::now;
+use crate::data_folder::{DataFolder, Reading};
+use crate::engine::{self, Door, Engine, Event};
+use crate::journal::{Journal, Writer};
+use crate::metrics::Metrics;
+use crate::sidecars::Kept;
+use crate::validator_api;
+use anyhow::{Context as _, ensure};
+use axum::{Router, routing::get};
+use beacon::Beacon;
+use cluster::enr::Enr;
+use cluster::folder;
+use net::{Identity, Multiaddr, PeerSpec, Protocol};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_core::Input;
+use symbolon_core::agree::Timers;
+use symbolon_core::node::{Node, Setup, Validator};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{Generation, Root, ShareIndex};
+
+/// How often finality is asked for and proposers are prepared: well within every epoch in use.
+const HOUSEKEEPING: Duration = Duration::from_secs(6);
+
+/// What `dvt-node run` is told.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The operator's data folder.
+    pub data_dir: PathBuf,
+    /// How to read it.
+    pub reading: Reading,
+    /// Beacon nodes, best first.
+    pub beacon_nodes: Vec<String>,
+    /// Where the validator client connects.
+    pub validator_api: SocketAddr,
+    /// Where the other operators connect.
+    pub listen: Vec<Multiaddr>,
+    /// Where metrics are served, if at all.
+    pub metrics: Option<SocketAddr>,
+    /// More addresses of operators: their ENR and an address.
+    pub peers: Vec<(String, Multiaddr)>,
+    /// The proposer's words in blocks that this operator leads.
+    pub graffiti: Root,
+}
+
+/// Runs a node until `stop`.
+pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<()> {
+    let started = now();
+    let data = DataFolder::read(&config.data_dir, &config.reading)?;
+    let curve = data.curve(&config.reading)?;
+    let journal = Journal::open(&data.path.join(folder::JOURNAL), data.cluster.id)?;
+    let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
+    let histories = journal.histories(&keys);
+    let spec = Arc::new(data.spec.clone());
+    let seats = data.cluster.validators.iter();
+    let seats: Vec<_> =
+        seats.map(|one| Seat { group_key: one.public_key, fee_recipient: one.fee_recipient }).collect();
+    let kept = Arc::new(Kept::default());
+    let beacon = Beacon::new(config.beacon_nodes.clone(), spec.clone(), beacon::Limits::default())?;
+    let chain = ChainSide::new(beacon, spec.clone(), seats, kept.clone(), config.graffiti);
+    check_network(&chain, &data).await?;
+
+    let metrics = Arc::new(Metrics::default());
+    let (door, events) = Door::new();
+    let writer = start_writer(journal, door.clone())?;
+    let api = validator_api::for_node(&data, &curve, chain.clone(), door.clone(), metrics.clone(), kept);
+    let listener = bind(config.validator_api, "validator API").await?;
+    let metrics_listener = match config.metrics {
+        Some(address) => Some(bind(address, "metrics").await?),
+        None => None,
+    };
+    let (wire, wire_events) = start_wire(&config, &data)?;
+
+    let node = Node::new(node_setup(&data, started), histories);
+    if let Some(until) = node.follow_until() {
+        tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
+    }
+    let me = data.me;
+    let engine = Engine {
+        node,
+        size: data.size,
+        cluster: data.cluster.id,
+        operator: data.operator,
+        wire: wire.clone(),
+        chain: chain.clone(),
+        journal: writer,
+        curve,
+        metrics: metrics.clone(),
+        door: door.clone(),
+    };
+    tracing::info!(
+        operator = %me,
+        cluster = %data.cluster.id,
+        name = data.cluster.name,
+        validators = keys.len(),
+        network = spec.name,
+        validator_api = %listener.local_addr()?,
+        "node started"
+    );
+    let tasks = TaskTracker::new();
+    tasks.spawn(engine::run(engine, events, stop.clone()));
+    tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
+    tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
+    tasks.spawn(until(stop.clone(), keep_house(chain, door)));
+    tasks.spawn(serve(listener, api, stop.clone()));
+    if let Some(listener) = metrics_listener {
+        let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
+        tasks.spawn(serve(listener, routes, stop.clone()));
+    }
+    tasks.close();
+    stop.cancelled().await;
+    tasks.wait().await;
+    wire.shutdown().await;
+    tracing::info!("node stopped");
+    Ok(())
+}
+
+fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {
+    let validator = |one: &cluster::lock::ClusterValidator| Validator {
+        group_key: one.public_key,
+        fee_recipient: one.fee_recipient,
+    };
+    Setup {
+        size: data.size,
+        me: data.me,
+        generation: Generation(0),
+        spec: data.spec.clone(),
+        validators: data.cluster.validators.iter().map(validator).collect(),
+        timers: Timers::default(),
+        started,
+    }
+}
+
+/// A beacon node of another network would let us sign for the wrong one; nothing starts then.
+async fn check_network(chain: &ChainSide, data: &DataFolder) -> anyhow::Result<()> {
+    let genesis = match chain.beacon().genesis().await {
+        Ok(genesis) => genesis,
+        Err(error) => {
+            tracing::warn!(%error, "no beacon node answers yet");
+            return Ok(());
+        }
+    };
+    ensure!(
+        genesis.genesis_validators_root == data.spec.genesis_validators_root,
+        "the beacon node is on another network: its genesis validators root is {}, that of {} is {}",
+        genesis.genesis_validators_root,
+        data.spec.name,
+        data.spec.genesis_validators_root
+    );
+    Ok(())
+}
+
+fn start_writer(journal: Journal, door: Door) -> anyhow::Result<Writer> {
+    let answer = move |ticket, result: Result<(), &crate::journal::JournalError>| {
+        if let Err(error) = &result {
+            tracing::error!(%error, "nothing is signed");
+        }
+        door.send_blocking(Event::Input(Input::Journaled { ticket, durable: result.is_ok() }));
+    };
+    Writer::start(journal, answer).context("cannot start the journal's thread")
+}
+
+fn start_wire(config: &RunConfig, data: &DataFolder) -> anyhow::Result<(net::Handle, net::Events)> {
+    let mut entries = data.peers.clone();
+    for (enr, address) in &config.peers {
+        net::peers_file::add(&mut entries, enr.clone(), address.clone())?;
+    }
+    let mut peers: Vec<PeerSpec> = data
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| PeerSpec { public_key: *node.as_bytes(), addresses: Vec::new() })
+        .collect();
+    for entry in entries {
+        let enr = Enr::parse(&entry.enr).with_context(|| format!("peer {}", entry.enr))?;
+        let seat = peers.iter_mut().find(|peer| peer.public_key == *enr.key().as_bytes());
+        let seat = seat.with_context(|| format!("peer {} is not an operator of this cluster", entry.enr))?;
+        seat.addresses.extend(entry.addresses);
+    }
+    let wire = net::Config {
+        identity: Identity::from_secret(data.operator.key().secret_bytes())?,
+        peers,
+        me: data.me,
+        listen: config.listen.clone(),
+        protocol: Protocol::new("node", u32::from(types::wire::WIRE_VERSION), data.cluster.id)?,
+        limits: net::Limits::default(),
+    };
+    Ok(net::start(wire)?)
+}
+
+async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot serve the {what} on {address}"))
+}
+
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    // An event stream never ends by itself: once asked to stop, connections get no further patience.
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    tokio::select! {
+        result = served => if let Err(error) = result {
+            tracing::error!(%error, "a server ended");
+        },
+        () = stopped => {}
+    }
+}
+
+async fn hear_wire(mut events: net::Events, door: Door, metrics: Arc<Metrics>) {
+    while let Some(event) = events.next().await {
+        match event {
+            net::Event::Up { peer } => presence(&door, &metrics, peer, true).await,
+            net::Event::Down { peer, reason } => {
+                tracing::info!(%peer, %reason, "operator disconnected");
+                presence(&door, &metrics, peer, false).await;
+            }
+            net::Event::Frame { peer, frame } => {
+                door.send(Event::Frame(peer, frame)).await;
+            }
+            net::Event::Listening(address) => tracing::info!(%address, "listening for operators"),
+            net::Event::Unreachable { peer, reason } => {
+                tracing::debug!(%peer, %reason, "operator not reached");
+            }
+            net::Event::Stranger { id, from } => tracing::warn!(%id, %from, "a stranger was refused"),
+        }
+    }
+}
+
+async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, up: bool) {
+    metrics.peer_up(peer, up);
+    if up {
+        tracing::info!(%peer, "operator connected");
+    }
+    door.send(Event::Input(Input::Presence { peer, up })).await;
+}
+
+async fn hear_heads(chain: Arc<ChainSide>, door: Door) {
+    let mut heads = chain.heads();
+    while let Some(head) = heads.recv().await {
+        door.send(Event::Input(Input::Head { slot: head.slot, root: head.block })).await;
+    }
+}
+
+/// Finality for the checks, and whom our blocks pay for the beacon nodes.
+async fn keep_house(chain: Arc<ChainSide>, door: Door) {
+    loop {
+        if let Ok(checkpoint) = chain.beacon().finalized().await {
+            door.send(Event::Input(Input::Finalized(checkpoint))).await;
+        }
+        chain.prepare().await;
+        tokio::time::sleep(HOUSEKEEPING).await;
+    }
+}
