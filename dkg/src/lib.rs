@@ -1,3 +1,17 @@
-//! The key ceremony: a pure machine and its thin shell, dvt-dkg.
+//! The key ceremony: a pure machine and its thin shell, `dvt-dkg`.
+//!
+//! - [`ceremony`]: the machine. Pure: it is told time, randomness and results.
+//! - [`cli`], [`define`], [`run`]: the commands.
+//! - [`sealing`]: a definition and a node key as the ceremony sees them.
+//! - [`state`], [`outcome`], [`files`]: the disk.
+//! - [`progress`]: what the operator sees.
 
 pub mod ceremony;
+pub mod cli;
+pub mod define;
+pub mod files;
+pub mod outcome;
+pub mod progress;
+pub mod run;
+pub mod sealing;
+pub mod state;

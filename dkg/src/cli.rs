@@ -1,0 +1,240 @@
+//! The command line of `dvt-dkg`.
+
+use crate::define::{DefineConfig, Defined, define};
+use crate::run::{Finished, RunConfig, run as run_ceremony, summary};
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use keys::identity::{KEY_FILE, NodeKey};
+use net::Multiaddr;
+use rand_core::OsRng;
+use serde_json::json;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use types::Root;
+
+/// The key ceremony of a distributed validator cluster.
+#[derive(Debug, Parser)]
+#[command(name = "dvt-dkg", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make or show this operator's node key; prints its ENR.
+    ///
+    /// Example: dvt-dkg identity --data-dir /var/lib/symbolon
+    Identity(IdentityArgs),
+    /// Write a definition: who the operators are, and what they make.
+    ///
+    /// Example: dvt-dkg define --name pool-7 --operator-enr enr:-... --operator-enr enr:-... --threshold 3
+    /// --validators 8 --withdrawal-address 0x... --fee-recipient-address 0x... --network hoodi --out definition.json
+    Define(DefineArgs),
+    /// Take part in a ceremony; start it again after a crash to go on.
+    ///
+    /// Example: dvt-dkg run --definition definition.json --data-dir /var/lib/symbolon
+    /// --peer enr:-...=/dns/op2.example/tcp/3610
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+struct IdentityArgs {
+    /// The operator's data folder; made if absent.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DefineArgs {
+    /// The cluster's name.
+    #[arg(long)]
+    name: String,
+    /// An operator's ENR, in the order of operators. Repeat for each.
+    #[arg(long = "operator-enr", required = true, num_args = 1..)]
+    operators: Vec<String>,
+    /// How many operators must sign.
+    #[arg(long)]
+    threshold: usize,
+    /// How many validators to make.
+    #[arg(long)]
+    validators: usize,
+    /// Takes withdrawals, in EIP-55 form; one for all validators or one each.
+    #[arg(long = "withdrawal-address", required = true)]
+    withdrawal_addresses: Vec<String>,
+    /// Takes priority fees; one for all validators or one each.
+    #[arg(long = "fee-recipient-address", required = true)]
+    fee_recipient_addresses: Vec<String>,
+    /// A built-in network.
+    #[arg(long)]
+    network: Option<String>,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long, conflicts_with = "network")]
+    network_config: Option<PathBuf>,
+    /// Withdrawal credentials 0x02, balances up to 2048 ETH.
+    #[arg(long)]
+    compounding: bool,
+    /// Deposits to sign, in whole ETH; the pool's flow of DESIGN is 1 and 31. Repeat for each.
+    #[arg(long = "deposit-amount", num_args = 1..)]
+    deposit_amounts: Vec<u64>,
+    /// The file to write; nothing is overwritten.
+    #[arg(long)]
+    out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The definition that this operator approves.
+    #[arg(long)]
+    definition: PathBuf,
+    /// Go on only if the definition has this hash.
+    #[arg(long)]
+    approve: Option<Root>,
+    /// The operator's data folder, with its node key.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Where the other operators connect, as a multiaddress. Repeat for more.
+    #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
+    listen: Vec<Multiaddr>,
+    /// Another operator's address: ENR=MULTIADDR. Repeat for each.
+    #[arg(long = "peer", value_parser = net::peers_file::parse_flag)]
+    peers: Vec<(String, Multiaddr)>,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long)]
+    network_config: Option<PathBuf>,
+    /// The password for the node's halves; without it a random one is made.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// How long to wait for everybody, in seconds.
+    #[arg(long, default_value_t = 86_400)]
+    deadline: u64,
+    /// Which try at this definition, after one that ended with a culprit.
+    #[arg(long, default_value_t = 0)]
+    attempt: u32,
+    /// Print JSON, and no progress.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses a command line, program name first, and runs it to its end.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // To standard output for --help, to standard error else; a closed one is nobody's loss.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Identity(args) => identity(&args),
+        Command::Define(args) => run_define(args),
+        Command::Run(args) => run_run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one sentence that an operator sees when a command fails")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("dvt-dkg: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn identity(args: &IdentityArgs) -> anyhow::Result<()> {
+    let path = args.data_dir.join(KEY_FILE);
+    let key = load_or_make(&path, &args.data_dir)?;
+    if args.json {
+        return print(&json!({ "enr": key.enr(), "file": path }).to_string());
+    }
+    print(&key.enr())
+}
+
+fn load_or_make(path: &Path, data_dir: &Path) -> anyhow::Result<NodeKey> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(NodeKey::load(path)?);
+    }
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    Ok(NodeKey::create_new(path, &mut OsRng)?)
+}
+
+fn run_define(args: DefineArgs) -> anyhow::Result<()> {
+    let config = DefineConfig {
+        name: args.name,
+        operators: args.operators,
+        threshold: args.threshold,
+        validators: args.validators,
+        withdrawal_addresses: args.withdrawal_addresses,
+        fee_recipient_addresses: args.fee_recipient_addresses,
+        network: args.network,
+        network_config: args.network_config,
+        compounding: args.compounding,
+        deposit_amounts: args.deposit_amounts,
+        out: args.out.clone(),
+    };
+    let Defined { definition, network, warning } = define(&config)?;
+    if args.json {
+        let hash = definition.definition_hash();
+        let line = json!({
+            "file": args.out, "definition_hash": hash, "config_hash": definition.config_hash(), "warning": warning,
+        });
+        return print(&line.to_string());
+    }
+    if let Some(warning) = warning {
+        print(&format!("warning: {warning}"))?;
+    }
+    print(&summary(&definition, &network, definition.size()?))
+}
+
+fn run_run(args: RunArgs) -> anyhow::Result<()> {
+    let config = RunConfig {
+        definition: args.definition,
+        approve: args.approve,
+        data_dir: args.data_dir.clone(),
+        listen: args.listen,
+        peers: args.peers,
+        network_config: args.network_config,
+        password_file: args.password_file,
+        deadline: Duration::from_secs(args.deadline),
+        attempt: args.attempt,
+        quiet: args.json,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let finished = runtime.block_on(run_ceremony(config))?;
+    report(&args.data_dir, &finished, args.json)
+}
+
+fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result<()> {
+    let Finished { lock_hash, definition_hash, validators, missing } = finished;
+    let missing: Vec<u8> = missing.iter().map(|index| index.get()).collect();
+    if as_json {
+        let line = json!({
+            "lock_hash": lock_hash, "definition_hash": definition_hash, "validators": validators,
+            "unconfirmed": missing, "data_dir": data_dir,
+        });
+        return print(&line.to_string());
+    }
+    print(&format!("{validators} validators made; cluster {lock_hash}"))?;
+    print(&format!("files in {}", data_dir.display()))?;
+    print("move validator_keys to the validator client's host, and back up both places apart")?;
+    if !missing.is_empty() {
+        let list = missing.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        print(&format!("operators {list} have not confirmed their files; the ceremony's records are kept for them"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! What a ceremony leaves in the operator's data folder.
+
+use crate::ceremony::Outcome;
+use crate::files::{PUBLIC, SECRET, WriteError, write_new, write_new_folder};
+use anyhow::{Context as _, ensure};
+use cluster::folder;
+use keys::VcHalf;
+use keys::keystore::{EncryptOptions, Keystore};
+use keys::secret_file::{read_password, write_new_secret};
+use keys::store::{NodeStore, Protection, StoredHalf};
+use rand_core::{OsRng, RngCore as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::path::{Path, PathBuf};
+use types::Generation;
+use zeroize::Zeroizing;
+
+/// Where the outcome goes, and what else belongs beside it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The operator's data folder.
+    pub data_dir: PathBuf,
+    /// The operator's own password for the node's halves; without it a random one is made.
+    pub password_file: Option<PathBuf>,
+    /// The definition as it was approved.
+    pub definition: String,
+    /// The network file, where the network is not built in.
+    pub network: Option<Vec<u8>>,
+    /// Addresses of the other operators.
+    pub peers: String,
+}
+
+impl Place {
+    /// The first file that a finished ceremony would have left here.
+    pub fn occupied(&self) -> Option<PathBuf> {
+        let names = [folder::LOCK.to_owned(), folder::KEYSTORES.to_owned()];
+        let halves = NodeStore::file_name(Generation(0));
+        let fixed = names.into_iter().chain([halves]).map(|name| self.data_dir.join(name));
+        let deposits = std::fs::read_dir(&self.data_dir).into_iter().flatten().flatten();
+        let deposits = deposits.map(|entry| entry.path()).filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deposit-data"))
+        });
+        fixed.chain(deposits).find(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// Writes everything, the lock last. What an earlier try of the same ceremony has written stays.
+    pub fn write(&self, outcome: Outcome) -> anyhow::Result<()> {
+        let Outcome { lock, documents, halves } = outcome;
+        self.write_same(folder::DEFINITION, self.definition.as_bytes())?;
+        let groups = lock.validators.iter().map(|validator| validator.group);
+        let (mut clients, mut nodes) = (Vec::new(), Vec::new());
+        for (group_key, halves) in groups.zip(halves) {
+            clients.push(halves.vc);
+            nodes.push(StoredHalf { group_key, half: halves.node });
+        }
+        self.write_node_halves(NodeStore { cluster: lock.lock_hash, generation: Generation(0), halves: nodes })?;
+        self.write_keystores(&clients)?;
+        if let Some(network) = &self.network {
+            self.write_same(folder::NETWORK, network)?;
+        }
+        let peers = self.data_dir.join(folder::PEERS);
+        if !peers.exists() {
+            write_new(&peers, self.peers.as_bytes(), 0o644)?;
+        }
+        for document in documents {
+            self.write_same(&document.name, &document.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Public files follow from the ceremony: one that is there with the same bytes is as good as written.
+    fn write_same(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.data_dir.join(name);
+        match write_new(&path, bytes, PUBLIC) {
+            Err(WriteError::Exists(_)) if std::fs::read(&path).is_ok_and(|found| found == bytes) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn write_node_halves(&self, store: NodeStore) -> anyhow::Result<()> {
+        let path = self.data_dir.join(NodeStore::file_name(Generation(0)));
+        let (password, protection) = self.password()?;
+        if path.exists() {
+            let found = NodeStore::load(&path, &password).with_context(|| path.display().to_string())?;
+            ensure!(found.cluster == store.cluster, "{} belongs to another cluster", path.display());
+            return Ok(());
+        }
+        Ok(store.write_new(&path, &password, protection, &mut OsRng)?)
+    }
+
+    fn password(&self) -> anyhow::Result<(SecretString, Protection)> {
+        if let Some(path) = &self.password_file {
+            return Ok((read_password(path)?, Protection::SCRYPT));
+        }
+        let path = self.data_dir.join(folder::NODE_PASSWORD);
+        if !path.exists() {
+            write_new_secret(&path, random_hex(32).as_bytes())?;
+        }
+        Ok((read_password(&path)?, Protection::RandomPassword))
+    }
+
+    fn write_keystores(&self, halves: &[VcHalf]) -> anyhow::Result<()> {
+        let path = self.data_dir.join(folder::KEYSTORES);
+        if path.exists() {
+            return check_keystores(&path, halves);
+        }
+        let mut files = Vec::new();
+        for (number, half) in halves.iter().enumerate() {
+            let password = SecretString::from(random_hex(16).as_str());
+            let keystore = Keystore::encrypt(half, &password, EncryptOptions::default(), &mut OsRng);
+            files.push((format!("keystore-{number}.json"), keystore.to_json().into_bytes(), SECRET));
+            let password = password.expose_secret().as_bytes().to_vec();
+            files.push((format!("keystore-{number}.txt"), password, SECRET));
+        }
+        Ok(write_new_folder(&path, &files)?)
+    }
+}
+
+/// The folder came whole from an earlier try, or it is somebody else's.
+fn check_keystores(path: &Path, halves: &[VcHalf]) -> anyhow::Result<()> {
+    for (number, half) in halves.iter().enumerate() {
+        let file = path.join(format!("keystore-{number}.json"));
+        let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        let keystore = Keystore::parse(&bytes).with_context(|| file.display().to_string())?;
+        ensure!(keystore.pubkey == Some(half.public()), "{} is of another ceremony", file.display());
+    }
+    Ok(())
+}
+
+fn random_hex(len: usize) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(vec![0; len]);
+    OsRng.fill_bytes(&mut bytes);
+    Zeroizing::new(hex::encode(&*bytes))
+}

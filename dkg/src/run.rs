@@ -1,0 +1,410 @@
+//! `dvt-dkg run`: drives the machine of [`crate::ceremony`] over libp2p and disk.
+//!
+//! ```text
+//! net task --events--> [ machine's thread: handle, poll, write, sleep until wake_at ] --frames--> net
+//! ```
+//!
+//! The machine has a thread of its own, because a step may compute for seconds and the links must go on answering.
+
+use crate::ceremony::{
+    CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, Setup,
+};
+use crate::files::{PUBLIC, write_new};
+use crate::outcome::Place;
+use crate::progress::Progress;
+use crate::sealing::{Plan, Signer};
+use crate::state::State;
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use cluster::definition::Definition;
+use cluster::enr::Enr;
+use cluster::folder;
+use cluster::network::{Network, Networks};
+use keys::frost::CeremonySeed;
+use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
+use net::{Identity, Multiaddr, PeerSpec, Protocol, peers_file};
+use rand_core::{OsRng, RngCore as _};
+use ssz::Encode as _;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use types::{ChainSpec, ClusterSize, Machine as _, Millis, Root, ShareIndex};
+use zeroize::Zeroizing;
+
+/// How often frames that found a full queue are tried again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// What `dvt-dkg run` is told.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The definition that this operator approves.
+    pub definition: PathBuf,
+    /// Only this definition: its hash.
+    pub approve: Option<Root>,
+    /// The operator's data folder.
+    pub data_dir: PathBuf,
+    /// Where the other operators connect.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses of the others: ENR and address.
+    pub peers: Vec<(String, Multiaddr)>,
+    /// A network that is not built in.
+    pub network_config: Option<PathBuf>,
+    /// The operator's own password for the node's halves.
+    pub password_file: Option<PathBuf>,
+    /// How long to wait for everybody.
+    pub deadline: Duration,
+    /// Which try at this definition.
+    pub attempt: u32,
+    /// Show nothing while it runs.
+    pub quiet: bool,
+}
+
+/// What came of a ceremony.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The lock's hash: the cluster's id.
+    pub lock_hash: Root,
+    /// The definition's hash.
+    pub definition_hash: Root,
+    /// Validators made.
+    pub validators: u32,
+    /// Operators that have not said that their files are on disk.
+    pub missing: Vec<ShareIndex>,
+}
+
+/// Everything that was read before anybody is spoken to.
+struct Prepared {
+    config: RunConfig,
+    plan: Plan,
+    setup: Setup,
+    place: Place,
+    publics: Vec<[u8; 33]>,
+    state: State,
+    records: Vec<Zeroizing<Vec<u8>>>,
+    _lock: File,
+}
+
+/// Runs a ceremony to its end.
+pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
+    let progress_quiet = config.quiet;
+    let prepared = tokio::task::spawn_blocking(move || prepare(config)).await??;
+    let Prepared { config, plan, setup, place, publics, state, records, _lock: lock } = prepared;
+    let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
+    let (wire, mut events) = start_wire(&config, &key, &publics, &setup)?;
+    let operator = Operator::new(key, setup.me, NodeKeys::new(&publics)?)?;
+    let (inputs, inbox) = channel();
+    let links = inputs.clone();
+    let hearing = tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            let input = match event {
+                net::Event::Up { peer } => Input::PeerUp(peer),
+                net::Event::Down { peer, .. } => Input::PeerDown(peer),
+                net::Event::Frame { peer, frame } => {
+                    Input::Message { from: peer, frame: Frame::from(frame.to_vec()) }
+                }
+                net::Event::Listening(_) | net::Event::Unreachable { .. } | net::Event::Stranger { .. } => {
+                    continue;
+                }
+            };
+            if links.send(input).is_err() {
+                return;
+            }
+        }
+    });
+    let size = setup.size;
+    let sending = wire.clone();
+    let driving = std::thread::Builder::new().name("ceremony".into()).spawn(move || {
+        let progress = Progress::new(size, progress_quiet);
+        let machine = start(plan, setup.clone(), operator, &records)?;
+        drop(records);
+        let driver = Driver { machine, setup, place, state, progress, wire: sending, backlog: VecDeque::new() };
+        driver.run(&inbox, &inputs)
+    })?;
+    let result = tokio::task::spawn_blocking(move || driving.join()).await?;
+    wire.shutdown().await;
+    hearing.abort();
+    drop(lock);
+    match result {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn now() -> Millis {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
+    let path = &config.definition;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
+    let (networks, network_file) = networks(&config)?;
+    let network = definition.ready(&networks).with_context(|| path.display().to_string())?.clone();
+    let definition_hash = definition.definition_hash();
+    if let Some(approved) = config.approve {
+        ensure!(
+            approved == definition_hash,
+            "{} has definition hash {definition_hash}, approved was {approved}",
+            path.display()
+        );
+    }
+    let lock = File::open(&config.data_dir)
+        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .ok()
+        .with_context(|| format!("another process works in {}", config.data_dir.display()))?;
+    let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
+    let publics: Vec<[u8; 33]> =
+        definition.node_keys().map(|key| key.map(|key| *key.as_bytes())).collect::<Option<_>>().context("no ENR")?;
+    let me = NodeKeys::new(&publics)?.index_of(&key.public());
+    let me = me.context("the node key in the data folder is none of the definition's operators'")?;
+    let size = definition.size()?;
+    let setup = Setup {
+        definition_hash,
+        attempt: config.attempt,
+        size,
+        me,
+        validators: u32::try_from(definition.validators().len()).context("too many validators")?,
+        deadline: now().after(Millis(u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX / 2))),
+    };
+    let place = Place {
+        data_dir: config.data_dir.clone(),
+        password_file: config.password_file.clone(),
+        definition: definition.to_json(),
+        network: network_file,
+        peers: peers_text(&config)?,
+    };
+    let folder = config.data_dir.join(folder::ceremony(setup.ceremony_id()));
+    if !folder.exists()
+        && let Some(path) = place.occupied()
+    {
+        bail!("{} exists already: a ceremony was finished here, and nothing is overwritten", path.display());
+    }
+    let (state, records) = State::open(folder)?;
+    let plan = Plan { definition, network };
+    Ok(Prepared { config, plan, setup, place, publics, state, records, _lock: lock })
+}
+
+fn networks(config: &RunConfig) -> anyhow::Result<(Networks, Option<Vec<u8>>)> {
+    let Some(path) = &config.network_config else { return Ok((Networks::public(), None)) };
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let spec = ChainSpec::from_config_json(&bytes).with_context(|| path.display().to_string())?;
+    Ok((Networks::public().with(Network::from(&spec)), Some(bytes)))
+}
+
+fn peers_text(config: &RunConfig) -> anyhow::Result<String> {
+    let mut entries = Vec::new();
+    for (enr, address) in &config.peers {
+        peers_file::add(&mut entries, enr.clone(), address.clone())?;
+    }
+    Ok(peers_file::render(&entries))
+}
+
+fn start_wire(
+    config: &RunConfig,
+    key: &NodeKey,
+    publics: &[[u8; 33]],
+    setup: &Setup,
+) -> anyhow::Result<(net::Handle, net::Events)> {
+    let mut peers: Vec<_> =
+        publics.iter().map(|public_key| PeerSpec { public_key: *public_key, addresses: Vec::new() }).collect();
+    for (enr, address) in &config.peers {
+        let enr = Enr::parse(enr).with_context(|| format!("--peer {enr}"))?;
+        let seat = peers.iter_mut().find(|peer| peer.public_key == *enr.key().as_bytes());
+        let seat = seat.with_context(|| format!("--peer {} is no operator of this definition", enr.as_str()))?;
+        seat.addresses.push(address.clone());
+    }
+    let wire = net::Config {
+        identity: Identity::from_secret(key.secret_bytes())?,
+        peers,
+        me: setup.me,
+        listen: config.listen.clone(),
+        // One wire for all definitions, so that two operators with different ones can tell each other.
+        protocol: Protocol::new("dkg", u32::from(CEREMONY_VERSION), Root::ZERO)?,
+        limits: net::Limits::default(),
+    };
+    Ok(net::start(wire)?)
+}
+
+fn start(
+    plan: Plan,
+    setup: Setup,
+    operator: Operator,
+    records: &[Zeroizing<Vec<u8>>],
+) -> anyhow::Result<Ceremony<Signer, Plan>> {
+    if !records.is_empty() {
+        let records: Vec<&[u8]> = records.iter().map(|record| record.as_slice()).collect();
+        return Ceremony::resume(setup, Signer(operator), plan, &records)
+            .context("the unfinished ceremony in the data folder cannot be resumed");
+    }
+    let mut seed = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(&mut *seed);
+    Ok(Ceremony::begin(setup, CeremonySeed::new(seed), Signer(operator), plan)?)
+}
+
+/// How a ceremony ended.
+enum End {
+    Finished(Finished),
+    Aborted { cause: Cause, lock_signed: bool },
+}
+
+/// The machine with its hands: disk and wire.
+struct Driver {
+    machine: Ceremony<Signer, Plan>,
+    setup: Setup,
+    place: Place,
+    state: State,
+    progress: Progress,
+    wire: net::Handle,
+    /// Frames that found a full queue, in order.
+    backlog: VecDeque<(ShareIndex, Frame)>,
+}
+
+impl Driver {
+    fn run(mut self, inbox: &Receiver<Input>, inputs: &Sender<Input>) -> anyhow::Result<Finished> {
+        let mut lock_hash = None;
+        self.machine.handle(now(), Input::Tick);
+        loop {
+            while let Some(output) = self.machine.poll() {
+                if let Some(end) = self.grant(output, inputs, &mut lock_hash)? {
+                    self.progress.finish();
+                    self.drain();
+                    return match end {
+                        End::Finished(finished) => self.finished(finished),
+                        End::Aborted { cause, lock_signed } => Err(self.aborted(&cause, lock_signed)),
+                    };
+                }
+            }
+            self.flush();
+            let input = match inbox.recv_timeout(self.patience()) {
+                Ok(input) => input,
+                Err(RecvTimeoutError::Timeout) => Input::Tick,
+                Err(RecvTimeoutError::Disconnected) => bail!("the wire has ended"),
+            };
+            self.machine.handle(now(), input);
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if !self.backlog.is_empty() {
+            return RETRY;
+        }
+        let wake = self.machine.wake_at().unwrap_or(self.setup.deadline);
+        Duration::from_millis(wake.since(now()).0.clamp(1, 1_000))
+    }
+
+    /// Grants one wish; returns the end if this was it.
+    fn grant(
+        &mut self,
+        output: Output,
+        inputs: &Sender<Input>,
+        lock_hash: &mut Option<Root>,
+    ) -> anyhow::Result<Option<End>> {
+        match output {
+            Output::Send { to, frame } => self.backlog.push_back((to, frame)),
+            Output::Persist { durable, record } => {
+                self.state.append(&record.0)?;
+                // The loop itself holds the other end.
+                let _ = inputs.send(Input::Stored(durable));
+            }
+            Output::Progress { step, done } => self.progress.show(step, &done),
+            Output::Rejected { from, why } => {
+                self.progress.say(&format!("operator {from} sent {why}"));
+            }
+            Output::Files(outcome) => {
+                *lock_hash = Some(outcome.lock.lock_hash);
+                self.place.write(outcome)?;
+                let _ = inputs.send(Input::Stored(Durable::Files));
+            }
+            Output::Finished { missing } => {
+                let lock_hash = lock_hash.context("a ceremony finishes after its files are written")?;
+                return Ok(Some(End::Finished(Finished {
+                    lock_hash,
+                    definition_hash: self.setup.definition_hash,
+                    validators: self.setup.validators,
+                    missing,
+                })));
+            }
+            Output::Abort { cause, lock_signed } => return Ok(Some(End::Aborted { cause, lock_signed })),
+        }
+        Ok(None)
+    }
+
+    /// Hands frames to the wire, in order; what finds a full queue waits, what has no link is said again later.
+    fn flush(&mut self) {
+        let mut waiting = VecDeque::new();
+        let mut full = Vec::new();
+        for (to, frame) in std::mem::take(&mut self.backlog) {
+            if full.contains(&to) {
+                waiting.push_back((to, frame));
+                continue;
+            }
+            match self.wire.send(to, Bytes::copy_from_slice(&frame.0)) {
+                Err(net::SendError::QueueFull(_)) => {
+                    full.push(to);
+                    waiting.push_back((to, frame));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.backlog = waiting;
+    }
+
+    /// The last words must leave before the process does.
+    fn drain(&mut self) {
+        let patience = now().after(Millis(5_000));
+        while !self.backlog.is_empty() && now() < patience {
+            self.flush();
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    fn finished(self, finished: Finished) -> anyhow::Result<Finished> {
+        if finished.missing.is_empty() {
+            self.state.erase().context("the keys are made, but the ceremony's seed could not be erased")?;
+        }
+        Ok(finished)
+    }
+
+    /// Keeps the evidence; erases the records only where going on makes no sense and no peer can have the lock.
+    fn aborted(self, cause: &Cause, lock_signed: bool) -> anyhow::Error {
+        let mut kept = String::new();
+        if let Cause::Faults(faults) = cause {
+            for fault in faults {
+                let path = self.evidence_path(fault.culprit);
+                match write_new(&path, &Evidence::as_ssz_bytes(&fault.evidence), PUBLIC) {
+                    Ok(()) => kept.push_str(&format!("; evidence in {}", path.display())),
+                    Err(error) => kept.push_str(&format!("; evidence not kept: {error}")),
+                }
+            }
+        }
+        let go_on = matches!(cause, Cause::Silence { .. });
+        if go_on || lock_signed {
+            kept.push_str(&format!("; kept in {}, start again to go on", self.state.folder().display()));
+        } else if let Err(error) = self.state.erase() {
+            kept.push_str(&format!("; the ceremony's seed could not be erased: {error}"));
+        }
+        anyhow::anyhow!("the ceremony made no keys: {cause}{kept}")
+    }
+
+    fn evidence_path(&self, culprit: ShareIndex) -> PathBuf {
+        let ceremony = hex::encode(&self.setup.ceremony_id().0[..4]);
+        self.place.data_dir.join(format!("evidence-{ceremony}-operator-{culprit}.ssz"))
+    }
+}
+
+/// In words, what this operator is about to take part in.
+pub fn summary(definition: &Definition, network: &str, size: ClusterSize) -> String {
+    format!(
+        "{:?}: {} validators of {} operators, any {} sign, on {network}; definition hash {}",
+        definition.name(),
+        definition.validators().len(),
+        size.operators(),
+        size.threshold(),
+        definition.definition_hash()
+    )
+}
+
