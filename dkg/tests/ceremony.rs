@@ -1,0 +1,185 @@
+//! Whole ceremonies over real sockets and disks.
+
+use cluster::folder;
+use cluster::lock::Lock;
+use cluster::network::Networks;
+use dkg::define::{DefineConfig, define};
+use dkg::run::{Finished, RunConfig, run};
+use keys::NodeSigner;
+use keys::identity::{KEY_FILE, NodeKey};
+use keys::keystore::Keystore;
+use keys::secret_file::read_password;
+use keys::store::NodeStore;
+use net::Multiaddr;
+use rand_core::OsRng;
+use secrecy::SecretString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use types::Generation;
+
+struct Pool {
+    _folder: tempfile::TempDir,
+    root: PathBuf,
+    dirs: Vec<PathBuf>,
+    enrs: Vec<String>,
+    addresses: Vec<Multiaddr>,
+}
+
+/// `count` operators with node keys and ports of their own.
+fn pool(count: usize) -> Pool {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_owned();
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let addresses = listeners.iter().map(|one| format!("/ip4/127.0.0.1/tcp/{}", port(one)).parse().unwrap());
+    let addresses = addresses.collect();
+    let dirs: Vec<_> = (1..=count).map(|number| root.join(format!("operator{number}"))).collect();
+    let enr = |dir: &PathBuf| {
+        std::fs::create_dir(dir).unwrap();
+        NodeKey::create_new(&dir.join(KEY_FILE), &mut OsRng).unwrap().enr()
+    };
+    let enrs = dirs.iter().map(enr).collect();
+    Pool { _folder: folder, root, dirs, enrs, addresses }
+}
+
+impl Pool {
+    fn define(&self, name: &str, validators: usize) -> PathBuf {
+        let out = self.root.join(format!("{name}.json"));
+        let config = DefineConfig {
+            name: name.into(),
+            operators: self.enrs.clone(),
+            threshold: (2 * self.enrs.len()).div_ceil(3),
+            validators,
+            withdrawal_addresses: vec!["0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".into()],
+            fee_recipient_addresses: vec!["0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359".into()],
+            network: Some("hoodi".into()),
+            network_config: None,
+            compounding: false,
+            deposit_amounts: vec![1, 31],
+            out: out.clone(),
+        };
+        define(&config).unwrap();
+        out
+    }
+
+    fn config(&self, position: usize, definition: &Path) -> RunConfig {
+        let others = self.enrs.iter().cloned().zip(self.addresses.iter().cloned()).enumerate();
+        let others = others.filter(|(other, _)| *other != position).map(|(_, peer)| peer);
+        RunConfig {
+            definition: definition.to_owned(),
+            approve: None,
+            data_dir: self.dirs[position].clone(),
+            listen: vec![self.addresses[position].clone()],
+            peers: others.collect(),
+            network_config: None,
+            password_file: None,
+            deadline: Duration::from_secs(120),
+            attempt: 0,
+            quiet: true,
+        }
+    }
+
+    async fn run_all(&self, definition: &Path) -> Vec<anyhow::Result<Finished>> {
+        let runs = (0..self.dirs.len()).map(|position| tokio::spawn(run(self.config(position, definition))));
+        let mut results = Vec::new();
+        for run in runs.collect::<Vec<_>>() {
+            results.push(run.await.unwrap());
+        }
+        results
+    }
+}
+
+/// The halves of one operator make its public shares.
+fn check_halves(dir: &Path, lock: &Lock, position: usize) {
+    let cluster = lock.cluster().unwrap();
+    let shares: Vec<_> = cluster.validators.iter().map(|validator| validator.public_shares[position]).collect();
+    let password = read_password(&dir.join(folder::NODE_PASSWORD)).unwrap();
+    let store = NodeStore::load(&dir.join(NodeStore::file_name(Generation(0))), &password).unwrap();
+    assert_eq!(store.cluster, lock.lock_hash());
+    let halves = store.halves.into_iter().map(|stored| stored.half);
+    let signer = NodeSigner::new(halves.zip(shares)).unwrap();
+    for number in 0..cluster.validators.len() {
+        let keystores = dir.join(folder::KEYSTORES);
+        let json = std::fs::read(keystores.join(format!("keystore-{number}.json"))).unwrap();
+        let password = std::fs::read_to_string(keystores.join(format!("keystore-{number}.txt"))).unwrap();
+        let half = Keystore::parse(&json).unwrap().decrypt_half(&SecretString::from(password)).unwrap();
+        let number = types::ValidatorNo(u32::try_from(number).unwrap());
+        assert_eq!(signer.vc_key(number), Some(&half.public()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_operators_make_a_cluster_whose_every_check_holds() {
+    let pool = pool(4);
+    let definition = pool.define("four", 2);
+    let results = pool.run_all(&definition).await;
+    let hashes: Vec<_> = results.into_iter().map(|result| result.unwrap().lock_hash).collect();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    let mut locks = Vec::new();
+    for (position, dir) in pool.dirs.iter().enumerate() {
+        let bytes = std::fs::read(dir.join(folder::LOCK)).unwrap();
+        let lock = Lock::parse(&bytes).unwrap();
+        let failed: Vec<_> = lock.check(&Networks::public()).into_iter().filter(|check| !check.ok).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        check_halves(dir, &lock, position);
+        for name in ["deposit-data-1eth.json", "deposit-data-31eth.json", folder::DEFINITION, folder::PEERS] {
+            assert!(dir.join(name).exists(), "{name}");
+        }
+        let left: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let stray = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            name.starts_with("ceremony-") || name.ends_with(".tmp")
+        };
+        assert!(!left.iter().any(stray), "{left:?}");
+        locks.push(bytes);
+    }
+    assert!(locks.iter().all(|bytes| *bytes == locks[0]), "one lock, byte for byte");
+
+    let before = std::fs::read(pool.dirs[0].join(folder::LOCK)).unwrap();
+    let again = run(pool.config(0, &definition)).await.unwrap_err().to_string();
+    assert!(again.contains("exists already"), "{again}");
+    assert_eq!(std::fs::read(pool.dirs[0].join(folder::LOCK)).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_definition_at_one_operator_makes_no_keys_anywhere() {
+    let pool = pool(3);
+    let (one, other) = (pool.define("one", 1), pool.define("other", 1));
+    let runs = (0..3).map(|position| {
+        let definition = if position == 2 { &other } else { &one };
+        tokio::spawn(run(RunConfig { deadline: Duration::from_secs(6), ..pool.config(position, definition) }))
+    });
+    for (position, run) in runs.collect::<Vec<_>>().into_iter().enumerate() {
+        let error = run.await.unwrap().unwrap_err().to_string();
+        let named = if position == 2 { "operator 1" } else { "operator 3" };
+        assert!(error.contains(named), "{error}");
+        assert!(error.contains("another ceremony") || error.contains("definition"), "{error}");
+        assert!(!pool.dirs[position].join(folder::LOCK).exists());
+    }
+}
+
+#[tokio::test]
+async fn a_missing_peer_a_wrong_network_and_a_stranger_are_told_in_words() {
+    let pool = pool(3);
+    let definition = pool.define("three", 1);
+    let config = RunConfig { deadline: Duration::from_millis(1500), ..pool.config(0, &definition) };
+    let error = run(config).await.unwrap_err().to_string();
+    assert!(error.contains("silence in gather") && error.contains("operator 2; operator 3"), "{error}");
+
+    let wrong = RunConfig { approve: Some(types::Root([1; 32])), ..pool.config(1, &definition) };
+    let error = run(wrong).await.unwrap_err().to_string();
+    assert!(error.contains("approved was 0x0101"), "{error}");
+
+    let stranger = pool.root.join("stranger");
+    std::fs::create_dir(&stranger).unwrap();
+    NodeKey::create_new(&stranger.join(KEY_FILE), &mut OsRng).unwrap();
+    let error = run(RunConfig { data_dir: stranger, ..pool.config(1, &definition) }).await.unwrap_err();
+    assert!(error.to_string().contains("none of the definition's operators"), "{error}");
+
+    let text = std::fs::read_to_string(&definition).unwrap().replace("0x10000910", "0x99999999");
+    let foreign = pool.root.join("foreign.json");
+    std::fs::write(&foreign, text).unwrap();
+    let error = format!("{:#}", run(pool.config(1, &foreign)).await.unwrap_err());
+    assert!(error.contains("no known network"), "{error}");
+}
