@@ -31,6 +31,7 @@
 //! **Not done here:** deciding when to start another attempt (a new [`Setup::attempt`], a fresh seed), and erasing
 //! seed and records after `Finished` with nobody missing, or after an abort before the lock was signed.
 
+pub mod definition;
 pub mod evidence;
 mod inbox;
 mod machine;
@@ -41,6 +42,7 @@ pub mod seal;
 pub mod wire;
 mod work;
 
+pub use definition::{ReadyDefinition, UnfitDefinition};
 pub use evidence::{Evidence, Fault};
 pub use machine::{Ceremony, ResumeError};
 pub use plan::{LOCK_SIGNATURE_LEN, MESSAGES_MAX, Setup, SetupError, VALIDATORS_MAX};

@@ -191,16 +191,21 @@ fn two_messages_for_one_step_prove_each_other() {
     }
 }
 
+/// The villain's accusation, as it would send it.
+fn complaint(evidence: &[Evidence]) -> Vec<Frame> {
+    let plan = Plan::new(Setup { me: villain(), ..four() }, MESSAGES).unwrap();
+    let content = evidence.to_vec().as_ssz_bytes();
+    let signed = sign(&plan, &TestKey(villain()), Step::Complaint, 0, &content);
+    frames(&plan, &signed, &content)
+}
+
 /// A world in which the villain sends a complaint of its own making at the start of a step.
 fn run_with_complaint(step: Step, evidence: impl Fn(&Frame) -> Vec<Evidence> + 'static) -> World {
     let mut world = World::new(4, 3, 2, 21);
     world.tamper = Box::new(move |from, _, frame| {
         let mut sent = vec![frame.clone()];
         if from == villain() && step_of(frame) == step {
-            let plan = Plan::new(Setup { me: villain(), ..four() }, MESSAGES).unwrap();
-            let content = evidence(frame).as_ssz_bytes();
-            let signed = sign(&plan, &TestKey(villain()), Step::Complaint, 0, &content);
-            sent.extend(frames(&plan, &signed, &content));
+            sent.extend(complaint(&evidence(frame)));
         }
         sent
     });
@@ -246,16 +251,68 @@ fn a_good_item_shown_as_a_bad_one_accuses_its_accuser() {
             let proof = crate::ceremony::merkle::proof(part.bytes, 32, 0);
             let item = part.bytes[..32].to_vec();
             let accusation = vec![Evidence::Item(BadItem { signed: part.signed, index: 0, item, proof })];
-            let plan = Plan::new(Setup { me: villain(), ..four() }, MESSAGES).unwrap();
-            let content = accusation.as_ssz_bytes();
-            let signed = sign(&plan, &TestKey(villain()), Step::Complaint, 0, &content);
-            sent.extend(frames(&plan, &signed, &content));
+            sent.extend(complaint(&accusation));
         }
         sent
     });
     world.start_all();
     world.run();
     assert_all_honest_name_the_villain(&world, |evidence| matches!(evidence, Evidence::FalseAccusation(_)));
+}
+
+#[test]
+fn an_invented_item_under_a_true_statement_accuses_its_accuser() {
+    // "Operator 3's first partial signature is zeros", under the statement that operator 3 made of another.
+    let seen: Rc<RefCell<Option<Frame>>> = Rc::default();
+    let mut world = World::new(4, 3, 2, 23);
+    world.tamper = Box::new(move |from, to, frame| {
+        let mut sent = vec![frame.clone()];
+        if from == index(3) && to == villain() && step_of(frame) == Step::Round1 {
+            seen.borrow_mut().get_or_insert_with(|| frame.clone());
+        }
+        let held = seen.borrow();
+        if let (true, Some(good)) = (from == villain() && step_of(frame) == Step::Echo, held.as_ref()) {
+            let part = Part::parse(&good.0).unwrap();
+            let item_len = part.bytes.len() / 2;
+            let proof = crate::ceremony::merkle::proof(part.bytes, item_len, 0);
+            let item = vec![0; item_len];
+            let accusation = vec![Evidence::Item(BadItem { signed: part.signed, index: 0, item, proof })];
+            sent.extend(complaint(&accusation));
+        }
+        sent
+    });
+    world.start_all();
+    world.run();
+    assert_all_honest_name_the_villain(&world, |evidence| matches!(evidence, Evidence::FalseAccusation(_)));
+}
+
+#[test]
+fn nothing_said_after_the_keys_are_made_undoes_them() {
+    let kept: Rc<RefCell<Vec<(ShareIndex, Frame)>>> = Rc::default();
+    let keep = Rc::clone(&kept);
+    let mut world = World::new(4, 3, 2, 24);
+    world.tamper = Box::new(move |from, to, frame| {
+        if from == villain() && matches!(step_of(frame), Step::Seal | Step::Done) {
+            keep.borrow_mut().push((to, frame.clone()));
+        }
+        if from == villain() && step_of(frame) == Step::Done { Vec::new() } else { vec![frame.clone()] }
+    });
+    world.start_all();
+    world.run();
+    let kept = kept.take();
+    for (to, frame) in kept.iter().filter(|(_, frame)| step_of(frame) == Step::Seal) {
+        for second in forged(&four(), frame, |content| content[0] ^= 1) {
+            world.handle(*to, Input::Message { from: villain(), frame: second });
+        }
+    }
+    assert!(HONEST.map(index).iter().all(|at| world.nodes[at.position()].end.is_none()));
+    for (to, frame) in kept.into_iter().filter(|(_, frame)| step_of(frame) == Step::Done) {
+        world.handle(to, Input::Message { from: villain(), frame });
+    }
+    for at in HONEST.map(index) {
+        let end = &world.nodes[at.position()].end;
+        assert!(matches!(end, Some(End::Finished(missing)) if missing.is_empty()), "{end:?}");
+    }
 }
 
 #[test]
