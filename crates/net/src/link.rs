@@ -245,6 +245,7 @@ async fn write_frames(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use futures::executor::block_on;
     use futures::io::Cursor;
     use libp2p::PeerId;
@@ -333,6 +334,27 @@ mod tests {
         }
         let body = block_on(read_body(&mut Meter(1 << 20, 0), 1 << 20)).unwrap();
         assert_eq!(body.len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_consumer_that_reads_nothing_stops_the_reader() {
+        let frames = vec![Bytes::from(vec![1; 100]); 50];
+        let mut stream = Cursor::new(written(&frames));
+        let (sender, mut receiver) = mpsc::channel(1 << 12);
+        let peer = PeerState::new(PeerId::random());
+        let room = Room::new(7 * (100 + crate::config::FRAME_OVERHEAD));
+        let mut total = 0;
+        for _ in 0..3 {
+            // Pending: it waits for room, though the bytes are there.
+            let ended = read_frames(&mut stream, &sender, &room, MAX, &peer).now_or_never();
+            assert_eq!(ended, None);
+            let heard = std::iter::from_fn(|| receiver.try_recv().ok()).count();
+            assert_eq!(heard, 7, "as many as fit");
+            total += heard;
+            // The length of the next frame was read by the future that was dropped.
+            stream.set_position(stream.position() - 4);
+        }
+        assert_eq!(total, 21);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::cluster::{Node, Over, config, index, protocol};
 use crate::stranger::{Everything, speaker};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::{self, secp256k1};
+use libp2p::swarm::SwarmEvent;
 use libp2p::{Stream, StreamProtocol, Swarm};
 use net::{DownReason, Event, Failure, Limits};
 
@@ -17,14 +18,19 @@ async fn as_operator_two(limits: Limits) -> (Node, Node, Stream) {
     one.up(3).await;
     three.up(1).await;
 
-    let key = secp256k1::SecretKey::try_from_bytes([2; 32]).unwrap();
-    let mut villain = speaker(identity::Keypair::from(secp256k1::Keypair::from(key)));
+    let mut villain = operator(2);
     let wire = StreamProtocol::try_from_owned(protocol(7).to_string()).unwrap();
     let mut incoming = villain.behaviour().stream.new_control().accept(wire).unwrap();
     villain.dial(address).unwrap();
     tokio::spawn(keep_running(villain));
     let (_, stream) = incoming.next().await.unwrap();
     (one, three, stream)
+}
+
+/// An operator's key in a villain's hands.
+fn operator(no: u8) -> Swarm<Everything> {
+    let key = secp256k1::SecretKey::try_from_bytes([no; 32]).unwrap();
+    speaker(identity::Keypair::from(secp256k1::Keypair::from(key)))
 }
 
 async fn keep_running(mut villain: Swarm<Everything>) {
@@ -44,6 +50,17 @@ async fn greet(stream: &mut Stream) {
     let mut go = [0];
     stream.read_exact(&mut go).await.unwrap();
     assert_eq!(&go, b"!");
+}
+
+/// Greets as a leader should.
+async fn lead(stream: &mut Stream) {
+    stream.write_all(b"SYMBOLON-WIRE-1\n").await.unwrap();
+    stream.flush().await.unwrap();
+    let mut answer = [0; 32];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer[..16], b"SYMBOLON-WIRE-1\n");
+    stream.write_all(b"!").await.unwrap();
+    stream.flush().await.unwrap();
 }
 
 #[tokio::test]
@@ -112,4 +129,51 @@ async fn a_peer_that_greets_and_says_nothing_more_is_given_up() {
         .await;
     assert!(matches!(reason, Failure::Greeting(_)), "{reason:?}");
     drop(stream);
+}
+
+#[tokio::test]
+async fn a_leader_that_opens_no_stream_is_given_up() {
+    let limits = Limits { silence_ms_max: 2_000, ..config(2, 2).limits };
+    let two = net::Config { listen: vec![Over::Tcp.any_port()], limits, ..config(2, 2) };
+    let mut two = Node::start(two);
+    let mut villain = operator(1);
+    villain.dial(two.address().await).unwrap();
+    // It answers every ping, so silence is not what it is given up for.
+    tokio::spawn(keep_running(villain));
+    let reason = two.until(|event| match event {
+        Event::Unreachable { reason, .. } => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, Failure::Greeting("not in time".to_owned()));
+}
+
+#[tokio::test]
+async fn a_second_stream_on_a_connection_is_dropped() {
+    // Operator 1 leads, so the stream is its to open; here it opens two.
+    let two = net::Config { listen: vec![Over::Tcp.any_port()], ..config(2, 2) };
+    let mut two = Node::start(two);
+    let mut villain = operator(1);
+    let mut control = villain.behaviour().stream.new_control();
+    villain.dial(two.address().await).unwrap();
+    loop {
+        if let SwarmEvent::ConnectionEstablished { .. } = villain.select_next_some().await {
+            break;
+        }
+    }
+    tokio::spawn(keep_running(villain));
+    let wire = StreamProtocol::try_from_owned(protocol(7).to_string()).unwrap();
+    let id = crate::cluster::identity(2).peer_id();
+    let mut first = control.open_stream(id, wire.clone()).await.unwrap();
+    lead(&mut first).await;
+    two.up(1).await;
+    // Refused in negotiation, or closed at once: either way nothing can be heard over it.
+    if let Ok(mut second) = control.open_stream(id, wire).await {
+        let _ = second.write_all(b"SYMBOLON-WIRE-1\n").await;
+        let _ = second.flush().await;
+        assert_eq!(second.read(&mut [0]).await.unwrap_or(0), 0, "somebody answers");
+    }
+    first.write_all(b"\0\0\0\x05still").await.unwrap();
+    first.flush().await.unwrap();
+    assert_eq!(two.frame(1).await, "still");
+    assert_eq!(two.streams(1), 1);
 }

@@ -6,12 +6,15 @@ use net::{AddError, AddressError, Config, Limits, SendError, StartError};
 
 const FRAME: usize = 64 << 10;
 
+/// Bytes of a queue that holds four frames.
+const QUEUE: usize = 4 * (FRAME + 64);
+
 /// Two linked nodes with small queues.
 async fn narrow(over: Over) -> (Node, Node) {
     let limits = Limits {
         frame_len_max: FRAME,
-        queue_frames_max: 8,
-        queue_bytes_max: 4 * (FRAME + 64),
+        queue_frames_max: 100,
+        queue_bytes_max: QUEUE,
         silence_ms_max: 2_000,
         ..config(1, 2).limits
     };
@@ -23,6 +26,32 @@ async fn narrow(over: Over) -> (Node, Node) {
     here.up(2).await;
     there.up(1).await;
     (here, there)
+}
+
+/// How many such frames are taken before the queue is full, while no other task runs.
+fn taken_at_once(node: &Node, frame: &Bytes) -> usize {
+    let full = Err(SendError::QueueFull(index(2)));
+    let taken = (0..1000).take_while(|_| node.handle.send(index(2), frame.clone()).is_ok()).count();
+    assert_eq!(node.handle.send(index(2), frame.clone()), full);
+    taken
+}
+
+#[tokio::test]
+async fn a_queue_is_full_by_its_bytes() {
+    let (here, mut there) = narrow(Over::Tcp).await;
+    assert_eq!(taken_at_once(&here, &numbered(0)), 4);
+    for _ in 0..4 {
+        assert_eq!(there.frame(1).await, numbered(0));
+    }
+}
+
+#[tokio::test]
+async fn a_queue_is_full_by_its_frames() {
+    let (here, mut there) = narrow(Over::Tcp).await;
+    assert_eq!(taken_at_once(&here, &Bytes::new()), 100);
+    for _ in 0..100 {
+        assert_eq!(there.frame(1).await, "");
+    }
 }
 
 fn numbered(no: u64) -> Bytes {
