@@ -41,7 +41,7 @@ struct Options {
     #[arg(long)]
     run_dir: PathBuf,
     /// Seconds a slot.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     slot_s: u64,
     /// Slots to run.
     #[arg(long, default_value_t = 52)]

@@ -105,7 +105,7 @@ fn block_v2(_: &Asked, _: &[&str], answered: &mut Answered, _: &mut Memory) {
         .set_json(&json!({"version": reply["version"], "data": reply["data"].take(), "block_value": value}));
 }
 
-/// Notes which data the client was given, for [`aggregate_v2`].
+/// Notes which data the client was given, for `aggregate_v2`.
 fn note_data(_: &Asked, _: &[&str], answered: &mut Answered, memory: &mut Memory) {
     if let Ok(data) = serde_json::from_value::<AttestationData>(answered.json()["data"].take()) {
         memory.note(data);

@@ -1,7 +1,7 @@
 //! Rules for today's clients in front of an old beacon node.
 //!
-//! What the old node does not have is answered with the statuses of today's API. Two of its replies are wrong and are
-//! put right, or refused, here: see [`renumber`] and [`refuse_committees`].
+//! What the old node does not have is answered with the statuses of today's API. Three of its replies are wrong and are
+//! put right, or refused, here: see `renumber`, `get_balances` and `refuse_committees`.
 
 use super::message::{
     Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, same_reply, same_request,
@@ -128,8 +128,14 @@ pub static DIALECT: Dialect = Dialect {
         Rule {
             method: Method::POST,
             path: "/eth/v1/beacon/states/{}/validator_balances",
+            ask: post_balances,
+            answer: balances,
+        },
+        Rule {
+            method: Method::GET,
+            path: "/eth/v1/beacon/states/{}/validator_balances",
             ask: get_balances,
-            answer: same_reply,
+            answer: balances,
         },
         Rule {
             method: Method::GET,
@@ -322,11 +328,27 @@ fn get_validators(asked: &mut Asked, _: &[&str], _: &mut Memory) -> Result<(), R
     Ok(())
 }
 
-fn get_balances(asked: &mut Asked, _: &[&str], _: &mut Memory) -> Result<(), Refusal> {
+/// The old node finds no balance by index, so validators are asked for instead.
+fn get_balances(asked: &mut Asked, at: &[&str], _: &mut Memory) -> Result<(), Refusal> {
+    asked.path = format!("/eth/v1/beacon/states/{}/validators", at[0]);
+    Ok(())
+}
+
+fn post_balances(asked: &mut Asked, at: &[&str], memory: &mut Memory) -> Result<(), Refusal> {
     asked.query = list(&json!({"ids": asked.json()?}), "ids", "id")?;
     asked.method = Method::GET;
     asked.clear_body();
-    Ok(())
+    get_balances(asked, at, memory)
+}
+
+/// Of each validator only index and balance.
+fn balances(_: &Asked, _: &[&str], answered: &mut Answered, _: &mut Memory) {
+    let mut reply = answered.json();
+    let Some(rows) = reply["data"].as_array_mut().filter(|_| answered.status.is_success()) else { return };
+    for row in rows.iter_mut() {
+        *row = json!({"index": row["index"], "balance": row["balance"]});
+    }
+    answered.set_json(&reply);
 }
 
 /// The old node swaps `slot` and `index` in its committees and counts slots from the epoch's start.

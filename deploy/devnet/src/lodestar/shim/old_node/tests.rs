@@ -175,9 +175,18 @@ fn validators_are_asked_for_in_the_query() {
 }
 
 #[test]
-fn balances_are_asked_for_in_the_query() {
-    let request = asked(Method::POST, "/eth/v1/beacon/states/head/validator_balances", r#"["1","2"]"#);
-    assert_eq!(target(&request), "/eth/v1/beacon/states/head/validator_balances?id=1&id=2");
+fn balances_are_read_from_the_validators() {
+    let path = "/eth/v1/beacon/states/head/validator_balances";
+    let post = asked(Method::POST, path, r#"["1","2"]"#);
+    let get = asked(Method::GET, &format!("{path}?id=1&id=2"), "");
+    for request in [post, get] {
+        let question = ask(&request).unwrap();
+        let wanted = "/eth/v1/beacon/states/head/validators?id=1&id=2";
+        assert_eq!((question.method.clone(), question.target()), (Method::GET, wanted.to_owned()));
+        let rows = json!([{"index": "1", "balance": "32", "status": "active_ongoing", "validator": {}}]);
+        let reply = answer(&request, ok(json!({"data": rows, "execution_optimistic": false})));
+        assert_eq!(reply.json()["data"], json!([{"index": "1", "balance": "32"}]));
+    }
 }
 
 #[test]
