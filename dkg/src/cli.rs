@@ -234,7 +234,9 @@ fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result
     print("move validator_keys to the validator client's host, and back up both places apart")?;
     if !missing.is_empty() {
         let list = missing.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-        print(&format!("operators {list} have not confirmed their files; the ceremony's records are kept for them"))?;
+        print(&format!(
+            "operators {list} have not confirmed their files; the ceremony's records are kept for them"
+        ))?;
     }
     Ok(())
 }

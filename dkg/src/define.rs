@@ -94,7 +94,9 @@ fn network(config: &DefineConfig) -> anyhow::Result<Network> {
             let networks = Networks::public();
             let known: Vec<_> = networks.names().collect();
             let network = networks.by_name(name);
-            network.cloned().with_context(|| format!("unknown network {name:?}, known are {}", known.join(", ")))
+            network
+                .cloned()
+                .with_context(|| format!("unknown network {name:?}, known are {}", known.join(", ")))
         }
         (None, Some(path)) => {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -52,9 +52,8 @@ pub fn write_new_folder(path: &Path, files: &[(String, Vec<u8>, u32)]) -> Result
     let temporary = staging(path);
     // Left over from a crash in this very place.
     let _ = std::fs::remove_dir_all(&temporary);
-    let written = fill_folder(&temporary, files).and_then(|()| {
-        Ok(renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE)?)
-    });
+    let written = fill_folder(&temporary, files)
+        .and_then(|()| Ok(renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE)?));
     if written.is_err() {
         let _ = std::fs::remove_dir_all(&temporary);
     }

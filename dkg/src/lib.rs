@@ -2,7 +2,6 @@
 //!
 //! - [`ceremony`]: the machine. Pure: it is told time, randomness and results.
 //! - [`cli`], [`define`], [`run`]: the commands.
-//! - [`sealing`]: a definition and a node key as the ceremony sees them.
 //! - [`state`], [`outcome`], [`files`]: the disk.
 //! - [`progress`]: what the operator sees.
 
@@ -13,5 +12,4 @@ pub mod files;
 pub mod outcome;
 pub mod progress;
 pub mod run;
-pub mod sealing;
 pub mod state;

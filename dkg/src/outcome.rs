@@ -52,7 +52,11 @@ impl Place {
             clients.push(halves.vc);
             nodes.push(StoredHalf { group_key, half: halves.node });
         }
-        self.write_node_halves(NodeStore { cluster: lock.lock_hash, generation: Generation(0), halves: nodes })?;
+        self.write_node_halves(NodeStore {
+            cluster: lock.lock_hash,
+            generation: Generation(0),
+            halves: nodes,
+        })?;
         self.write_keystores(&clients)?;
         if let Some(network) = &self.network {
             self.write_same(folder::NETWORK, network)?;

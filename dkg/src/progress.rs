@@ -35,8 +35,12 @@ impl Progress {
             return;
         }
         self.last = Some((step, done.len()));
-        let waiting: Vec<_> =
-            self.size.indices().filter(|index| !done.contains(index)).map(|index| index.to_string()).collect();
+        let waiting: Vec<_> = self
+            .size
+            .indices()
+            .filter(|index| !done.contains(index))
+            .map(|index| index.to_string())
+            .collect();
         let text = if waiting.is_empty() {
             format!("{step}: everybody")
         } else {

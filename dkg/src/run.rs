@@ -7,12 +7,11 @@
 //! The machine has a thread of its own, because a step may compute for seconds and the links must go on answering.
 
 use crate::ceremony::{
-    CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, Setup,
+    CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, ReadyDefinition, Setup,
 };
 use crate::files::{PUBLIC, write_new};
 use crate::outcome::Place;
 use crate::progress::Progress;
-use crate::sealing::{Plan, Signer};
 use crate::state::State;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
@@ -77,7 +76,7 @@ pub struct Finished {
 /// Everything that was read before anybody is spoken to.
 struct Prepared {
     config: RunConfig,
-    plan: Plan,
+    ready: ReadyDefinition,
     setup: Setup,
     place: Place,
     publics: Vec<[u8; 33]>,
@@ -90,7 +89,7 @@ struct Prepared {
 pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
     let progress_quiet = config.quiet;
     let prepared = tokio::task::spawn_blocking(move || prepare(config)).await??;
-    let Prepared { config, plan, setup, place, publics, state, records, _lock: lock } = prepared;
+    let Prepared { config, ready, setup, place, publics, state, records, _lock: lock } = prepared;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
     let (wire, mut events) = start_wire(&config, &key, &publics, &setup)?;
     let operator = Operator::new(key, setup.me, NodeKeys::new(&publics)?)?;
@@ -117,9 +116,10 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
     let sending = wire.clone();
     let driving = std::thread::Builder::new().name("ceremony".into()).spawn(move || {
         let progress = Progress::new(size, progress_quiet);
-        let machine = start(plan, setup.clone(), operator, &records)?;
+        let machine = start(ready, setup.clone(), operator, &records)?;
         drop(records);
-        let driver = Driver { machine, setup, place, state, progress, wire: sending, backlog: VecDeque::new() };
+        let driver =
+            Driver { machine, setup, place, state, progress, wire: sending, backlog: VecDeque::new() };
         driver.run(&inbox, &inputs)
     })?;
     let result = tokio::task::spawn_blocking(move || driving.join()).await?;
@@ -142,7 +142,8 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
     let (networks, network_file) = networks(&config)?;
-    let network = definition.ready(&networks).with_context(|| path.display().to_string())?.clone();
+    let ready =
+        ReadyDefinition::new(definition.clone(), &networks).with_context(|| path.display().to_string())?;
     let definition_hash = definition.definition_hash();
     if let Some(approved) = config.approve {
         ensure!(
@@ -157,19 +158,11 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
         .ok()
         .with_context(|| format!("another process works in {}", config.data_dir.display()))?;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
-    let publics: Vec<[u8; 33]> =
-        definition.node_keys().map(|key| key.map(|key| *key.as_bytes())).collect::<Option<_>>().context("no ENR")?;
+    let publics = ready.node_keys();
     let me = NodeKeys::new(&publics)?.index_of(&key.public());
     let me = me.context("the node key in the data folder is none of the definition's operators'")?;
-    let size = definition.size()?;
-    let setup = Setup {
-        definition_hash,
-        attempt: config.attempt,
-        size,
-        me,
-        validators: u32::try_from(definition.validators().len()).context("too many validators")?,
-        deadline: now().after(Millis(u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX / 2))),
-    };
+    let deadline = now().after(Millis(u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX / 2)));
+    let setup = ready.setup(me, config.attempt, deadline);
     let place = Place {
         data_dir: config.data_dir.clone(),
         password_file: config.password_file.clone(),
@@ -184,8 +177,7 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
         bail!("{} exists already: a ceremony was finished here, and nothing is overwritten", path.display());
     }
     let (state, records) = State::open(folder)?;
-    let plan = Plan { definition, network };
-    Ok(Prepared { config, plan, setup, place, publics, state, records, _lock: lock })
+    Ok(Prepared { config, ready, setup, place, publics, state, records, _lock: lock })
 }
 
 fn networks(config: &RunConfig) -> anyhow::Result<(Networks, Option<Vec<u8>>)> {
@@ -209,12 +201,15 @@ fn start_wire(
     publics: &[[u8; 33]],
     setup: &Setup,
 ) -> anyhow::Result<(net::Handle, net::Events)> {
-    let mut peers: Vec<_> =
-        publics.iter().map(|public_key| PeerSpec { public_key: *public_key, addresses: Vec::new() }).collect();
+    let mut peers: Vec<_> = publics
+        .iter()
+        .map(|public_key| PeerSpec { public_key: *public_key, addresses: Vec::new() })
+        .collect();
     for (enr, address) in &config.peers {
         let enr = Enr::parse(enr).with_context(|| format!("--peer {enr}"))?;
         let seat = peers.iter_mut().find(|peer| peer.public_key == *enr.key().as_bytes());
-        let seat = seat.with_context(|| format!("--peer {} is no operator of this definition", enr.as_str()))?;
+        let seat =
+            seat.with_context(|| format!("--peer {} is no operator of this definition", enr.as_str()))?;
         seat.addresses.push(address.clone());
     }
     let wire = net::Config {
@@ -230,19 +225,19 @@ fn start_wire(
 }
 
 fn start(
-    plan: Plan,
+    ready: ReadyDefinition,
     setup: Setup,
     operator: Operator,
     records: &[Zeroizing<Vec<u8>>],
-) -> anyhow::Result<Ceremony<Signer, Plan>> {
+) -> anyhow::Result<Ceremony<Operator, ReadyDefinition>> {
     if !records.is_empty() {
         let records: Vec<&[u8]> = records.iter().map(|record| record.as_slice()).collect();
-        return Ceremony::resume(setup, Signer(operator), plan, &records)
+        return Ceremony::resume(setup, operator, ready, &records)
             .context("the unfinished ceremony in the data folder cannot be resumed");
     }
     let mut seed = Zeroizing::new([0; 32]);
     OsRng.fill_bytes(&mut *seed);
-    Ok(Ceremony::begin(setup, CeremonySeed::new(seed), Signer(operator), plan)?)
+    Ok(Ceremony::begin(setup, CeremonySeed::new(seed), operator, ready)?)
 }
 
 /// How a ceremony ended.
@@ -253,7 +248,7 @@ enum End {
 
 /// The machine with its hands: disk and wire.
 struct Driver {
-    machine: Ceremony<Signer, Plan>,
+    machine: Ceremony<Operator, ReadyDefinition>,
     setup: Setup,
     place: Place,
     state: State,
@@ -407,4 +402,3 @@ pub fn summary(definition: &Definition, network: &str, size: ClusterSize) -> Str
         definition.definition_hash()
     )
 }
-

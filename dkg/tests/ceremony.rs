@@ -51,7 +51,7 @@ impl Pool {
             operators: self.enrs.clone(),
             threshold: (2 * self.enrs.len()).div_ceil(3),
             validators,
-            withdrawal_addresses: vec!["0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".into()],
+            withdrawal_addresses: vec!["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".into()],
             fee_recipient_addresses: vec!["0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359".into()],
             network: Some("hoodi".into()),
             network_config: None,
@@ -93,7 +93,8 @@ impl Pool {
 /// The halves of one operator make its public shares.
 fn check_halves(dir: &Path, lock: &Lock, position: usize) {
     let cluster = lock.cluster().unwrap();
-    let shares: Vec<_> = cluster.validators.iter().map(|validator| validator.public_shares[position]).collect();
+    let shares: Vec<_> =
+        cluster.validators.iter().map(|validator| validator.public_shares[position]).collect();
     let password = read_password(&dir.join(folder::NODE_PASSWORD)).unwrap();
     let store = NodeStore::load(&dir.join(NodeStore::file_name(Generation(0))), &password).unwrap();
     assert_eq!(store.cluster, lock.lock_hash());

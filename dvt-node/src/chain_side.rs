@@ -7,9 +7,7 @@ use std::sync::{Arc, RwLock};
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
 use types::attestation::{Attestation, SingleAttestation};
 use types::block::{ProposedBlock, SignedBlockContents, SignedBlockParts};
-use types::{
-    Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex,
-};
+use types::{Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex};
 
 /// One of the cluster's validators, as the chain knows it.
 #[derive(Clone, Copy, Debug)]
@@ -166,7 +164,8 @@ impl ChainSide {
     /// Tells all beacon nodes whom our blocks pay.
     pub async fn prepare(&self) {
         let known = self.known_indices();
-        let paid = self.seats.iter().filter_map(|seat| Some((*known.get(&seat.group_key)?, seat.fee_recipient)));
+        let paid =
+            self.seats.iter().filter_map(|seat| Some((*known.get(&seat.group_key)?, seat.fee_recipient)));
         let paid: Vec<_> = paid.collect();
         if paid.is_empty() {
             return;

@@ -70,7 +70,8 @@ impl Curve {
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
         let (settled, _cost) = settle(&jobs, seed);
-        let combined = |settled: Settled| Combined { signature: settled.signature, culprits: settled.culprits };
+        let combined =
+            |settled: Settled| Combined { signature: settled.signature, culprits: settled.culprits };
         settled.into_iter().map(combined).collect()
     }
 

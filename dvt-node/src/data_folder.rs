@@ -76,7 +76,8 @@ impl DataFolder {
         let key = NodeKey::load(&path.join(KEY_FILE))?;
         let publics: Vec<_> = cluster.nodes.iter().map(|key| *key.as_bytes()).collect();
         let keys = NodeKeys::new(&publics)?;
-        let me = keys.index_of(&key.public()).context("the node key here is none of the cluster's operators'")?;
+        let me =
+            keys.index_of(&key.public()).context("the node key here is none of the cluster's operators'")?;
         let operator = Operator::new(key, me, keys)?;
         let peers = read_peers(path)?;
         Ok(Self { path: path.to_owned(), cluster, size, spec, operator, me, peers })
@@ -123,7 +124,8 @@ fn read_network(path: &Path, reading: &Reading) -> anyhow::Result<ChainSpec> {
     let version = Definition::fork_version(&definition);
     let networks = Networks::public();
     let network = networks.by_fork_version(version);
-    let network = network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
+    let network =
+        network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
     let spec = ChainSpec::builtin(&network.name);
     spec.with_context(|| format!("{} is not built in: use --network-config", network.name))
 }

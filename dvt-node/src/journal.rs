@@ -191,9 +191,7 @@ impl Journal {
             history.append(row);
             let (kind, value) = match row.promise {
                 Promise::Block { .. } => (KIND_BLOCK, history.block.map(write_block)),
-                Promise::Attestation { .. } => {
-                    (KIND_ATTESTATION, history.attestation.map(write_attestation))
-                }
+                Promise::Attestation { .. } => (KIND_ATTESTATION, history.attestation.map(write_attestation)),
             };
             let mut key = row.key.0.to_vec();
             key.push(kind);

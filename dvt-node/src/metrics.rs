@@ -99,7 +99,11 @@ impl Default for Metrics {
             registry: Registry::default(),
         };
         registry.register("duties", "Duties that ended, by how", metrics.duties.clone());
-        registry.register("validators_due", "Validators due, over all duties", metrics.validators_due.clone());
+        registry.register(
+            "validators_due",
+            "Validators due, over all duties",
+            metrics.validators_due.clone(),
+        );
         registry.register("validators_done", "Validators signed for", metrics.validators_done.clone());
         let help = "From the value at hand to the last group signature";
         registry.register_with_unit(

@@ -17,8 +17,8 @@ use types::block::{BlockError, BlockShape, ProposedBlock};
 use types::duty::{AttesterDuty, ProposerDuty};
 use types::sizes::Minimal;
 use types::{
-    Address, AttestationData, BeaconVote, ChainSpec, Checkpoint, DomainType, Epoch, PublicKey, Root, Signature,
-    SigningRoot, Slot, ValidatorIndex,
+    Address, AttestationData, BeaconVote, ChainSpec, Checkpoint, DomainType, Epoch, PublicKey, Root,
+    Signature, SigningRoot, Slot, ValidatorIndex,
 };
 
 /// What a chain begins with.
@@ -167,7 +167,12 @@ impl Chain {
         order.sort_by_key(|index| (self.hash("committee", epoch.0 ^ (index << 32)), *index));
         let place = slot.0 % spec.slots_per_epoch;
         let of_slot = |position: u64| position % spec.slots_per_epoch == place;
-        order.iter().zip(0..).filter(|(_, at)| of_slot(*at)).map(|(index, _)| ValidatorIndex(*index)).collect()
+        order
+            .iter()
+            .zip(0..)
+            .filter(|(_, at)| of_slot(*at))
+            .map(|(index, _)| ValidatorIndex(*index))
+            .collect()
     }
 
     /// Attestations of an epoch.
@@ -228,7 +233,8 @@ impl Chain {
         if let Some(source) = self.sources.get(&epoch) {
             return *source;
         }
-        let before = epoch.0.checked_sub(1).map_or(Checkpoint::default(), |before| self.source(Epoch(before)));
+        let before =
+            epoch.0.checked_sub(1).map_or(Checkpoint::default(), |before| self.source(Epoch(before)));
         let source = self.justify(epoch).unwrap_or(before);
         if source != before && before.epoch.next() == source.epoch {
             self.finalized = before;
@@ -423,7 +429,8 @@ impl Chain {
             let committee = self.committee(packed.data.slot);
             field("aggregation bits", packed.aggregation_bits.len() == committee.len())?;
             let bits = packed.aggregation_bits.iter();
-            let voters: Vec<_> = committee.iter().zip(bits).filter(|(_, bit)| *bit).map(|(who, _)| *who).collect();
+            let voters: Vec<_> =
+                committee.iter().zip(bits).filter(|(_, bit)| *bit).map(|(who, _)| *who).collect();
             let keys: Vec<_> = voters.iter().map(|who| self.genesis.validators[who.0 as usize]).collect();
             if !curve.verify_aggregate(&keys, &self.attestation_root(&packed.data), &packed.signature) {
                 return Err(Rejection::Signature("an aggregate"));

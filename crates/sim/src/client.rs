@@ -69,8 +69,7 @@ impl Client {
                 Some((self.request(None), Ask::Attestations { slot, halves }))
             }
             (Pending::Block { slot, validator }, Answer::Block(block)) => {
-                let root =
-                    SigningRoot::of(spec, DomainType::BeaconProposer, spec.epoch_of(slot), block.root);
+                let root = SigningRoot::of(spec, DomainType::BeaconProposer, spec.epoch_of(slot), block.root);
                 let half = Symbolic.sign(&Symbolic.half_key(validator, self.operator), &root);
                 Some((self.request(None), Ask::SignedBlock { slot, root: block.root, half }))
             }

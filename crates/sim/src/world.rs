@@ -23,8 +23,8 @@ use types::duty::AttesterDuty;
 use types::spec::{ForkEpoch, SlotTiming};
 use types::wire::{self, Instance, Message, Verified};
 use types::{
-    Address, ChainSpec, ClusterSize, DomainType, Epoch, Fork, ForkVersion, Generation, Machine as _, Millis, Preset,
-    PublicKey, Root, ShareIndex, Signature, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
+    Address, ChainSpec, ClusterSize, DomainType, Epoch, Fork, ForkVersion, Generation, Machine as _, Millis,
+    Preset, PublicKey, Root, ShareIndex, Signature, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
 };
 
 /// The cluster's id in the jar.
@@ -586,7 +586,10 @@ impl World {
     }
 
     fn client_attests(&mut self, person: usize, slot: Slot) {
-        if self.persons[person].node.is_none() || self.due(slot).is_empty() || !self.asked.insert((person, slot)) {
+        if self.persons[person].node.is_none()
+            || self.due(slot).is_empty()
+            || !self.asked.insert((person, slot))
+        {
             return;
         }
         let (request, ask) = self.persons[person].client.attest(slot);
@@ -608,7 +611,8 @@ impl World {
         let (spec, validators) = (&self.spec, self.setup.validators);
         let due = |slot: Slot| {
             let duties = chain.attesters(spec.epoch_of(slot)).into_iter();
-            let ours = duties.filter(|duty| duty.slot == slot && duty.validator_index.0 < u64::from(validators));
+            let ours =
+                duties.filter(|duty| duty.slot == slot && duty.validator_index.0 < u64::from(validators));
             ours.map(|duty| (ValidatorNo(duty.validator_index.0 as u32), duty)).collect()
         };
         let next: Option<(RequestId, Ask)> = self.persons[person].client.answer(spec, request, answer, due);
@@ -688,10 +692,7 @@ fn people(setup: &Setup) -> Vec<Person> {
     people
 }
 
-fn complete(
-    operator: ShareIndex,
-    job: SignJob,
-) -> Result<Signature, symbolon_core::journal::Permit> {
+fn complete(operator: ShareIndex, job: SignJob) -> Result<Signature, symbolon_core::journal::Permit> {
     let SignJob { permit, half } = job;
     let validator = permit.validator();
     if !Symbolic.verify(&Symbolic.half_key(validator, operator), &permit.root(), &half) {
@@ -719,7 +720,11 @@ fn describe(message: &Message, to: To) -> String {
             format!("votes {} in round {}", short(&vote.signed.statement.hash), vote.signed.statement.round)
         }
         Message::Cert(quorum) => {
-            format!("relays a certificate for {} of round {}", short(&quorum.statement.hash), quorum.statement.round)
+            format!(
+                "relays a certificate for {} of round {}",
+                short(&quorum.statement.hash),
+                quorum.statement.round
+            )
         }
         Message::Commit(signed) => {
             format!("commits {} in round {}", short(&signed.statement.hash), signed.statement.round)

@@ -60,7 +60,10 @@ fn a_block_is_signed_four_delays_into_its_slot() {
     world.run_to(Slot(40));
     assert_eq!(world.missed(1..=38), []);
     assert!(world.violations().is_empty());
-    assert_eq!(delays(&world, Kind::Propose, 1..=38, |slot| world.spec().slot_start(slot)), BTreeSet::from([80]));
+    assert_eq!(
+        delays(&world, Kind::Propose, 1..=38, |slot| world.spec().slot_start(slot)),
+        BTreeSet::from([80])
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::plan::Setup;
 use super::seal::{CeremonyKey, Document, LockSignature, SealedLock, SealedValidator, Sealing};
+use cluster::folder::LOCK;
 use cluster::k1::recover;
 use cluster::lock::BuildError;
 use cluster::{
@@ -11,9 +12,6 @@ use keys::Operator;
 use thiserror::Error;
 use types::wire::Verify as _;
 use types::{ClusterSize, Millis, NodeSignature, PublicKey, Root, ShareIndex, SigningRoot, ValidatorNo};
-
-/// The lock's file name.
-pub const LOCK_FILE: &str = "cluster-lock.json";
 
 /// Why there is no ceremony of a definition.
 #[derive(Debug, Error)]
@@ -127,8 +125,9 @@ impl Sealing for ReadyDefinition {
         let lock = lock.with_signatures(sealed.signature_aggregate, &sealed.node_signatures);
         let deposits = lock.deposit_files(&self.network).expect("the lock has every deposit");
         let deposits = deposits.into_iter().map(|f| Document { name: f.name, bytes: f.json.into_bytes() });
-        let file = Document { name: LOCK_FILE.to_owned(), bytes: lock.to_json().into_bytes() };
-        [file].into_iter().chain(deposits).collect()
+        let file = Document { name: LOCK.to_owned(), bytes: lock.to_json().into_bytes() };
+        // The lock comes last: where it lies, everything else does.
+        deposits.chain([file]).collect()
     }
 }
 

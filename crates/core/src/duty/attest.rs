@@ -11,9 +11,7 @@ use crate::agree::{self, Agree, Verdict};
 use crate::guard;
 use crate::journal::{Candidate, Promise};
 use crate::outcome::Story;
-use crate::{
-    Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, SignedAttestation, Submission,
-};
+use crate::{Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, SignedAttestation, Submission};
 use ssz::{Decode as _, Encode as _};
 use std::collections::BTreeMap;
 use types::duty::AttesterDuty;
@@ -240,7 +238,8 @@ impl Attest {
             vote.source.epoch > finalized.epoch || vote.source == finalized || finalized.epoch == Epoch(0)
         });
         let candidates = self.candidates(desk, vote);
-        let allowed = |candidate: &Candidate| !matches!(desk.journal.judge(candidate), guard::Verdict::Refused(_));
+        let allowed =
+            |candidate: &Candidate| !matches!(desk.journal.judge(candidate), guard::Verdict::Refused(_));
         shape && final_enough && candidates.iter().any(allowed)
     }
 

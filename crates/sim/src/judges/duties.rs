@@ -35,7 +35,11 @@ pub fn count(chain: &Chain, slots: RangeInclusive<u64>, ours: impl Fn(ValidatorI
 }
 
 /// A violation for each duty that was due and is not in the chain.
-pub fn missed(chain: &Chain, slots: RangeInclusive<u64>, ours: impl Fn(ValidatorIndex) -> bool) -> Vec<Violation> {
+pub fn missed(
+    chain: &Chain,
+    slots: RangeInclusive<u64>,
+    ours: impl Fn(ValidatorIndex) -> bool,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     for slot in slots.map(Slot) {
         let attesters = chain.committee(slot).into_iter().filter(|who| ours(*who));

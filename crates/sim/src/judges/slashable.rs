@@ -9,7 +9,8 @@ use ssz::Decode as _;
 use std::collections::{BTreeMap, BTreeSet};
 use types::wire::{Kind, Message, Partials};
 use types::{
-    BeaconVote, ChainSpec, DomainType, Epoch, Millis, Root, ShareIndex, Signature, SigningRoot, Slot, ValidatorNo,
+    BeaconVote, ChainSpec, DomainType, Epoch, Millis, Root, ShareIndex, Signature, SigningRoot, Slot,
+    ValidatorNo,
 };
 
 /// Something a group has signed.

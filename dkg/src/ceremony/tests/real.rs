@@ -1,9 +1,10 @@
 //! A ceremony of a real definition with real node keys: its files hold by the checks that any reader makes.
 
 use super::world::{index, seed_of};
-use crate::ceremony::definition::{LOCK_FILE, ReadyDefinition};
+use crate::ceremony::definition::ReadyDefinition;
 use crate::ceremony::{Ceremony, CeremonyKey as _, Input, Outcome, Output};
 use cluster::check::check_deposits;
+use cluster::folder::LOCK;
 use cluster::{Lock, Networks, NewAddresses, NewDefinition, deposit};
 use keys::{NodeKey, NodeKeys, Operator};
 use std::collections::VecDeque;
@@ -84,7 +85,7 @@ fn lock_and_deposit_files_of_a_ceremony_hold_by_every_check() {
     assert_eq!(outcomes.len(), usize::from(OPERATORS));
     let documents = &outcomes[0].documents;
     let names: Vec<_> = documents.iter().map(|document| document.name.as_str()).collect();
-    assert_eq!(names, [LOCK_FILE, "deposit-data-1eth.json", "deposit-data-31eth.json"]);
+    assert_eq!(names, ["deposit-data-1eth.json", "deposit-data-31eth.json", LOCK]);
     for other in &outcomes {
         assert_eq!(other.documents, *documents, "everybody writes the same files");
     }

@@ -1,0 +1,131 @@
+//! Reading requests: bodies, paths and queries, every failure of which is the API's own error.
+
+use super::errors::ApiError;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, Path, Query, Request};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use serde_json::Value;
+use std::str::FromStr;
+use std::time::Duration;
+use types::Fork;
+
+/// For a client on the same host or network to send a body: beyond it the client is gone, or no friend.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a signed block is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// The beacon API's JSON.
+    Json,
+    /// SSZ.
+    Ssz,
+}
+
+/// A body, with the headers that say what it is; bounded by the route's limit.
+pub(crate) struct Body {
+    pub(crate) encoding: Encoding,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+/// A body that is JSON.
+pub(crate) struct JsonBody {
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+    pub(crate) json: Value,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let encoding = encoding(&headers);
+        let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let Ok(read) = reading else {
+            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"));
+        };
+        let bytes = read.map_err(|error| ApiError::new(error.status(), error.body_text()))?;
+        Ok(Self { encoding, headers, bytes })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        // Before the body is read: a client that speaks SSZ first learns it here, and falls back to JSON.
+        if encoding(request.headers()) == Encoding::Ssz {
+            let message = "this route takes application/json only";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        let Body { headers, bytes, .. } = Body::from_request(request, state).await?;
+        let json = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::bad(format_args!("the body is not JSON: {error}")))?;
+        Ok(Self { headers, bytes, json })
+    }
+}
+
+impl JsonBody {
+    /// The items of a list.
+    pub(crate) fn list(self) -> Result<Vec<Value>, ApiError> {
+        match self.json {
+            Value::Array(items) => Ok(items),
+            _ => Err(ApiError::bad("the body is not a list")),
+        }
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Encoding {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/octet-stream") { Encoding::Ssz } else { Encoding::Json }
+}
+
+/// The fork that a request says its body is of.
+pub(crate) fn consensus_version(headers: &HeaderMap) -> Result<Fork, ApiError> {
+    let name = headers.get("eth-consensus-version").and_then(|name| name.to_str().ok());
+    let Some(name) = name else { return Err(ApiError::bad("no Eth-Consensus-Version header")) };
+    let forks = [Fork::Capella, Fork::Deneb, Fork::Electra, Fork::Fulu];
+    let fork = forks.into_iter().find(|fork| fork.to_string().eq_ignore_ascii_case(name));
+    fork.ok_or_else(|| ApiError::bad(format_args!("unknown Eth-Consensus-Version {name}")))
+}
+
+/// One segment of a path.
+pub(crate) type Segment = Result<Path<String>, PathRejection>;
+
+/// A number in a path.
+pub(crate) fn number<T: From<u64>>(name: &str, segment: Segment) -> Result<T, ApiError> {
+    let Path(text) = segment.map_err(|error| ApiError::bad(error.body_text()))?;
+    parse::<u64>(name, &text).map(T::from)
+}
+
+/// Parameters of a query, in order.
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::try_from_uri(uri).map_err(|error| ApiError::bad(error.body_text()))?;
+        Ok(Self(pairs))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A parameter that may be absent; the first where it comes several times.
+    pub(crate) fn get<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let value = self.iter().find(|(found, _)| *found == name);
+        value.map(|(_, value)| parse(name, value)).transpose()
+    }
+
+    /// A parameter that must be there.
+    pub(crate) fn need<T: FromStr>(&self, name: &str) -> Result<T, ApiError> {
+        self.get(name)?.ok_or_else(|| ApiError::bad(format_args!("the query has no {name}")))
+    }
+}
+
+fn parse<T: FromStr>(name: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::bad(format_args!("invalid {name}: {text}")))
+}
