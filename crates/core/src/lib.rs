@@ -399,7 +399,7 @@ pub enum Fault {
     BadPartial(ValidatorNo),
     /// Its value breaks a hard check.
     BadValue,
-    /// Its proposal is not justified.
+    /// Its certificate, decision, `NEWROUND` or proposal does not prove what it has to.
     Unjustified,
 }
 

@@ -13,13 +13,14 @@ use symbolon_core::agree::Input;
 use types::ShareIndex;
 use types::wire::Kind;
 
-/// Seeds in a plain test run: some ten seconds unoptimised.
-const SEEDS: std::ops::Range<u64> = 0..4_000;
+/// Seeds in a plain test run: some 20 seconds unoptimised.
+const SEEDS: std::ops::Range<u64> = 0..2_000;
 /// From here on messages take at most 120 ms and villains are quiet.
 const CALM: u64 = START + 6_000;
 /// By then everybody has decided.
 const END: u64 = START + 120_000;
 
+#[allow(clippy::disallowed_methods, reason = "seeds are a wish of whoever runs the test, not of core")]
 fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("SYMBOLON_SEEDS") else { return SEEDS };
     let (first, end) = text.split_once("..").expect("first..end");
@@ -56,6 +57,7 @@ fn world(seed: u64) -> World {
     let n = if rng.chance(70) { 4 } else { 7 };
     let mut world = World::new(n, kind, rng.below(n as u64));
     world.partials = rng.chance(50);
+    world.check_ms = if rng.chance(30) { rng.below(20) } else { 0 };
     let faults = faults(&world, &mut rng);
     for node in world.size.indices().collect::<Vec<_>>() {
         let text = match kind {
@@ -66,6 +68,10 @@ fn world(seed: u64) -> World {
         if kind == Kind::Attest && rng.chance(80) {
             let late = rng.below(600);
             world.own_at(late, node.position() + 1, &text);
+            if rng.chance(30) {
+                // The head changes.
+                world.own_at(late + rng.below(100), node.position() + 1, "bb");
+            }
         }
     }
     for node in &faults.restarted {
@@ -91,7 +97,7 @@ fn enlist(world: &mut World, node: ShareIndex, rng: &mut Lcg) {
         world.villains.insert(node, Box::new(Chaos::new(node, world.size, world.instance, own, texts)));
     } else {
         let peers: Vec<_> = world.size.others(node).collect();
-        let mut face = |text: &str, rng: &mut Lcg| {
+        let face = |text: &str, rng: &mut Lcg| {
             let mut some = |share| peers.iter().copied().filter(|_| rng.chance(share)).collect();
             Face::new(world.setup(node, false), text, some(80), some(60))
         };

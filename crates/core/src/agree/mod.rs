@@ -72,7 +72,9 @@
 //! 8. `NEWROUND(p+1)` is sent when the timer of the own round `p` ends, and in round 0 also when no value can
 //!    reach `q` any more, counting the nodes heard from lately. `f+1` authors of `NEWROUND` at `r` or above pull
 //!    to `r`. Holding `q` `NEWROUND(r)` enters `r` and starts its timer. A decided node takes part until `t`
-//!    partials combine; afterwards it answers `NEWROUND` with `DECIDED` and `PARTIAL`.
+//!    partials combine; afterwards it answers `NEWROUND` with `DECIDED` and `PARTIAL`. It starts no round by its
+//!    own timer, though: its proof went to all at once, so nobody needs one, and a cluster that decides but lacks
+//!    partials would otherwise change rounds as long as the instance is kept.
 //! 9. The leader's choice, which every voter computes again from the justification (`choice`): the certificate
 //!    of the highest round; if there is none, the hash with most last votes, *whatever their rounds*, on a tie
 //!    the leader's pick among the tied; with no votes at all the leader's own value. A leader leaves out
@@ -127,14 +129,11 @@
 //!
 //! # Bounds
 //!
-//! Kept are the first round, the own, [`ROUNDS_BEHIND`] below and [`ROUNDS_AHEAD`] above it: at most 8 rounds. Each
-//! holds per operator one vote, one commit, one `NEWROUND` (of at most `n + 2` signatures), and one proposal
-//! header: 8 n (n + 4) signed statements, some 40 kB at n = 4 and 900 kB at n = 22. Beside them, per operator, one
-//! vote, commit and `NEWROUND` that is too far ahead. Values: one per counted vote (small ones) or proposal that
-//! is kept, and while one is under check one other candidate per operator.
-//!
-//! [`ROUNDS_BEHIND`]: rounds::ROUNDS_BEHIND
-//! [`ROUNDS_AHEAD`]: rounds::ROUNDS_AHEAD
+//! Kept are the first round, the own, four below and two above it: at most 8 rounds. Each holds per operator one
+//! vote, one commit, one `NEWROUND` (of at most `n + 2` signatures), and one proposal header: 8 n (n + 4) signed
+//! statements, some 40 kB at n = 4 and 900 kB at n = 22. Beside them, per operator, one vote, commit and `NEWROUND`
+//! that is too far ahead. Values: one per counted vote (small ones) or proposal that is kept, and while one is
+//! under check one other candidate per operator.
 
 mod authors;
 mod change;

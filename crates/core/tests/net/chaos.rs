@@ -143,7 +143,7 @@ impl Chaos {
         let justification: Vec<_> = shown.into_values().collect();
         let votes: Vec<_> = justification.iter().flat_map(|one| &one.last).map(|last| last.hash).collect();
         let text = self.text();
-        let hash = self.rng.pick(&votes).copied().filter(|_| text.len() % 2 == 0).unwrap_or(hash(&text));
+        let hash = self.rng.pick(&votes).copied().filter(|_| text.len() == 1).unwrap_or(hash(&text));
         let value = if self.rng.chance(50) { vec![value(&text)] } else { vec![] };
         let signed = self.sign(Step::Proposal, round, hash, Proposal::extra(&justification));
         Message::Proposal(Proposal { signed, value, justification })

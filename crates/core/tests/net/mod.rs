@@ -110,6 +110,36 @@ pub(crate) trait Villain {
 
 pub(crate) type Delay = Box<dyn FnMut(Millis, ShareIndex, ShareIndex, &Message) -> Option<u64>>;
 
+/// What an honest node has said, and so may not contradict.
+#[derive(Default)]
+struct Promises {
+    said: BTreeMap<(Step, u32), Statement>,
+    asked: u32,
+}
+
+impl Promises {
+    /// Rule 1 and rule 12 from outside: one word per round and type, and no vote or commit below a `NEWROUND`.
+    fn judge(&mut self, node: ShareIndex, message: &Message) {
+        let statement = match message {
+            Message::Vote(vote) => vote.signed.statement,
+            Message::Commit(commit) => commit.statement,
+            Message::NewRound(new_round) => new_round.signed.statement,
+            Message::Proposal(proposal) => proposal.signed.statement,
+            _ => return,
+        };
+        let key = (statement.step, statement.round);
+        if let Some(first) = self.said.get(&key) {
+            return assert_eq!(*first, statement, "{node} contradicts itself");
+        }
+        self.said.insert(key, statement);
+        match statement.step {
+            Step::NewRound => self.asked = self.asked.max(statement.round),
+            Step::Vote | Step::Commit => assert!(statement.round >= self.asked, "{node} broke rule 1"),
+            Step::Proposal | Step::Partial => {}
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) size: ClusterSize,
     pub(crate) instance: Instance,
@@ -122,12 +152,15 @@ pub(crate) struct World {
     pub(crate) own: BTreeMap<ShareIndex, (String, u64)>,
     /// Nodes whose hard checks refuse everything.
     pub(crate) refusing: BTreeSet<ShareIndex>,
+    /// How long checks take at most; 0 for at once.
+    pub(crate) check_ms: u64,
     /// Whether deciding nodes send partials, which combine at `t`.
     pub(crate) partials: bool,
     pub(crate) queue: BTreeMap<(Millis, u64), (ShareIndex, Event)>,
     pub(crate) sequence: u64,
     pub(crate) decided: BTreeMap<ShareIndex, (u64, Root)>,
     pub(crate) combined: BTreeMap<ShareIndex, u64>,
+    promises: BTreeMap<ShareIndex, Promises>,
     halves: BTreeMap<(ShareIndex, Root), BTreeSet<ShareIndex>>,
     pub(crate) log: Vec<(Millis, ShareIndex, Output)>,
 }
@@ -146,7 +179,9 @@ impl World {
             delay: Box::new(|_, _, _, _| Some(50)),
             own: size.indices().map(|node| (node, ("head".to_owned(), 0))).collect(),
             refusing: BTreeSet::new(),
+            check_ms: 0,
             partials: false,
+            promises: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             decided: BTreeMap::new(),
@@ -203,31 +238,34 @@ impl World {
         self.at(START + after, index(node), Event::Input(input));
     }
 
-    /// Runs until nothing is left to happen, or until a time.
+    /// Runs until a time, which it then is.
     pub(crate) fn run(&mut self, until: u64) {
-        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
-            self.drain(node);
-        }
         loop {
-            let wake = self.nodes.iter().filter_map(|(node, agree)| Some((agree.wake_at()?, *node))).min();
-            let next = self.queue.first_key_value().map(|(key, _)| key.0);
-            match (wake, next) {
-                (Some((time, node)), next) if next.is_none_or(|next| time < next) => {
-                    if time.0 > until {
-                        return;
-                    }
-                    self.now = self.now.max(time);
-                    self.input(node, Input::Tick);
-                    let again = self.nodes[&node].wake_at();
-                    assert!(again.is_none_or(|again| again > self.now), "woken for nothing at {}", self.now);
-                }
-                (_, Some(next)) if next.0 <= until => {
-                    let ((time, _), (node, event)) = self.queue.pop_first().unwrap();
-                    self.now = time;
+            let alarm = self.nodes.values().filter_map(Agree::wake_at).min();
+            let first = self.queue.first_key_value().map(|(key, _)| key.0);
+            let Some(time) = alarm.into_iter().chain(first).min().filter(|time| time.0 <= until) else {
+                break;
+            };
+            self.now = self.now.max(time);
+            match self.queue.first_entry().filter(|entry| entry.key().0 == time) {
+                Some(entry) => {
+                    let (node, event) = entry.remove();
                     self.happen(node, event);
                 }
-                _ => return,
+                None => self.wake(),
             }
+        }
+        self.now = self.now.max(Millis(until));
+    }
+
+    /// Wakes whoever wanted to be woken by now. Nobody may want it again at once.
+    fn wake(&mut self) {
+        let due = |agree: &Agree, now| agree.wake_at().is_some_and(|wake| wake <= now);
+        let woken: Vec<_> =
+            self.nodes.iter().filter(|(_, agree)| due(agree, self.now)).map(|(node, _)| *node).collect();
+        for node in woken {
+            self.input(node, Input::Tick);
+            assert!(!due(&self.nodes[&node], self.now), "{node} woken for nothing at {}", self.now);
         }
     }
 
@@ -284,7 +322,11 @@ impl World {
             Output::Check { hash, value } => {
                 let refuses = self.refusing.contains(&node);
                 let verdict = if refuses { Verdict::Refused } else { check(node, hash, &value) };
-                self.input(node, Input::Checked { hash, verdict });
+                let answer = Input::Checked { hash, verdict };
+                match self.check_ms {
+                    0 => self.input(node, answer),
+                    took => self.at(self.now.0 + took, node, Event::Input(answer)),
+                }
             }
             Output::NeedOwn { .. } | Output::NeedVote => {
                 let (text, took) = self.own[&node].clone();
@@ -317,6 +359,7 @@ impl World {
 
     fn send(&mut self, node: ShareIndex, to: To, message: Message) {
         let sealed = wire::seal(message, &CLUSTER, &Key(node));
+        self.promises.entry(node).or_default().judge(node, sealed.message());
         let frame = sealed.message().to_frame();
         assert_eq!(wire::decode(&frame).as_ref(), Ok(sealed.message()), "honest messages are well shaped");
         let peers: Vec<_> = match to {
