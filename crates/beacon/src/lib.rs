@@ -1,1 +1,42 @@
 //! The beacon API: a client with fallback, and the JSON both sides share.
+//!
+//! [`Beacon`] stands for all beacon nodes of an operator. Questions go to the best of them first and to the next when
+//! it fails; what is published goes to all. What comes back is checked at the door: an answer of the wrong shape,
+//! slot, fork or network is an error that names the broken rule, and the next node is asked.
+//!
+//! - [`json`]: the shapes of the wire, for this client and for the validator API's server.
+//! - [`limits`]: how long to wait, how much to read, and why.
+//! - [`error`]: what can go wrong.
+//! - [`sse`]: the parser of event streams.
+//! - [`forward`]: requests passed on as they are.
+//!
+//! Only JSON is asked for. Source: ethereum/beacon-APIs; what real nodes and clients do beside it is in the comments.
+//!
+//! # Security
+//!
+//! Addresses of beacon nodes may hold passwords and keys. They are sent to that node and to nobody else: errors, logs
+//! and `Debug` show scheme, host and port; what a node echoes is scrubbed; redirects are not followed.
+
+mod ask;
+mod client;
+pub mod error;
+pub mod forward;
+mod heads;
+mod health;
+pub mod json;
+mod known;
+pub mod limits;
+mod node;
+mod produce;
+pub mod sse;
+mod submit;
+
+pub use client::Beacon;
+pub use error::{ApiError, SetupError};
+pub use forward::{ByteStream, ForwardRequest, ForwardResponse};
+pub use heads::Head;
+pub use json::{Genesis, SyncStatus, ValidatorInfo, ValidatorStatus};
+pub use limits::Limits;
+pub use produce::ProducedBlock;
+/// The HTTP types of [`ForwardRequest`]: those of the `http` crate.
+pub use reqwest::{Method, header};
