@@ -123,7 +123,7 @@ impl ChainSide {
     async fn block(&self, slot: Slot, randao: &Signature) -> Option<ProposedBlock> {
         let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti)).await;
         let produced = produced.map_err(|error| said(&error, "block", ())).ok()?;
-        self.sidecars.keep(slot, produced.block.root, produced.sidecars);
+        self.sidecars.keep(slot, produced.block.root, produced.contents);
         Some(produced.block)
     }
 

@@ -6,7 +6,7 @@
 //! - [`journal`]: slashing protection on disk.
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`sidecars`]: the beacon nodes.
-//! - [`validator_api`]: what the validator client talks to.
+//! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
 pub mod chain_side;
@@ -19,4 +19,5 @@ pub mod journal;
 pub mod metrics;
 pub mod run;
 pub mod sidecars;
+pub mod upstream;
 pub mod validator_api;

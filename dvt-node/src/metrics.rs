@@ -74,6 +74,8 @@ pub struct Metrics {
     faults: Family<PeerLabels, Counter>,
     peers_up: Family<PeerLabels, Gauge>,
     unknown_routes: Counter,
+    requests_shed: Counter,
+    messages_dropped: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -96,6 +98,8 @@ impl Default for Metrics {
             faults: Family::default(),
             peers_up: Family::default(),
             unknown_routes: Counter::default(),
+            requests_shed: Counter::default(),
+            messages_dropped: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("duties", "Duties that ended, by how", metrics.duties.clone());
@@ -119,6 +123,10 @@ impl Default for Metrics {
         registry.register("peer_up", "Whether an operator is connected", metrics.peers_up.clone());
         let help = "Requests of the validator client to routes this node does not serve";
         registry.register("unknown_routes", help, metrics.unknown_routes.clone());
+        let help = "Requests of the validator client turned away because too many came at once";
+        registry.register("requests_shed", help, metrics.requests_shed.clone());
+        let help = "Messages of a validator client outside distributed mode, acknowledged and dropped";
+        registry.register("messages_dropped", help, metrics.messages_dropped.clone());
         Self { registry, ..metrics }
     }
 }
@@ -167,6 +175,16 @@ impl Metrics {
     /// An operator's link came up or went down.
     pub fn peer_up(&self, peer: ShareIndex, up: bool) {
         self.peers_up.get_or_create(&peer_label(peer)).set(i64::from(up));
+    }
+
+    /// A request was turned away.
+    pub fn request_shed(&self) {
+        self.requests_shed.inc();
+    }
+
+    /// A message of the validator client was dropped.
+    pub fn message_dropped(&self) {
+        self.messages_dropped.inc();
     }
 
     /// The validator client asked for something that is not served.

@@ -2,15 +2,17 @@
 
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
+use crate::curve::Curve;
 use crate::data_folder::{DataFolder, Reading};
 use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::sidecars::Kept;
-use crate::validator_api;
+use crate::upstream::BeaconNodes;
+use crate::validator_api::{self, Api, Noticed};
 use anyhow::{Context as _, ensure};
 use axum::{Router, routing::get};
-use beacon::Beacon;
+use beacon::{ApiError, Beacon};
 use cluster::enr::Enr;
 use cluster::folder;
 use net::{Identity, Multiaddr, PeerSpec, Protocol};
@@ -65,12 +67,19 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     let kept = Arc::new(Kept::default());
     let beacon = Beacon::new(config.beacon_nodes.clone(), spec.clone(), beacon::Limits::default())?;
     let chain = ChainSide::new(beacon, spec.clone(), seats, kept.clone(), config.graffiti);
-    check_network(&chain, &data).await?;
+    check_network(&chain).await?;
 
     let metrics = Arc::new(Metrics::default());
     let (door, events) = Door::new();
     let writer = start_writer(journal, door.clone())?;
-    let api = validator_api::for_node(&data, &curve, chain.clone(), door.clone(), metrics.clone(), kept);
+    let api = validator_api::router(Api {
+        seats: client_seats(&data, &curve)?,
+        upstream: BeaconNodes(chain.beacon().clone()),
+        spec: spec.clone(),
+        duties: door.clone(),
+        sidecars: Box::new(move |block| kept.of(*block)),
+        notice: notice(metrics.clone()),
+    });
     let listener = bind(config.validator_api, "validator API").await?;
     let metrics_listener = match config.metrics {
         Some(address) => Some(bind(address, "metrics").await?),
@@ -138,22 +147,43 @@ fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {
     }
 }
 
-/// A beacon node of another network would let us sign for the wrong one; nothing starts then.
-async fn check_network(chain: &ChainSide, data: &DataFolder) -> anyhow::Result<()> {
-    let genesis = match chain.beacon().genesis().await {
-        Ok(genesis) => genesis,
-        Err(error) => {
-            tracing::warn!(%error, "no beacon node answers yet");
-            return Ok(());
-        }
+/// The keys that each validator goes by on both sides of the validator API.
+fn client_seats(data: &DataFolder, curve: &Curve) -> anyhow::Result<Vec<validator_api::Seat>> {
+    let seat = |(number, one): (u32, &cluster::lock::ClusterValidator)| {
+        let number = types::ValidatorNo(number);
+        Ok(validator_api::Seat {
+            number,
+            group_key: one.public_key,
+            client_key: *curve.client_key(number).context("one half for each validator")?,
+            share_key: one.public_shares[data.me.position()],
+        })
     };
-    ensure!(
-        genesis.genesis_validators_root == data.spec.genesis_validators_root,
-        "the beacon node is on another network: its genesis validators root is {}, that of {} is {}",
-        genesis.genesis_validators_root,
-        data.spec.name,
-        data.spec.genesis_validators_root
-    );
+    (0..).zip(&data.cluster.validators).map(seat).collect()
+}
+
+fn notice(metrics: Arc<Metrics>) -> validator_api::Notice {
+    Box::new(move |noticed| match noticed {
+        Noticed::UnknownRoute => metrics.unknown_route(),
+        Noticed::Shed => metrics.request_shed(),
+        Noticed::Dropped(_) => metrics.message_dropped(),
+    })
+}
+
+/// A beacon node of another network would let us sign for the wrong one; nothing starts then.
+async fn check_network(chain: &ChainSide) -> anyhow::Result<()> {
+    let mut answers = 0;
+    let mut wrong = Vec::new();
+    for (node, answer) in chain.beacon().check_network().await {
+        match answer {
+            Ok(()) => answers += 1,
+            Err(error @ ApiError::Body(_)) => wrong.push(format!("{node}: {error}")),
+            Err(error) => tracing::warn!(node, %error, "a beacon node does not answer yet"),
+        }
+    }
+    ensure!(wrong.is_empty() || answers > 0, "no beacon node of this network: {}", wrong.join("; "));
+    for words in wrong {
+        tracing::error!(words, "a beacon node of another network is not asked");
+    }
     Ok(())
 }
 
