@@ -337,12 +337,10 @@ impl Driver {
                 waiting.push_back((to, frame));
                 continue;
             }
-            match self.wire.send(to, Bytes::copy_from_slice(&frame.0)) {
-                Err(net::SendError::QueueFull(_)) => {
-                    full.push(to);
-                    waiting.push_back((to, frame));
-                }
-                Ok(()) | Err(_) => {}
+            let sent = self.wire.send(to, Bytes::copy_from_slice(&frame.0));
+            if let Err(net::SendError::QueueFull(_)) = sent {
+                full.push(to);
+                waiting.push_back((to, frame));
             }
         }
         self.backlog = waiting;

@@ -26,7 +26,7 @@ use symbolon_core::node::{Node, Setup, Validator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{Generation, Root, ShareIndex};
+use types::{ChainSpec, Generation, Root, ShareIndex};
 
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
@@ -61,13 +61,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
     let histories = journal.histories(&keys);
     let spec = Arc::new(data.spec.clone());
-    let seats = data.cluster.validators.iter();
-    let seats: Vec<_> =
-        seats.map(|one| Seat { group_key: one.public_key, fee_recipient: one.fee_recipient }).collect();
     let kept = Arc::new(Kept::default());
-    let beacon = Beacon::new(config.beacon_nodes.clone(), spec.clone(), beacon::Limits::default())?;
-    let chain = ChainSide::new(beacon, spec.clone(), seats, kept.clone(), config.graffiti);
-    check_network(&chain).await?;
+    let chain = start_chain_side(&config, &data, spec.clone(), kept.clone()).await?;
 
     let metrics = Arc::new(Metrics::default());
     let (door, events) = Door::new();
@@ -123,12 +118,31 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
         tasks.spawn(serve(listener, routes, stop.clone()));
     }
+    finish(tasks, &wire, stop).await;
+    Ok(())
+}
+
+/// Waits to be asked to stop, then for everything to end; the wire comes last, so that last words leave.
+async fn finish(tasks: TaskTracker, wire: &net::Handle, stop: CancellationToken) {
     tasks.close();
     stop.cancelled().await;
     tasks.wait().await;
     wire.shutdown().await;
     tracing::info!("node stopped");
-    Ok(())
+}
+
+async fn start_chain_side(
+    config: &RunConfig,
+    data: &DataFolder,
+    spec: Arc<ChainSpec>,
+    kept: Arc<Kept>,
+) -> anyhow::Result<Arc<ChainSide>> {
+    let seats = data.cluster.validators.iter();
+    let seats = seats.map(|one| Seat { group_key: one.public_key, fee_recipient: one.fee_recipient });
+    let beacon = Beacon::new(config.beacon_nodes.clone(), spec.clone(), beacon::Limits::default())?;
+    let chain = ChainSide::new(beacon, spec, seats.collect(), kept, config.graffiti);
+    check_network(&chain).await?;
+    Ok(chain)
 }
 
 fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {

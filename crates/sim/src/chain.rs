@@ -15,11 +15,16 @@ use types::attestation::{AttestationElectra, SingleAttestation};
 use types::block::body::{BeaconBlock, BodyElectra};
 use types::block::{BlockError, BlockShape, ProposedBlock};
 use types::duty::{AttesterDuty, ProposerDuty};
+use types::payload::ExecutionPayloadDeneb;
 use types::sizes::Minimal;
+use types::sync::SyncAggregate;
 use types::{
     Address, AttestationData, BeaconVote, ChainSpec, Checkpoint, DomainType, Epoch, PublicKey, Root,
     Signature, SigningRoot, Slot, ValidatorIndex,
 };
+
+/// Attestations of a block: Electra's limit.
+const ATTESTATIONS_MAX: usize = 8;
 
 /// What a chain begins with.
 #[derive(Clone, Debug)]
@@ -263,17 +268,23 @@ impl Chain {
         graffiti: Root,
         fee_recipient: Address,
     ) -> ProposedBlock {
-        let mut body = BodyElectra::<Minimal>::default();
-        body.randao_reveal = randao;
-        body.graffiti = graffiti;
-        body.execution_payload.fee_recipient = fee_recipient;
-        body.execution_payload.timestamp = self.spec().slot_start(slot).0 / 1000;
-        body.sync_aggregate.sync_committee_signature = Signature::INFINITY;
         let waiting = self.pool.iter().filter(|(data, _)| data.slot < slot);
         let packed: Vec<_> = waiting.filter_map(|(data, votes)| self.pack(curve, data, votes)).collect();
-        let limit = 8;
-        let newest = packed.len().saturating_sub(limit);
-        body.attestations = VariableList::new(packed[newest..].to_vec()).expect("8 is the limit of Electra");
+        let newest = packed.len().saturating_sub(ATTESTATIONS_MAX);
+        let sync_committee_signature = Signature::INFINITY;
+        let execution_payload = ExecutionPayloadDeneb {
+            fee_recipient,
+            timestamp: self.spec().slot_start(slot).0 / 1000,
+            ..Default::default()
+        };
+        let body = BodyElectra::<Minimal> {
+            randao_reveal: randao,
+            graffiti,
+            attestations: VariableList::new(packed[newest..].to_vec()).expect("within Electra's limit"),
+            sync_aggregate: SyncAggregate { sync_committee_signature, ..Default::default() },
+            execution_payload,
+            ..Default::default()
+        };
         let state_root = self.state_root(head, slot);
         let block =
             BeaconBlock { slot, proposer_index: self.proposer(slot), parent_root: head, state_root, body };

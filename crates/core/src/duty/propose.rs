@@ -185,9 +185,8 @@ impl Propose {
                 self.randao.signed(desk, &validators, request, results);
             }
             (Purpose::Combine { validators, .. }, Input::Combined { results, .. }) => {
-                if !self.randao.combined(desk, &validators, &results).is_empty() {
-                    self.randao_known(desk);
-                }
+                let fresh = self.randao.combined(desk, &validators, &results);
+                self.randao_known(desk, !fresh.is_empty());
             }
             _ => {}
         }
@@ -217,7 +216,11 @@ impl Propose {
         }
     }
 
-    fn randao_known(&mut self, desk: &mut Desk<'_>) {
+    /// The group's reveal has been combined, if `known`: blocks can be made, and those at hand judged.
+    fn randao_known(&mut self, desk: &mut Desk<'_>, known: bool) {
+        if !known {
+            return;
+        }
         self.fetch_block(desk);
         for hash in self.asked.keys().copied().collect::<Vec<_>>() {
             self.check_randao(desk, hash);
