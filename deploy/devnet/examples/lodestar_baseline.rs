@@ -16,11 +16,11 @@ use devnet::lodestar::{
     genesis::{Genesis, GenesisValidator, Keystores},
     install::{Installation, default_root},
     judge::{Judgement, judge, watch::Watch},
-    process::stop_all,
     shim::Shim,
     site::Site,
     validator_client::{Orders, ValidatorClient},
 };
+use devnet::process::stop_all;
 use futures::future::try_join_all;
 use std::{
     path::PathBuf,

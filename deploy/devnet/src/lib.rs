@@ -1,5 +1,25 @@
-//! A whole pool on one machine.
+//! A whole pool on one machine: a ceremony, nodes, validator clients and a chain, each in processes of their own.
 //!
-//! - [`lodestar`]: a real Lodestar beacon node and real Lodestar validator clients, and a judge of what they did.
+//! - [`cli`]: the command line; this program runs itself again for every process.
+//! - [`operators`]: folders, ports and node keys of the operators, and their ceremony.
+//! - [`pool`]: nodes and who is killed when.
+//! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
+//!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
+//! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
+//! - [`outcomes`], [`report`]: how long duties took, and what a run came to.
+//! - [`process`]: how a process is started, awaited and ended.
 
+pub mod beacon_api;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod curve;
 pub mod lodestar;
+pub mod lodestar_chain;
+pub mod network;
+pub mod operators;
+pub mod outcomes;
+pub mod pool;
+pub mod process;
+pub mod report;
+pub mod sim_chain;

@@ -5,9 +5,9 @@ use super::{
     free_port,
     genesis::Genesis,
     http_client,
-    process::{Process, ProcessError},
     site::{ScriptError, Site},
 };
+use crate::process::{Process, ProcessError};
 use std::{io, time::Duration};
 use thiserror::Error;
 

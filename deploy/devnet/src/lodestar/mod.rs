@@ -5,7 +5,6 @@
 //! - [`genesis`]: the genesis state, and keystores of ordinary validators.
 //! - [`engine`]: the execution layer, as far as the beacon node asks for one.
 //! - [`beacon_node`], [`validator_client`]: the processes.
-//! - [`process`]: how a process is started, awaited and ended.
 //! - [`shim`]: between these clients of 2023 and software that speaks today's beacon API.
 //! - [`judge`]: what the chain says about the duties of distributed validators.
 //!
@@ -17,7 +16,6 @@ pub mod engine;
 pub mod genesis;
 pub mod install;
 pub mod judge;
-pub mod process;
 pub mod shim;
 pub mod site;
 pub mod validator_client;

@@ -1,6 +1,7 @@
 //! One run: where its files are, how long its slots are, and the command lines that both decide.
 
-use super::{install::Installation, process::tail};
+use super::install::Installation;
+use crate::process::tail;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs, io,

@@ -135,6 +135,25 @@ impl Process {
         }
     }
 
+    /// Waits for its good end.
+    ///
+    /// - Errors: [`ProcessError::Ended`] with the end of its log if it fails, [`ProcessError::NotReady`] after `within`.
+    pub async fn finished(mut self, within: Duration) -> Result<(), ProcessError> {
+        let (name, log) = (self.name.clone(), self.log.clone());
+        match timeout(within, self.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(ProcessError::Ended { name, status, tail: tail(&log), log }),
+            Ok(Err(source)) => Err(ProcessError::Start { name, source }),
+            Err(_) => Err(ProcessError::NotReady { name, waited_s: within.as_secs(), tail: tail(&log), log }),
+        }
+    }
+
+    /// Kills it at once, with SIGKILL, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.child.wait().await;
+    }
+
     /// Ends it: asks with SIGTERM, and kills its whole group after three seconds.
     pub async fn stop(mut self) {
         self.signal(Signal::TERM);

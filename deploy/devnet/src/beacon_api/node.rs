@@ -1,0 +1,272 @@
+//! What stands behind the routes: the chain, the clock, and who waits for heads.
+
+use super::deeds::Deeds;
+use crate::clock;
+use crate::curve::Bls;
+
+use serde::Serialize;
+use sim::chain::{Chain, Record, Rejection};
+use sim::curve::Curve as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use tokio::sync::broadcast;
+use types::attestation::SingleAttestation;
+use types::block::{ProposedBlock, SignedBlockParts};
+use types::{
+    Address, BeaconVote, ChainSpec, DomainType, Epoch, Root, Signature, SigningRoot, Slot, ValidatorIndex,
+};
+
+/// Heads that a slow listener may lag behind: some minutes of slots.
+const HEADS_WAITING_MAX: usize = 64;
+
+/// How late an attestation's data may be asked for, in slots.
+const DATA_AGE_MAX: u64 = 1;
+
+/// A new head, as the event of that name has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Head {
+    /// Its slot.
+    pub slot: Slot,
+    /// The block.
+    pub block: Root,
+    /// State after it.
+    pub state: Root,
+    /// Whether it is the first block of its epoch.
+    pub epoch_transition: bool,
+    /// Block that the attester duties of its epoch depend on.
+    pub previous_duty_dependent_root: Root,
+    /// Block that the attester duties of the next epoch depend on.
+    pub current_duty_dependent_root: Root,
+    /// Whether its payload is not verified yet: never here.
+    pub execution_optimistic: bool,
+}
+
+/// What the chain saw, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The finalized epoch.
+    pub finalized_epoch: Epoch,
+    /// What was refused, in words, in order.
+    pub rejected: Vec<String>,
+    /// Pairs of published things for which a validator could be slashed.
+    pub slashable: usize,
+}
+
+/// Why there is nothing to sign. Each names the broken rule.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NotDue {
+    /// The chain has not begun.
+    #[error("the chain has not begun")]
+    BeforeGenesis,
+    /// Another slot than the current one, or the one just past.
+    #[error("slot {slot} is not due: the chain is at slot {now}")]
+    Slot {
+        /// What was asked for.
+        slot: Slot,
+        /// The chain's.
+        now: Slot,
+    },
+    /// The slot has its block already.
+    #[error("slot {0} has its block already")]
+    Taken(Slot),
+    /// The RANDAO reveal is not the proposer's.
+    #[error("the RANDAO reveal is not that of the proposer of slot {0}")]
+    Randao(Slot),
+}
+
+/// The chain and everything that changes with it.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) chain: Chain,
+    /// Body root and signature of each block but the first, for its header.
+    pub(super) headers: BTreeMap<Root, (Root, Signature)>,
+    pub(super) fee_recipients: BTreeMap<ValidatorIndex, Address>,
+    /// Attestations in the pool: a second copy is taken without another look.
+    accepted: BTreeSet<(Slot, ValidatorIndex, Root, Signature)>,
+    deeds: Deeds,
+}
+
+/// A beacon node over the toy chain.
+#[derive(Debug)]
+pub struct BeaconNode {
+    spec: ChainSpec,
+    curve: Bls,
+    world: Mutex<World>,
+    heads: broadcast::Sender<Head>,
+}
+
+impl BeaconNode {
+    /// A node for a chain. `curve`: holds the keys of its validators.
+    pub fn new(chain: Chain, curve: Bls) -> Self {
+        let spec = chain.spec().clone();
+        let (heads, _) = broadcast::channel(HEADS_WAITING_MAX);
+        let world = World {
+            chain,
+            headers: BTreeMap::new(),
+            fee_recipients: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            deeds: Deeds::default(),
+        };
+        Self { spec, curve, world: Mutex::new(world), heads }
+    }
+
+    /// The network.
+    pub const fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// Heads from now on.
+    pub fn heads(&self) -> broadcast::Receiver<Head> {
+        self.heads.subscribe()
+    }
+
+    /// The slot by the wall clock; `None` before genesis.
+    pub fn now(&self) -> Option<Slot> {
+        self.spec.slot_at(clock::now())
+    }
+
+    /// Looks at the chain.
+    pub fn look<T>(&self, at: impl FnOnce(&Chain) -> T) -> T {
+        at(&self.world().chain)
+    }
+
+    /// What the chain saw.
+    pub fn tally(&self) -> Tally {
+        let world = self.world();
+        Tally {
+            finalized_epoch: world.chain.finalized().epoch,
+            rejected: world.chain.rejected().iter().map(Rejection::to_string).collect(),
+            slashable: world.deeds.slashable(),
+        }
+    }
+
+    /// A panic elsewhere leaves a chain that is whole: every change is made at once, after all checks.
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to attest in a slot.
+    pub(super) fn vote(&self, slot: Slot) -> Result<BeaconVote, NotDue> {
+        let now = self.now().ok_or(NotDue::BeforeGenesis)?;
+        if slot > now || slot.0 + DATA_AGE_MAX < now.0 {
+            return Err(NotDue::Slot { slot, now });
+        }
+        let mut world = self.world();
+        let head = world.chain.head();
+        Ok(world.chain.vote(slot, head))
+    }
+
+    /// A block to sign.
+    pub(super) fn produce(
+        &self,
+        slot: Slot,
+        randao: Signature,
+        graffiti: Root,
+    ) -> Result<ProposedBlock, NotDue> {
+        let now = self.now().ok_or(NotDue::BeforeGenesis)?;
+        if slot != now {
+            return Err(NotDue::Slot { slot, now });
+        }
+        let world = self.world();
+        let chain = &world.chain;
+        let head = chain.head();
+        if chain.block(&head).is_some_and(|block| block.slot >= slot) {
+            return Err(NotDue::Taken(slot));
+        }
+        let proposer = chain.proposer(slot);
+        let reveal = SigningRoot::randao(&self.spec, self.spec.epoch_of(slot));
+        if !self.verify(chain, proposer, &reveal, &randao) {
+            return Err(NotDue::Randao(slot));
+        }
+        let fee_recipient = world.fee_recipients.get(&proposer).copied().unwrap_or_default();
+        Ok(chain.produce(&self.curve, slot, head, randao, graffiti, fee_recipient))
+    }
+
+    /// Takes an attestation into the pool.
+    pub(super) fn attest(&self, attestation: &SingleAttestation) -> Result<(), Rejection> {
+        let data = attestation.data;
+        let now = self.now().ok_or(Rejection::Slot(data.slot))?;
+        let who = attestation.attester_index;
+        let copy = (data.slot, who, Root::of(&data), attestation.signature);
+        let mut world = self.world();
+        if world.accepted.contains(&copy) {
+            return Ok(());
+        }
+        let result = world.chain.attest(&self.curve, now, attestation);
+        let root = SigningRoot::of(&self.spec, DomainType::BeaconAttester, data.target.epoch, copy.2);
+        if result.is_ok() || self.verify(&world.chain, who, &root, &attestation.signature) {
+            world.deeds.vote(who, &data);
+        }
+        if result.is_ok() {
+            let oldest = Slot(now.0.saturating_sub(2 * self.spec.slots_per_epoch));
+            world.accepted =
+                world.accepted.split_off(&(oldest, ValidatorIndex(0), Root::ZERO, Signature::ZERO));
+            world.accepted.insert(copy);
+        }
+        result
+    }
+
+    /// Takes a block onto the chain and tells it to who waits for heads.
+    pub(super) fn publish(&self, signed: &SignedBlockParts) -> Result<(), Rejection> {
+        let block = &signed.block;
+        let now = self.now().ok_or(Rejection::Slot(block.slot))?;
+        let mut world = self.world();
+        if world.headers.contains_key(&block.root) {
+            return Err(Rejection::Known);
+        }
+        let epoch = self.spec.epoch_of(block.slot);
+        let root = SigningRoot::of(&self.spec, DomainType::BeaconProposer, epoch, block.root);
+        if self.verify(&world.chain, block.proposer_index, &root, &signed.signature) {
+            world.deeds.block(block.proposer_index, block.slot, block.root);
+        }
+        world.chain.propose(&self.curve, now, block, &signed.signature)?;
+        world.headers.insert(block.root, (block.body_root, signed.signature));
+        let head = self.head(&world.chain);
+        drop(world);
+        // Nobody may be listening, which is no error.
+        let _ = self.heads.send(head);
+        Ok(())
+    }
+
+    fn verify(&self, chain: &Chain, who: ValidatorIndex, root: &SigningRoot, signature: &Signature) -> bool {
+        let key = usize::try_from(who.0).ok().and_then(|at| chain.validators().get(at));
+        key.is_some_and(|key| self.curve.verify(key, root, signature))
+    }
+
+    fn head(&self, chain: &Chain) -> Head {
+        let root = chain.head();
+        let record = &chain.block(&root).expect("a chain knows its head");
+        let epoch = self.spec.epoch_of(record.slot);
+        let parent = chain.block(&record.parent);
+        Head {
+            slot: record.slot,
+            block: root,
+            state: record.state_root,
+            epoch_transition: parent.is_some_and(|parent| self.spec.epoch_of(parent.slot) < epoch),
+            previous_duty_dependent_root: self.before_epoch(chain, Epoch(epoch.0.saturating_sub(1))),
+            current_duty_dependent_root: self.before_epoch(chain, epoch),
+            execution_optimistic: false,
+        }
+    }
+
+    /// The last block before an epoch; the genesis block where there is none.
+    ///
+    /// The duties of the toy chain stand on its seed alone; these roots are what the specification names all the same.
+    pub(super) fn before_epoch(&self, chain: &Chain, epoch: Epoch) -> Root {
+        let first = self.spec.epoch_start(epoch);
+        ancestor(chain, |record| record.slot < first)
+    }
+}
+
+/// The newest block of the chain that `wanted` takes; the genesis block where there is none.
+pub(super) fn ancestor(chain: &Chain, wanted: impl Fn(&Record) -> bool) -> Root {
+    let mut root = chain.head();
+    while let Some(record) = chain.block(&root) {
+        if wanted(record) {
+            return root;
+        }
+        root = record.parent;
+    }
+    chain.origin()
+}

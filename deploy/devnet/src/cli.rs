@@ -1,0 +1,222 @@
+//! The command line of `devnet`, and of the processes that it runs itself as.
+
+use crate::client::{Client, keys::read_folder};
+use crate::pool::{Kill, Orders};
+use crate::report::Report;
+use crate::{lodestar_chain, sim_chain};
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+use types::Address;
+
+/// A whole pool on one machine: a key ceremony, nodes, validator clients and a chain.
+///
+/// Example: devnet --slots 24 --kill 2@8
+#[derive(Debug, Parser)]
+#[command(name = "devnet", version)]
+struct Cli {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    pool: PoolArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// One of the devnet's own processes.
+    #[command(hide = true)]
+    Process {
+        #[command(subcommand)]
+        process: ProcessRole,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ProcessRole {
+    /// `dvt-dkg`.
+    #[command(disable_help_flag = true)]
+    Dkg {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// `dvt-node`.
+    #[command(disable_help_flag = true)]
+    Node {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// A plain validator client.
+    Client(ClientArgs),
+}
+
+#[derive(Debug, Args)]
+struct ClientArgs {
+    /// Keystores and their passwords.
+    #[arg(long)]
+    keystores: PathBuf,
+    /// The one beacon API it knows.
+    #[arg(long)]
+    url: String,
+    /// Whom its blocks should pay.
+    #[arg(long)]
+    fee_recipient: Address,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ChainKind {
+    /// The toy chain in this process, with Electra's shapes.
+    Sim,
+    /// A strict beacon node at current forks.
+    Strict,
+    /// A real Lodestar beacon node and real validator clients, at Capella.
+    Lodestar,
+}
+
+#[derive(Debug, Args)]
+struct PoolArgs {
+    /// How many operators.
+    #[arg(long, default_value_t = 4)]
+    operators: usize,
+    /// How many must sign.
+    #[arg(long, default_value_t = 3)]
+    threshold: usize,
+    /// How many distributed validators.
+    #[arg(long, default_value_t = 8)]
+    validators: usize,
+    /// Which chain.
+    #[arg(long, value_enum, default_value = "sim")]
+    chain: ChainKind,
+    /// How many slots to judge.
+    #[arg(long, default_value_t = 24)]
+    slots: u64,
+    /// Length of a slot.
+    #[arg(long, default_value_t = 2)]
+    seconds_per_slot: u64,
+    /// Kill an operator's node (SIGKILL) when a slot begins: OPERATOR@SLOT. Repeat for more.
+    #[arg(long = "kill")]
+    kills: Vec<Kill>,
+    /// Round trips between operators, in milliseconds.
+    #[arg(long)]
+    rtt_ms: Option<u64>,
+    /// Run the pool's coordinator too.
+    #[arg(long)]
+    pool: bool,
+    /// Where all files of the run go; a new temporary folder unless given.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Where Lodestar is installed, or will be.
+    #[arg(long)]
+    lodestar_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses a command line, program name first, and runs it to its end.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // To standard output for --help, to standard error else; a closed one is nobody's loss.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.role {
+        Some(Role::Process { process: ProcessRole::Dkg { args } }) => dkg::cli::run(named("dvt-dkg", args)),
+        Some(Role::Process { process: ProcessRole::Node { args } }) => {
+            dvt_node::cli::run(named("dvt-node", args))
+        }
+        Some(Role::Process { process: ProcessRole::Client(args) }) => end(run_client(args)),
+        None => end(run_pool(cli.pool)),
+    }
+}
+
+fn named(name: &str, args: Vec<OsString>) -> impl Iterator<Item = OsString> + use<> {
+    [OsString::from(name)].into_iter().chain(args)
+}
+
+fn end(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one sentence that a person sees when a command fails")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("devnet: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Fails only where a host program has its own logs already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+fn run_client(args: ClientArgs) -> anyhow::Result<ExitCode> {
+    start_logs();
+    let halves = read_folder(&args.keystores)?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        Client::connect(&args.url, halves, args.fee_recipient).await?.serve().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
+    if args.rtt_ms.is_some() {
+        bail!("--rtt-ms comes with a later release");
+    }
+    if args.pool {
+        bail!("--pool comes with a later release");
+    }
+    if let Some(kill) = args.kills.iter().find(|kill| !(1..=args.operators).contains(&kill.operator)) {
+        bail!("--kill {}@{}: there is no operator {}", kill.operator, kill.slot, kill.operator);
+    }
+    start_logs();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = play(&args) => report,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        }
+    })?;
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{}", report.json())?;
+    } else {
+        writeln!(out, "{}", report.text())?;
+    }
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
+    let temporary = tempfile::Builder::new().prefix("symbolon-devnet-").tempdir()?;
+    let run_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&run_dir).with_context(|| format!("cannot make {}", run_dir.display()))?;
+    let orders = Orders {
+        operators: args.operators,
+        threshold: args.threshold,
+        validators: args.validators,
+        slots: args.slots,
+        seconds_per_slot: args.seconds_per_slot,
+        kills: args.kills.clone(),
+        run_dir,
+        lodestar_dir: args.lodestar_dir.clone(),
+    };
+    let report = match args.chain {
+        ChainKind::Sim => sim_chain::run(&orders).await,
+        ChainKind::Lodestar => lodestar_chain::run(&orders).await,
+        ChainKind::Strict => bail!("--chain strict comes with a later release"),
+    };
+    if report.as_ref().map_or(true, |report| !report.ok()) && args.data_dir.is_none() {
+        let kept = temporary.keep();
+        tracing::warn!(folder = %kept.display(), "the run's files are kept");
+    }
+    report
+}

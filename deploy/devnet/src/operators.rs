@@ -1,0 +1,165 @@
+//! The operators of a devnet: their folders, ports and node keys, and the ceremony they hold, each in a process of its own.
+
+use crate::process::Process;
+use anyhow::{Context as _, ensure};
+use cluster::folder;
+use cluster::lock::Lock;
+use futures::future::try_join_all;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+use types::PublicKey;
+
+/// Takes withdrawals of devnet validators: nobody's.
+const WITHDRAWAL_ADDRESS: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+/// Takes fees of devnet validators: nobody's.
+pub const FEE_RECIPIENT: &str = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359";
+/// A ceremony of a devnet takes seconds; after this something is broken.
+const CEREMONY_MAX: Duration = Duration::from_secs(300);
+
+/// One operator.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// From 1.
+    pub number: usize,
+    /// The node's data folder.
+    pub data_dir: PathBuf,
+    /// The validator client's folder.
+    pub client_dir: PathBuf,
+    /// Where its node listens for the others.
+    pub wire_port: u16,
+    /// Where its node serves the validator API.
+    pub api_port: u16,
+    /// Where its node serves metrics.
+    pub metrics_port: u16,
+    /// Its node record.
+    pub enr: String,
+}
+
+/// What the ceremony made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The validators' keys, in the lock's order.
+    pub keys: Vec<PublicKey>,
+    /// How long it took, processes included.
+    pub ceremony_ms: u64,
+}
+
+/// This program again, as one of the processes of a devnet.
+pub fn ourselves(role: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    command.arg("process").arg(role);
+    Ok(command)
+}
+
+/// Folders, ports and node keys for `count` operators below `run_dir`.
+pub async fn make(run_dir: &Path, count: usize) -> anyhow::Result<Vec<Operator>> {
+    let ports = free_ports(3 * count)?;
+    let mut operators = Vec::new();
+    for (number, ports) in (1..=count).zip(ports.chunks(3)) {
+        let data_dir = run_dir.join(format!("operator-{number}"));
+        let output = ourselves("dkg")?.arg("identity").arg("--data-dir").arg(&data_dir).output().await?;
+        ensure!(output.status.success(), "identity: {}", String::from_utf8_lossy(&output.stderr));
+        operators.push(Operator {
+            number,
+            client_dir: run_dir.join(format!("client-{number}")),
+            data_dir,
+            wire_port: ports[0],
+            api_port: ports[1],
+            metrics_port: ports[2],
+            enr: String::from_utf8(output.stdout)?.trim().to_owned(),
+        });
+    }
+    Ok(operators)
+}
+
+/// Ports that nobody has at the moment.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+impl Operator {
+    /// Its address on the wire.
+    pub fn address(&self) -> String {
+        format!("/ip4/127.0.0.1/tcp/{}", self.wire_port)
+    }
+
+    /// The URL of its node's validator API.
+    pub fn api_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api_port)
+    }
+
+    fn ceremony(&self, definition: &Path, network: &Path, all: &[Self]) -> anyhow::Result<Command> {
+        let mut command = ourselves("dkg")?;
+        command.arg("run").arg("--json").arg("--definition").arg(definition);
+        command.arg("--data-dir").arg(&self.data_dir).arg("--network-config").arg(network);
+        command.arg("--listen").arg(self.address());
+        command.arg("--deadline").arg(CEREMONY_MAX.as_secs().to_string());
+        for other in all.iter().filter(|other| other.number != self.number) {
+            command.arg("--peer").arg(format!("{}={}", other.enr, other.address()));
+        }
+        Ok(command)
+    }
+
+    /// Its node's daemon.
+    pub fn node(&self, beacon_url: &str, network: &Path) -> anyhow::Result<Command> {
+        let mut command = ourselves("node")?;
+        command.arg("run").arg("--data-dir").arg(&self.data_dir).arg("--beacon-node").arg(beacon_url);
+        command.arg("--validator-api").arg(format!("127.0.0.1:{}", self.api_port));
+        command.arg("--metrics").arg(format!("127.0.0.1:{}", self.metrics_port));
+        command.arg("--listen").arg(self.address()).arg("--network-config").arg(network);
+        command.arg("--graffiti").arg(format!("operator {}", self.number)).arg("--log-format").arg("json");
+        Ok(command)
+    }
+}
+
+/// Holds the ceremony, and gives each validator client its halves.
+pub async fn ceremony(
+    run_dir: &Path,
+    operators: &[Operator],
+    threshold: usize,
+    validators: usize,
+    network: &Path,
+) -> anyhow::Result<Made> {
+    let definition = run_dir.join("definition.json");
+    define(&definition, operators, threshold, validators, network).await?;
+    let started = Instant::now();
+    let mut processes = Vec::new();
+    for operator in operators {
+        let command = operator.ceremony(&definition, network, operators)?;
+        let log = run_dir.join(format!("ceremony-{}.log", operator.number));
+        processes.push(Process::start(&format!("ceremony of operator {}", operator.number), command, &log)?);
+    }
+    try_join_all(processes.into_iter().map(|process| process.finished(CEREMONY_MAX))).await?;
+    let ceremony_ms = u64::try_from(started.elapsed().as_millis())?;
+    for operator in operators {
+        std::fs::create_dir_all(&operator.client_dir)?;
+        let (from, to) =
+            (operator.data_dir.join(folder::KEYSTORES), operator.client_dir.join(folder::KEYSTORES));
+        std::fs::rename(from, to)?;
+    }
+    let lock = std::fs::read(operators[0].data_dir.join(folder::LOCK))?;
+    let cluster = Lock::parse(&lock)?.cluster()?;
+    Ok(Made { keys: cluster.validators.iter().map(|one| one.public_key).collect(), ceremony_ms })
+}
+
+async fn define(
+    out: &Path,
+    operators: &[Operator],
+    threshold: usize,
+    validators: usize,
+    network: &Path,
+) -> anyhow::Result<()> {
+    let mut command = ourselves("dkg")?;
+    command.args(["define", "--name", "devnet"]);
+    command.args(operators.iter().flat_map(|one| ["--operator-enr".into(), OsString::from(&one.enr)]));
+    command.arg("--threshold").arg(threshold.to_string()).arg("--validators").arg(validators.to_string());
+    command.args(["--withdrawal-address", WITHDRAWAL_ADDRESS, "--fee-recipient-address", FEE_RECIPIENT]);
+    command.arg("--network-config").arg(network).arg("--out").arg(out);
+    let output = command.output().await?;
+    ensure!(output.status.success(), "define: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What a run came to, for people and machines.
+
+use crate::outcomes::{Latencies, Spread};
+use serde_json::{Map, Value, json};
+
+/// Duties of one kind, counted from the chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Due by the chain's shuffling, where inclusion is owed.
+    pub due: u64,
+    /// In the chain.
+    pub done: u64,
+}
+
+/// A run.
+#[derive(Debug)]
+pub struct Report {
+    /// `n`.
+    pub operators: usize,
+    /// `t`.
+    pub threshold: usize,
+    /// Distributed validators.
+    pub validators: usize,
+    /// Which chain.
+    pub chain: &'static str,
+    /// Which fork it is at.
+    pub fork: &'static str,
+    /// Slots that were judged.
+    pub slots: u64,
+    /// How long the ceremony took.
+    pub ceremony_ms: u64,
+    /// Last finalized epoch.
+    pub finalized_epoch: u64,
+    /// Attestations.
+    pub attest: Count,
+    /// Blocks.
+    pub propose: Count,
+    /// Attestations that nobody could include: their committee had no ordinary member to aggregate.
+    pub excused: u64,
+    /// From the logs.
+    pub latencies: Latencies,
+    /// The first slot in which an operator was killed.
+    pub killed_at: Option<u64>,
+    /// Operators killed, and how many the cluster lives with.
+    pub killed: usize,
+    /// `f`.
+    pub faults: usize,
+    /// The chain's refusals of what was handed in.
+    pub rejected: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing was missed that `f` faults cannot excuse.
+    pub fn ok(&self) -> bool {
+        let missed = self.missed(self.attest) + self.missed(self.propose);
+        self.attest.due > 0 && (missed == 0 || self.killed > self.faults)
+    }
+
+    const fn missed(&self, count: Count) -> u64 {
+        count.due - count.done
+    }
+
+    fn duty(&self, kind: &str, count: Count) -> Value {
+        let mut duty = Map::new();
+        duty.insert("due".into(), count.due.into());
+        duty.insert("done".into(), count.done.into());
+        duty.insert("missed".into(), self.missed(count).into());
+        let spread = self.latencies.spread(kind, |_| true);
+        duty.insert("median_ms".into(), spread.map(|spread| spread.median_ms).into());
+        duty.insert("p99_ms".into(), spread.map(|spread| spread.p99_ms).into());
+        if let Some(killed_at) = self.killed_at {
+            let before = self.latencies.spread(kind, |slot| slot < killed_at);
+            let after = self.latencies.spread(kind, |slot| slot >= killed_at);
+            duty.insert("median_before_ms".into(), before.map(|spread| spread.median_ms).into());
+            duty.insert("median_after_ms".into(), after.map(|spread| spread.median_ms).into());
+        }
+        Value::Object(duty)
+    }
+
+    /// For machines.
+    pub fn json(&self) -> Value {
+        json!({
+            "ok": self.ok(),
+            "operators": self.operators,
+            "threshold": self.threshold,
+            "validators": self.validators,
+            "chain": self.chain,
+            "fork": self.fork,
+            "slots": self.slots,
+            "ceremony_ms": self.ceremony_ms,
+            "finalized_epoch": self.finalized_epoch,
+            "duties": {
+                "attest": self.duty("attest", self.attest),
+                "propose": self.duty("propose", self.propose),
+            },
+            "excused": self.excused,
+            "rejected": self.rejected,
+        })
+    }
+
+    /// For people: one line per duty kind.
+    pub fn text(&self) -> String {
+        let line = |kind: &str, count: Count| {
+            let time = match self.latencies.spread(kind, |_| true) {
+                Some(Spread { median_ms, p99_ms }) => format!("{median_ms:>6} ms {p99_ms:>6} ms"),
+                None => format!("{:>9} {:>9}", "-", "-"),
+            };
+            format!("{kind:<9} {:>5} {:>5} {:>6} {time}", count.due, count.done, self.missed(count))
+        };
+        let head =
+            format!("{:<9} {:>5} {:>5} {:>6} {:>9} {:>9}", "duty", "due", "done", "missed", "median", "p99");
+        let tail = format!(
+            "ceremony {} ms, finalized epoch {}, {} refused by the chain",
+            self.ceremony_ms,
+            self.finalized_epoch,
+            self.rejected.len()
+        );
+        [head, line("attest", self.attest), line("propose", self.propose), tail].join("\n")
+    }
+}

@@ -1,0 +1,118 @@
+//! A pool on the toy chain: every validator of the chain is distributed.
+
+use crate::beacon_api::{BeaconNode, Server};
+use crate::clock::{now, wait_until};
+use crate::curve::Bls;
+use crate::network;
+use crate::operators::{self, FEE_RECIPIENT, Made, Operator, ourselves};
+use crate::outcomes::Latencies;
+use crate::pool::{Nodes, Orders};
+use crate::process::{Process, stop_all};
+use crate::report::{Count, Report};
+use sim::chain::{Chain, Genesis};
+use sim::judges::duties;
+use std::path::{Path, PathBuf};
+use types::{ChainSpec, ClusterSize, Millis, Slot};
+
+/// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
+const LEAD: Millis = Millis(12_000);
+/// An attestation of the last judged slot is in the block of the next, or of the one after if that one is late.
+const EXTRA_SLOTS: u64 = 2;
+
+/// Runs a pool and judges it from the chain.
+pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
+    let size = ClusterSize::new_safe(orders.operators, orders.threshold)?;
+    let operators = operators::make(&orders.run_dir, orders.operators).await?;
+    let draft = write_network(orders, "network-draft.json", now())?;
+    tracing::info!(operators = orders.operators, validators = orders.validators, "ceremony");
+    let made =
+        operators::ceremony(&orders.run_dir, &operators, orders.threshold, orders.validators, &draft.1)
+            .await?;
+    tracing::info!(ms = made.ceremony_ms, "keys made");
+
+    let (spec, network) = write_network(orders, "network.json", now().after(LEAD))?;
+    let genesis = Genesis { spec: spec.clone(), validators: made.keys.clone(), seed: 1 };
+    let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
+    let nodes = Nodes::start(&orders.run_dir, &operators, &server.url(), &network, &orders.kills).await?;
+    let clients = start_clients(&orders.run_dir, &operators)?;
+    let played = play(orders, &spec, &server, nodes, clients).await?;
+    report(orders, size, &made, &server, &played)
+}
+
+fn write_network(orders: &Orders, name: &str, genesis: Millis) -> anyhow::Result<(ChainSpec, PathBuf)> {
+    let spec = network::spec(genesis.0.div_ceil(1000), orders.seconds_per_slot);
+    let path = orders.run_dir.join(name);
+    std::fs::write(&path, serde_json::to_vec_pretty(&spec)?)?;
+    Ok((spec, path))
+}
+
+fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::Result<Vec<Process>> {
+    let start = |operator: &Operator| {
+        let mut command = ourselves("client")?;
+        command.arg("--keystores").arg(operator.client_dir.join(cluster::folder::KEYSTORES));
+        command.arg("--url").arg(operator.api_url()).arg("--fee-recipient").arg(FEE_RECIPIENT);
+        let log = run_dir.join(format!("client-{}.log", operator.number));
+        Ok(Process::start(&format!("client of operator {}", operator.number), command, &log)?)
+    };
+    operators.iter().map(start).collect()
+}
+
+/// Slot after slot; returns the nodes' logs.
+async fn play(
+    orders: &Orders,
+    spec: &ChainSpec,
+    server: &Server,
+    mut nodes: Nodes,
+    mut clients: Vec<Process>,
+) -> anyhow::Result<Vec<PathBuf>> {
+    for slot in 0..=orders.slots + EXTRA_SLOTS {
+        wait_until(spec.slot_start(Slot(slot))).await;
+        nodes.turn(slot).await?;
+        clients.iter_mut().try_for_each(Process::check)?;
+        if let Some(judged) = slot.checked_sub(EXTRA_SLOTS).filter(|judged| *judged > 0) {
+            let count = server.node().look(|chain| duties::count(chain, judged..=judged, |_| true));
+            tracing::info!(
+                slot = judged,
+                block = count.propose_done == count.propose_due,
+                attested = count.attest_done,
+                due = count.attest_due,
+                "slot"
+            );
+        }
+    }
+    // The last block of a run may still be on its way: its slot must pass.
+    wait_until(spec.slot_start(Slot(orders.slots + EXTRA_SLOTS + 1))).await;
+    let logs = nodes.logs().to_vec();
+    nodes.stop().await;
+    stop_all(clients).await;
+    Ok(logs)
+}
+
+fn report(
+    orders: &Orders,
+    size: ClusterSize,
+    made: &Made,
+    server: &Server,
+    logs: &[PathBuf],
+) -> anyhow::Result<Report> {
+    let count = server.node().look(|chain| duties::count(chain, 1..=orders.slots, |_| true));
+    let tally = server.node().tally();
+    Ok(Report {
+        operators: orders.operators,
+        threshold: orders.threshold,
+        validators: orders.validators,
+        chain: "sim",
+        fork: "electra",
+        slots: orders.slots,
+        ceremony_ms: made.ceremony_ms,
+        finalized_epoch: tally.finalized_epoch.0,
+        attest: Count { due: count.attest_due as u64, done: count.attest_done as u64 },
+        propose: Count { due: count.propose_due as u64, done: count.propose_done as u64 },
+        excused: 0,
+        latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
+        killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
+        killed: orders.kills.len(),
+        faults: usize::from(size.faults()),
+        rejected: tally.rejected,
+    })
+}
