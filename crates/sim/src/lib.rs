@@ -19,5 +19,6 @@ pub mod judges;
 pub mod network;
 pub mod person;
 pub mod scenario;
+pub mod setup;
 pub mod villains;
 pub mod world;

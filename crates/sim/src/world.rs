@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::curve::{Curve as _, Symbolic};
 use crate::disk::Disk;
 use crate::judges::{Sight, Violation, duties, journal, slashable};
-use crate::network::{Delay, Network};
+use crate::network::Network;
 use crate::person::{Person, Side};
 use crate::villains::{Habit, equivocator, mute};
 use rand_chacha::ChaCha8Rng;
@@ -20,12 +20,13 @@ use symbolon_core::{
 use types::attestation::SingleAttestation;
 use types::block::ProposedBlock;
 use types::duty::AttesterDuty;
-use types::spec::{ForkEpoch, SlotTiming};
 use types::wire::{self, Instance, Message, Verified};
 use types::{
-    Address, ChainSpec, ClusterSize, DomainType, Epoch, Fork, ForkVersion, Generation, Machine as _, Millis,
-    Preset, PublicKey, Root, ShareIndex, Signature, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
+    Address, ChainSpec, DomainType, Generation, Machine as _, Millis, PublicKey, Root, ShareIndex, Signature,
+    SigningRoot, Slot, ValidatorIndex, ValidatorNo,
 };
+
+pub use crate::setup::Setup;
 
 /// The cluster's id in the jar.
 const CLUSTER: Root = Root([0xc1; 32]);
@@ -35,75 +36,6 @@ const FEE_RECIPIENT: Address = Address([0xfe; 20]);
 const LEAD: Millis = Millis(10_000);
 /// An ordinary validator's block is there this long after its slot began.
 const ORDINARY_BLOCK: Millis = Millis(30);
-
-/// What a world is made from.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Operators and threshold.
-    pub size: ClusterSize,
-    /// Distributed validators: indices `0..validators` of the chain.
-    pub validators: u32,
-    /// Validators run by the world itself, which never miss: the indices after.
-    pub ordinary: u32,
-    /// Decides everything that is not said here.
-    pub seed: u64,
-    /// Length of a slot.
-    pub slot_ms: u64,
-    /// One-way delays between operators.
-    pub delay: Delay,
-    /// How long a sync takes.
-    pub sync: Millis,
-    /// One per operator.
-    pub habits: Vec<Habit>,
-    /// How long each operator's beacon node takes to learn of a block; missing ones: at once.
-    pub head_delays: Vec<Millis>,
-    /// Which side of a split each honest operator stands on when equivocators are about; missing ones: left.
-    pub right: BTreeSet<ShareIndex>,
-    /// Whether honest operators of the two sides are kept from hearing each other.
-    pub parted: bool,
-    /// Whether equivocators show both faces to everybody.
-    pub loud: bool,
-}
-
-impl Setup {
-    /// All honest, one-way delays of 20 ms, no processing time, slots of 12 s.
-    pub fn new(operators: usize, threshold: usize, validators: u32) -> Self {
-        let size = ClusterSize::new(operators, threshold).expect("a cluster's size");
-        Self {
-            size,
-            validators,
-            ordinary: 0,
-            seed: 0,
-            slot_ms: 12_000,
-            delay: Delay::fixed(20),
-            sync: Millis(0),
-            habits: vec![Habit::Honest; operators],
-            head_delays: Vec::new(),
-            right: BTreeSet::new(),
-            parted: false,
-            loud: false,
-        }
-    }
-
-    fn spec(&self) -> ChainSpec {
-        ChainSpec {
-            name: "jar".into(),
-            preset: Preset::Minimal,
-            genesis_time_ms: 1_000_000,
-            slot_ms: self.slot_ms,
-            slots_per_epoch: 8,
-            genesis_fork_version: ForkVersion([0, 0, 0, 0x51]),
-            genesis_validators_root: Root([0x67; 32]),
-            forks: vec![ForkEpoch {
-                fork: Fork::Electra,
-                version: ForkVersion([5, 0, 0, 0x51]),
-                epoch: Epoch(0),
-            }],
-            timing: SlotTiming::default(),
-            chain_id: 0x51,
-        }
-    }
-}
 
 /// What is in the queue.
 #[derive(Debug)]
