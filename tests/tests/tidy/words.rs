@@ -4,9 +4,8 @@
 
 use crate::tree::{Finding, TextFile, Tree};
 
-/// No source file is longer. `world.rs` is a known exception that may only shrink.
+/// No source file is longer.
 const LINES_MAX: usize = 700;
-const LONGER: [(&str, usize); 1] = [("crates/sim/src/world.rs", 741)];
 
 /// Machines, formulas and the jar: whoever runs them tells them everything.
 const PURE_CRATES: [&str; 4] = ["crates/core/", "crates/types/", "crates/crypto/", "crates/sim/"];
@@ -92,22 +91,14 @@ pub(crate) fn sled(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Long files, and exceptions that are none any more.
+/// Long files.
 pub(crate) fn lengths(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in tree.rust() {
+    let judge = |file: &TextFile| {
         let have = file.text.lines().count();
-        let exception = LONGER.iter().find(|(path, _)| *path == file.path).map(|(_, max)| *max);
-        if have > exception.unwrap_or(LINES_MAX) {
-            let max = exception.unwrap_or(LINES_MAX);
-            findings
-                .push(file.finding(max + 1, format!("{have} lines, at most {max}: find the second caption")));
-        }
-        if exception.is_some() && have <= LINES_MAX {
-            findings.push(file.finding(have, "short enough now: take its exception out of tidy"));
-        }
-    }
-    findings
+        let what = format!("{have} lines, at most {LINES_MAX}: find the second caption");
+        (have > LINES_MAX).then(|| file.finding(LINES_MAX + 1, what))
+    };
+    tree.rust().filter_map(judge).collect()
 }
 
 /// Rooms with too little said.
