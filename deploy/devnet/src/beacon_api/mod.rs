@@ -4,10 +4,10 @@
 //! counted by the chain. Bodies are JSON; the fork is Electra, and block contents never carry blobs.
 //!
 //! - [`node`]: the chain, the clock and who waits for heads.
-//! - [`reads`]: genesis, configuration, states and headers. [`config`]: the configuration's keys.
-//! - [`validator`]: duties, and what there is to sign.
-//! - [`publish`]: signed things. [`deeds`]: whether two of them are slashable.
-//! - [`events`]: heads as they come. [`reply`]: envelopes and refusals.
+//! - `reads`: genesis, configuration, states and headers. `config`: the configuration's keys.
+//! - `validator`: duties, and what there is to sign.
+//! - `publish`: signed things. `deeds`: whether two of them are slashable.
+//! - `events`: heads as they come. `reply`: envelopes and refusals.
 
 mod config;
 mod deeds;

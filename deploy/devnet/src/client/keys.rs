@@ -37,7 +37,7 @@ pub enum KeysError {
         /// Which.
         path: PathBuf,
         /// What is wrong.
-        source: DecryptError,
+        source: Box<DecryptError>,
     },
     /// Two keystores hold one key: that is how validators are slashed.
     #[error("two keystores hold {0}")]
@@ -101,7 +101,7 @@ fn open(path: &Path) -> Result<VcHalf, KeysError> {
         source: io::Error::new(io::ErrorKind::InvalidData, "a password that is not UTF-8"),
     })?;
     let opened = keystore.decrypt_half(&SecretString::from(password));
-    opened.map_err(|source| KeysError::Decrypt { path: path.to_owned(), source })
+    opened.map_err(|source| KeysError::Decrypt { path: path.to_owned(), source: Box::new(source) })
 }
 
 #[cfg(test)]
@@ -143,6 +143,7 @@ mod tests {
         write(folder.path(), 0, 1);
         std::fs::write(folder.path().join("keystore-0.txt"), "wrong").unwrap();
         let error = read_folder(folder.path()).unwrap_err();
-        assert!(matches!(error, KeysError::Decrypt { source: DecryptError::WrongPassword, .. }));
+        let KeysError::Decrypt { source, .. } = error else { panic!("{error}") };
+        assert_eq!(*source, DecryptError::WrongPassword);
     }
 }

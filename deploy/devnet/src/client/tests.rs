@@ -12,7 +12,7 @@ const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
 fn halves(count: u8) -> BTreeMap<PublicKey, VcHalf> {
     let half = |seed| derive_master(&[seed; 32]).unwrap().into_imported_half();
-    (1..=count).map(|seed| half(seed)).map(|half| (half.public(), half)).collect()
+    (1..=count).map(half).map(|half| (half.public(), half)).collect()
 }
 
 async fn server(validators: Vec<PublicKey>, genesis_time_s: u64) -> Server {
