@@ -15,8 +15,9 @@ use types::{NodeSignature, ShareIndex};
 /// A folder of vectors; `None`, said aloud, where it is absent.
 #[allow(clippy::print_stderr, reason = "a skip must be seen")]
 fn folder(name: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
-    let root = std::env::var_os("SYMBOLON_VECTORS").map_or(beside, PathBuf::from);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let beside = above.map(|folder| folder.join("shared/vectors")).find(|folder| folder.is_dir());
+    let root = std::env::var_os("SYMBOLON_VECTORS").map(PathBuf::from).or(beside).unwrap_or_default();
     let folder = root.join(name);
     if folder.is_dir() {
         return Some(folder);

@@ -126,6 +126,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    if cli.role.is_some() {
+        // A pool that is killed takes its processes along. The kernel's refusal would only leave an orphan.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
     match cli.role {
         Some(Role::Process { process: ProcessRole::Dkg { args } }) => dkg::cli::run(named("dvt-dkg", args)),
         Some(Role::Process { process: ProcessRole::Node { args } }) => {

@@ -205,7 +205,9 @@ fn report(
     logs: &[PathBuf],
 ) -> anyhow::Result<Report> {
     let (attest, propose) = (&judgement.attest, &judgement.propose);
-    let missed = judgement.missed_attestations.iter().chain(&judgement.missed_proposals);
+    let missed: Vec<_> = judgement.missed_attestations.iter().chain(&judgement.missed_proposals).collect();
+    let excused_from = orders.excused_from(size.faults());
+    let inexcusable = missed.iter().filter(|miss| miss.slot.0 < excused_from).count();
     Ok(Report {
         operators: orders.operators,
         threshold: orders.threshold,
@@ -220,8 +222,8 @@ fn report(
         excused: attest.excused,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
-        killed: orders.kills.len(),
-        faults: usize::from(size.faults()),
-        rejected: missed.map(|miss| format!("missed: {miss:?}")).collect(),
+        inexcusable: inexcusable as u64,
+        slashable: 0,
+        rejected: missed.iter().map(|miss| format!("missed: {miss:?}")).collect(),
     })
 }

@@ -53,6 +53,16 @@ pub struct Orders {
     pub lodestar_dir: Option<PathBuf>,
 }
 
+impl Orders {
+    /// The first slot in which duties may be missed: the one before the kill that is one too many, because its
+    /// attestations need a block of the next.
+    pub fn excused_from(&self, faults: u8) -> u64 {
+        let mut slots: Vec<u64> = self.kills.iter().map(|kill| kill.slot).collect();
+        slots.sort_unstable();
+        slots.get(usize::from(faults)).map_or(u64::MAX, |slot| slot.saturating_sub(1))
+    }
+}
+
 /// Nodes that run.
 #[derive(Debug)]
 pub struct Nodes {

@@ -41,10 +41,10 @@ pub struct Report {
     pub latencies: Latencies,
     /// The first slot in which an operator was killed.
     pub killed_at: Option<u64>,
-    /// Operators killed, and how many the cluster lives with.
-    pub killed: usize,
-    /// `f`.
-    pub faults: usize,
+    /// Duties missed that `f` faults cannot excuse: all but those from the `f+1`-th kill on.
+    pub inexcusable: u64,
+    /// Slashable pairs among everything that was handed in.
+    pub slashable: usize,
     /// The chain's refusals of what was handed in.
     pub rejected: Vec<String>,
 }
@@ -52,8 +52,7 @@ pub struct Report {
 impl Report {
     /// Whether nothing was missed that `f` faults cannot excuse.
     pub fn ok(&self) -> bool {
-        let missed = self.missed(self.attest) + self.missed(self.propose);
-        self.attest.due > 0 && (missed == 0 || self.killed > self.faults)
+        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0
     }
 
     const fn missed(&self, count: Count) -> u64 {
@@ -94,6 +93,7 @@ impl Report {
                 "propose": self.duty("propose", self.propose),
             },
             "excused": self.excused,
+            "slashable": self.slashable,
             "rejected": self.rejected,
         })
     }

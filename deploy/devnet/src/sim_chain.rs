@@ -96,6 +96,8 @@ fn report(
     logs: &[PathBuf],
 ) -> anyhow::Result<Report> {
     let count = server.node().look(|chain| duties::count(chain, 1..=orders.slots, |_| true));
+    let owed = 1..=orders.slots.min(orders.excused_from(size.faults()).saturating_sub(1));
+    let inexcusable = server.node().look(|chain| duties::missed(chain, owed, |_| true).len());
     let tally = server.node().tally();
     Ok(Report {
         operators: orders.operators,
@@ -111,8 +113,8 @@ fn report(
         excused: 0,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
-        killed: orders.kills.len(),
-        faults: usize::from(size.faults()),
+        inexcusable: inexcusable as u64,
+        slashable: tally.slashable,
         rejected: tally.rejected,
     })
 }

@@ -10,8 +10,9 @@ use std::{
 
 /// `$SYMBOLON_VECTORS`, or the folder beside the workspace.
 pub(crate) fn folder() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
-    let root = std::env::var_os("SYMBOLON_VECTORS").map_or_else(beside, PathBuf::from);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let beside = above.map(|folder| folder.join("shared/vectors")).find(|folder| folder.is_dir());
+    let root = std::env::var_os("SYMBOLON_VECTORS").map(PathBuf::from).or(beside).unwrap_or_default();
     let folder = root.join("obol");
     if folder.is_dir() {
         return Some(folder);
