@@ -72,7 +72,7 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
         operators::ceremony(&orders.run_dir, &operators, orders.threshold, orders.validators, &draft).await?;
     tracing::info!(ms = made.ceremony_ms, "keys made");
 
-    let ordinary = site.write_keystores("ordinary", "ordinary", VALIDATORS - orders.validators).await?;
+    let ordinary = site.write_keystores("keys-ordinary", "ordinary", VALIDATORS - orders.validators).await?;
     let genesis = write_genesis(&site, &operators[0], &made, &ordinary).await?;
     let network = orders.run_dir.join("network.json");
     ensure!(

@@ -1,7 +1,7 @@
 //! Rules for today's clients in front of an old beacon node.
 //!
-//! What the old node does not have is answered with the statuses of today's API. Three of its replies are wrong and are
-//! put right, or refused, here: see `renumber`, `get_balances` and `refuse_committees`.
+//! What the old node does not have is answered with the statuses of today's API. Four of its replies are wrong and are put
+//! right, or refused, here: see `renumber`, `genesis`, `get_balances` and `refuse_committees`.
 
 use super::message::{
     Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, same_reply, same_request,
@@ -36,6 +36,9 @@ const NEW_TOPICS: [&str; 9] = [
     "execution_payload",
     "payload_attestation_message",
 ];
+
+/// Of the minimal configuration.
+const GENESIS_FORK_VERSION: &str = "0x00000001";
 
 /// How the old node's messages about a refused object begin.
 const VERDICTS: [&str; 3] = ["ATTESTATION_ERROR_", "BLOCK_ERROR_", "SYNC_COMMITTEE_"];
@@ -168,6 +171,7 @@ pub static DIALECT: Dialect = Dialect {
             answer: same_reply,
         },
         Rule { method: Method::GET, path: "/eth/v1/node/syncing", ask: same_request, answer: syncing },
+        Rule { method: Method::GET, path: "/eth/v1/beacon/genesis", ask: same_request, answer: genesis },
         Rule { method: Method::GET, path: "/eth/v1/events", ask: topics, answer: same_reply },
     ],
     otherwise: Rule { method: Method::GET, path: "", ask: same_request, answer: same_reply },
@@ -401,6 +405,15 @@ fn syncing(_: &Asked, _: &[&str], answered: &mut Answered, _: &mut Memory) {
     let Some(data) = reply["data"].as_object_mut().filter(|_| answered.status.is_success()) else { return };
     data.entry("is_optimistic").or_insert(json!(false));
     data.entry("el_offline").or_insert(json!(false));
+    answered.set_json(&reply);
+}
+
+/// The old node names the version of the fork in force at slot 0; the field is the network's `GENESIS_FORK_VERSION`,
+/// which deposits and registrations are signed for whatever the first fork.
+fn genesis(_: &Asked, _: &[&str], answered: &mut Answered, _: &mut Memory) {
+    let mut reply = answered.json();
+    let Some(data) = reply["data"].as_object_mut().filter(|_| answered.status.is_success()) else { return };
+    data.insert("genesis_fork_version".into(), json!(GENESIS_FORK_VERSION));
     answered.set_json(&reply);
 }
 

@@ -284,3 +284,12 @@ fn replies_about_the_chain_say_version_and_finality() {
     let body = json!({"execution_optimistic": false, "data": []});
     assert_eq!(answer(&duties, ok(body.clone())).json(), body, "duties have no such mark");
 }
+
+#[test]
+fn genesis_names_the_networks_version_not_that_of_its_first_fork() {
+    let request = asked(Method::GET, "/eth/v1/beacon/genesis", "");
+    let old = json!({"data": {"genesis_time": "7", "genesis_fork_version": "0x03000001"}});
+    let reply = answer(&request, ok(old)).json();
+    assert_eq!(reply["data"]["genesis_fork_version"], "0x00000001");
+    assert_eq!(reply["data"]["genesis_time"], "7");
+}
