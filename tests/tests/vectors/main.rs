@@ -6,6 +6,8 @@
 //!
 //! Vectors of one crate alone are run by that crate's own tests; they are included here, so that one command runs all.
 
+#![allow(clippy::duplicate_mod, reason = "each of the included files has its own view of their common one")]
+
 #[path = "../../../crates/crypto/tests/bls_vectors.rs"]
 mod bls;
 mod folder;

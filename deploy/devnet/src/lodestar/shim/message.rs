@@ -274,3 +274,34 @@ pub fn same_request(_: &mut Asked, _: &[&str], _: &mut Memory) -> Result<(), Ref
 
 /// Leaves a reply as it is.
 pub fn same_reply(_: &Asked, _: &[&str], _: &mut Answered, _: &mut Memory) {}
+
+/// Graffiti as today's API has it, from the text of an old client's query: 32 bytes in hex, cut or padded.
+pub fn graffiti_hex(query: &str) -> String {
+    let mut bytes = [0; 32];
+    let mut rest = query.as_bytes();
+    for place in &mut bytes {
+        let (byte, after) = match rest {
+            [] => break,
+            [b'%', high, low, after @ ..] => {
+                let digits = [*high, *low];
+                let byte = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                (byte.unwrap_or(b'?'), after)
+            }
+            [b'+', after @ ..] => (b' ', after),
+            [byte, after @ ..] => (*byte, after),
+        };
+        (*place, rest) = (byte, after);
+    }
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// The text for an old node's query, from graffiti in hex. What is no hex passes as it is.
+pub fn graffiti_text(hexadecimal: &str) -> String {
+    let Ok(bytes) = hex::decode(hexadecimal.trim_start_matches("0x")) else { return hexadecimal.to_owned() };
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let text = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    bytes[..end].iter().map(text).collect()
+}

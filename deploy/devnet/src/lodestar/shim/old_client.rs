@@ -1,7 +1,8 @@
 //! Rules for an old validator client in front of today's API.
 
 use super::message::{
-    Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, same_reply, same_request,
+    Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, graffiti_hex, same_reply,
+    same_request,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -83,6 +84,11 @@ fn publish_v2(asked: &mut Asked, _: &[&str], _: &mut Memory) -> Result<(), Refus
 
 fn block_v3(asked: &mut Asked, at: &[&str], _: &mut Memory) -> Result<(), Refusal> {
     asked.path = format!("/eth/v3/validator/blocks/{}", at[0]);
+    // The old client says its graffiti as text, and an empty one for none.
+    asked.query.retain(|(name, value)| name != "graffiti" || !value.is_empty());
+    for (_, value) in asked.query.iter_mut().filter(|(name, _)| name == "graffiti") {
+        *value = graffiti_hex(value);
+    }
     Ok(())
 }
 
@@ -211,7 +217,10 @@ mod tests {
     fn a_v2_block_is_asked_as_v3_and_comes_back_as_v2() {
         let request = asked(Method::GET, "/eth/v2/validator/blocks/7?randao_reveal=0xaa&graffiti=", "");
         let question = ask(&request, &mut Memory::default()).unwrap();
-        assert_eq!(question.target(), "/eth/v3/validator/blocks/7?randao_reveal=0xaa&graffiti=");
+        assert_eq!(question.target(), "/eth/v3/validator/blocks/7?randao_reveal=0xaa");
+        let worded = asked(Method::GET, "/eth/v2/validator/blocks/7?graffiti=a%20b", "");
+        let wanted = format!("/eth/v3/validator/blocks/7?graffiti=0x612062{}", "00".repeat(29));
+        assert_eq!(ask(&worded, &mut Memory::default()).unwrap().target(), wanted);
         assert_eq!(question.header(&header::ACCEPT), "application/json");
         let reply = ok(json!({
             "version": "capella", "execution_payload_blinded": false, "execution_payload_value": "12",

@@ -4,7 +4,8 @@
 //! right, or refused, here: see `renumber`, `genesis`, `get_balances` and `refuse_committees`.
 
 use super::message::{
-    Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, same_reply, same_request,
+    Answered, Asked, CONSENSUS_VERSION, Dialect, FORK, Memory, Refusal, Rule, graffiti_text, same_reply,
+    same_request,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -235,6 +236,9 @@ fn publish_v1(asked: &mut Asked, at: &[&str], memory: &mut Memory) -> Result<(),
 fn block_v2(asked: &mut Asked, at: &[&str], _: &mut Memory) -> Result<(), Refusal> {
     asked.path = format!("/eth/v2/validator/blocks/{}", at[0]);
     asked.keep_query(&["randao_reveal", "graffiti"]);
+    for (_, value) in asked.query.iter_mut().filter(|(name, _)| name == "graffiti") {
+        *value = graffiti_text(value);
+    }
     Ok(())
 }
 

@@ -41,10 +41,10 @@ fn old_error(status: u16, message: &str) -> Answered {
 fn a_v3_block_is_asked_as_v2_and_comes_back_as_v3() {
     let request = asked(
         Method::GET,
-        "/eth/v3/validator/blocks/7?randao_reveal=0xaa&graffiti=0xbb&fee_recipient=0xcc&builder_boost_factor=0",
+        "/eth/v3/validator/blocks/7?randao_reveal=0xaa&graffiti=0x612062&fee_recipient=0xcc&builder_boost_factor=0",
         "",
     );
-    assert_eq!(target(&request), "/eth/v2/validator/blocks/7?randao_reveal=0xaa&graffiti=0xbb");
+    assert_eq!(target(&request), "/eth/v2/validator/blocks/7?randao_reveal=0xaa&graffiti=a%20b");
     assert_eq!(ask(&request).unwrap().header(&header::ACCEPT), "application/json");
     let reply =
         answer(&request, ok(json!({"data": {"slot": "7"}, "version": "capella", "block_value": "12"})));
