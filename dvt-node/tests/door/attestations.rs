@@ -40,9 +40,16 @@ async fn a_lone_half_is_refused_and_accepted_once_its_vote_is_agreed() {
     let world = world(ATTEST, Default::default());
     let vote = honest_vote();
     let half = world.keys[0].half(1, &attestation_root(&vote));
-    let before = world.marks();
-    refused(&world.attest(0, &vote, half).await, 400, "nothing was agreed on for slot 41");
-    assert_eq!(world.marks(), before);
+    let refused_now = async || {
+        let before = world.marks();
+        refused(&world.attest(0, &vote, half).await, 400, "nothing was agreed on for slot 41");
+        assert_eq!(world.marks(), before);
+    };
+    refused_now().await;
+    // Nor does our own beacon node's word make it agreed.
+    world.head();
+    assert!(world.stood_for(&Root::of(&vote)));
+    refused_now().await;
     assert!(world.room().rows.is_empty());
     agree(&world);
     assert_eq!(world.room().rows.len(), 2, "one row per validator due");
