@@ -68,7 +68,12 @@ pub(crate) async fn publish<D: Duties, U: Upstream>(State(desk): Shared<D, U>, b
     match desk.ask(ask).await? {
         Answer::Accepted => Ok(StatusCode::OK.into_response()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Vote(_) | Answer::Block(_) | Answer::PartlyRefused(_) => {
+        // A block is a request of one part: the only refusal in the list is the block's.
+        Answer::PartlyRefused(refused) => Err(refused.into_iter().next().map_or_else(
+            || ApiError::internal("refused a block without saying why"),
+            |(_, refusal)| refusal.into(),
+        )),
+        Answer::Vote(_) | Answer::Block(_) => {
             Err(ApiError::internal("handed in a block, answered something else"))
         }
     }

@@ -8,7 +8,7 @@ use types::block::{
     BLOB_LEN, BlockContents, BlockShape, ProposedBlock, Sidecars, SignedBlockContents, SignedBlockParts,
 };
 use types::sizes::Minimal;
-use types::{Fork, Preset, Root, Signature, Slot, ValidatorIndex};
+use types::{Fork, Preset, Root, Signature, Slot, ValidatorIndex, ValidatorNo};
 
 const PUBLISH: &str = "/eth/v2/beacon/blocks?broadcast_validation=gossip";
 const HALF: Signature = Signature([0x5a; 96]);
@@ -162,8 +162,11 @@ async fn a_refused_block_is_said_why_beside_its_twin() {
     world.post(PUBLISH, body.clone()).await.refused(400, &refused.to_string());
     world.answer(Answer::Refused(Refusal::TooLate(slot)));
     world.post(PUBLISH, body.clone()).await.refused(503, "in time");
+    let half = Refusal::BadHalf(ValidatorNo(0));
+    world.answer(Answer::PartlyRefused(vec![(0, half.clone())]));
+    world.post(PUBLISH, body.clone()).await.refused(400, &half.to_string());
     world.answer(Answer::PartlyRefused(Vec::new()));
-    world.post(PUBLISH, body.clone()).await.refused(500, "something else");
+    world.post(PUBLISH, body.clone()).await.refused(500, "without saying why");
     world.mind.answers.lock().unwrap().push_back(None);
     world.post(PUBLISH, body.clone()).await.refused(503, "stopping");
     world.post(PUBLISH, body).await.taken();
