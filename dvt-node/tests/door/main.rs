@@ -1,0 +1,9 @@
+//! Refusals at the node's door: each bad thing beside its unmodified twin.
+//!
+//! A refused wish leaves no frame, no journal row and no signature behind; its twin is accepted and a partial
+//! signature goes out. Sent to the node's own router, decided by its own machine, signed with real halves.
+
+mod attestations;
+mod blocks;
+mod bodies;
+mod world;
