@@ -37,15 +37,13 @@ fn found(bytes: &[u8]) -> BTreeSet<String> {
     hits.filter(|hit| hit.form.starts_with(&hit.name)).map(|hit| hit.name).collect()
 }
 
-fn everything() -> BTreeSet<String> {
-    FORMS.map(str::to_owned).into()
-}
-
 /// The role of a child that holds what is planted, until it is killed.
 pub(crate) fn hold() -> ExitCode {
+    // Of a thread of its own, as tests are.
+    let on_a_stack = planted("stack");
     let boxes = FORMS.map(|form| written(form).into_boxed_slice());
     say_holding();
-    while black_box(&boxes).len() == FORMS.len() {
+    while black_box((&boxes, &on_a_stack)).0.len() == FORMS.len() {
         std::thread::park();
     }
     ExitCode::FAILURE
@@ -82,5 +80,7 @@ fn what_is_planted_in_the_memory_of_another_process_is_found() {
     holder.wait_for(&["holding".to_owned()]);
     let Some(regions) = holder.memory() else { return };
     let hits: BTreeSet<_> = regions.iter().flat_map(|region| found(&region.bytes)).collect();
-    assert_eq!(hits, everything());
+    assert_eq!(hits, FORMS.map(str::to_owned).into());
+    let on_a_stack = Needles::new([("stack".to_owned(), planted("stack"))]);
+    assert!(regions.iter().any(|region| !on_a_stack.find(&region.bytes).is_empty()));
 }
