@@ -7,7 +7,7 @@
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
 //! - [`outcomes`], [`report`]: how long duties took, and what a run came to.
-//! - [`process`]: how a process is started, awaited and ended.
+//! - [`process`], [`ports`]: how a process is started, awaited and ended, and where it may listen.
 
 pub mod beacon_api;
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod network;
 pub mod operators;
 pub mod outcomes;
 pub mod pool;
+pub mod ports;
 pub mod process;
 pub mod report;
 pub mod sim_chain;

@@ -1,12 +1,12 @@
 //! The operators of a devnet: their folders, ports and node keys, and the ceremony they hold, each in a process of its own.
 
+use crate::ports::free_port;
 use crate::process::Process;
 use anyhow::{Context as _, ensure};
 use cluster::folder;
 use cluster::lock::Lock;
 use futures::future::try_join_all;
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -56,9 +56,8 @@ pub fn ourselves(role: &str) -> anyhow::Result<Command> {
 
 /// Folders, ports and node keys for `count` operators below `run_dir`.
 pub async fn make(run_dir: &Path, count: usize) -> anyhow::Result<Vec<Operator>> {
-    let ports = free_ports(3 * count)?;
     let mut operators = Vec::new();
-    for (number, ports) in (1..=count).zip(ports.chunks(3)) {
+    for number in 1..=count {
         let data_dir = run_dir.join(format!("operator-{number}"));
         let output = ourselves("dkg")?.arg("identity").arg("--data-dir").arg(&data_dir).output().await?;
         ensure!(output.status.success(), "identity: {}", String::from_utf8_lossy(&output.stderr));
@@ -66,19 +65,13 @@ pub async fn make(run_dir: &Path, count: usize) -> anyhow::Result<Vec<Operator>>
             number,
             client_dir: run_dir.join(format!("client-{number}")),
             data_dir,
-            wire_port: ports[0],
-            api_port: ports[1],
-            metrics_port: ports[2],
+            wire_port: free_port()?,
+            api_port: free_port()?,
+            metrics_port: free_port()?,
             enr: String::from_utf8(output.stdout)?.trim().to_owned(),
         });
     }
     Ok(operators)
-}
-
-/// Ports that nobody has at the moment.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 impl Operator {

@@ -2,11 +2,11 @@
 
 use super::{
     engine::Engine,
-    free_port,
     genesis::Genesis,
     http_client,
     site::{ScriptError, Site},
 };
+use crate::ports::free_port;
 use crate::process::{Process, ProcessError};
 use std::{io, time::Duration};
 use thiserror::Error;

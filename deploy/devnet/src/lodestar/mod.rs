@@ -20,15 +20,6 @@ pub mod shim;
 pub mod site;
 pub mod validator_client;
 
-use std::{io, net::TcpListener};
-
-/// A TCP port of 127.0.0.1 that nobody listened on a moment ago.
-///
-/// - Errors: the system's, when no port can be bound.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
 /// An HTTP client for addresses on this machine: no proxy, a short wait for the connection, none for the answer.
 ///
 /// - Errors: reqwest's, when the client cannot be built.

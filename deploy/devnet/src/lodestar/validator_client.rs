@@ -1,6 +1,7 @@
 //! A validator client: one process with the keystores of one operator, or of the ordinary validators.
 
-use super::{beacon_node::BeaconNodeError, free_port, genesis::Keystores, http_client, site::Site};
+use super::{beacon_node::BeaconNodeError, genesis::Keystores, http_client, site::Site};
+use crate::ports::free_port;
 use crate::process::{Process, ProcessError};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
