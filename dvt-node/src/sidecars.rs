@@ -1,7 +1,7 @@
 //! Blobs and proofs of blocks that this node's beacon node made: kept until the block is signed.
 //!
 //! Operators agree on the block alone; what travels beside it stays with the node whose beacon node made it, which
-//! publishes it. Bound: [`KEPT_MAX`] blocks.
+//! publishes it. Bound: `KEPT_MAX` blocks.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

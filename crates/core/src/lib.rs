@@ -101,7 +101,7 @@ pub enum Answer {
     Block(ProposedBlock),
     /// Taken. For attestations: every one of them.
     Accepted,
-    /// Some attestations of a request were refused, the others taken.
+    /// Some parts of a request were refused, by position, the others taken. A block has one part.
     PartlyRefused(Vec<(usize, Refusal)>),
     /// Refused.
     Refused(Refusal),

@@ -1,7 +1,6 @@
 //! A node in the jar, with its disk and its validator client. An honest operator is one person, an equivocator two.
 
 use crate::client::Client;
-use crate::curve::Symbolic;
 use crate::disk::Disk;
 use sha2::{Digest, Sha512};
 use symbolon_core::node::Node;
@@ -85,10 +84,5 @@ impl Person {
             side => two.stands == side,
         };
         faces(self, other) && faces(other, self)
-    }
-
-    /// The symbolic scheme, under the name that says what is done with it.
-    pub const fn curve(&self) -> Symbolic {
-        Symbolic
     }
 }

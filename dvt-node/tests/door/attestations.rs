@@ -1,5 +1,6 @@
 //! Attestations: lone halves, foreign halves, other data, slashable data.
 
+use crate::scan::Needles;
 use crate::world::{
     ATTEST, World, attestation_root, honest_vote, instance, operator, refused, single, taken, world,
 };
@@ -33,6 +34,24 @@ async fn the_twin_is_accepted(world: &World, validator: u32) {
     assert_eq!(sent.len(), before + 1);
     let partial = sent.last().unwrap();
     assert_eq!((partial.validator, partial.signature), (ValidatorNo(validator), keys.share(1, &root)));
+}
+
+/// The plaintext of everything that a node says while it attests; the test of whole processes sees it encrypted only.
+#[tokio::test]
+async fn no_frame_holds_a_key_a_share_or_a_half() {
+    let world = world(ATTEST, Default::default());
+    agree(&world);
+    the_twin_is_accepted(&world, 0).await;
+    the_twin_is_accepted(&world, 1).await;
+    let needles = Needles::new(world.keys.iter().flat_map(|keys| keys.secrets()));
+    let frames: Vec<_> = world.room().frames.iter().map(|message| message.to_frame()).collect();
+    assert!(frames.len() >= 4, "a vote, a commit, a decision and partials");
+    for frame in &frames {
+        assert!(needles.find(frame).is_empty());
+    }
+    // The control: a planted share is found.
+    let planted = [frames.concat(), world.keys[0].secrets()[1].1.to_vec(), vec![0; 32]].concat();
+    assert!(!needles.find(&planted).is_empty());
 }
 
 #[tokio::test]

@@ -127,6 +127,13 @@ impl Keys {
         secret(&self.group).public()
     }
 
+    /// Everything that no frame may hold: the key, the shares, the clients' halves.
+    pub(crate) fn secrets(&self) -> Vec<(String, [u8; 32])> {
+        let halves = self.halves.iter().map(|half| <[u8; 32]>::try_from(&half.to_be_bytes()[..]).unwrap());
+        let all = [self.group].into_iter().chain(self.shares.iter().copied()).chain(halves);
+        all.enumerate().map(|(place, secret)| (format!("secret {place}"), secret)).collect()
+    }
+
     /// By the whole key, which nobody has.
     pub(crate) fn group(&self, root: &SigningRoot) -> Signature {
         secret(&self.group).sign(root)

@@ -90,9 +90,10 @@ fn lock_and_deposit_files_of_a_ceremony_hold_by_every_check() {
         assert_eq!(other.documents, *documents, "everybody writes the same files");
     }
     let networks = Networks::public();
-    let lock = Lock::parse(&documents[0].bytes).unwrap();
+    let (lock, deposits) = documents.split_last().unwrap();
+    let lock = Lock::parse(&lock.bytes).unwrap();
     assert_eq!(lock.lock_hash(), outcomes[0].lock.lock_hash);
-    let deposits = documents[1..].iter().flat_map(|document| deposit::parse_file(&document.bytes).unwrap());
+    let deposits = deposits.iter().flat_map(|document| deposit::parse_file(&document.bytes).unwrap());
     let deposits: Vec<_> = deposits.collect();
     assert_eq!(deposits.len(), 4);
     let checks = [lock.check(&networks), check_deposits(&deposits, &networks)].concat();
