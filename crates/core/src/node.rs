@@ -148,9 +148,9 @@ impl Node {
         self.now.after(CLOCK_AHEAD) >= self.setup.spec.slot_start(slot)
     }
 
-    fn with(&mut self, instance: Instance, event: Event) {
-        let Some(duty) = self.duties.get_mut(&instance) else { return };
-        let mut desk = Desk {
+    /// The node's own things for one event of a duty, and the duties beside them.
+    fn lend(&mut self) -> (Desk<'_>, &mut BTreeMap<Instance, Duty>) {
+        let desk = Desk {
             now: self.now,
             setup: &self.setup,
             view: &self.view,
@@ -158,6 +158,12 @@ impl Node {
             tickets: &mut self.tickets,
             out: &mut self.out,
         };
+        (desk, &mut self.duties)
+    }
+
+    fn with(&mut self, instance: Instance, event: Event) {
+        let (mut desk, duties) = self.lend();
+        let Some(duty) = duties.get_mut(&instance) else { return };
         duty.handle(&mut desk, event);
         let outcome = duty.outcome(false);
         self.out.extend(outcome.map(Output::Outcome));
@@ -179,25 +185,18 @@ impl Node {
         let attesters = self.schedule.attesters(&self.setup.spec, slot).to_vec();
         let proposer = self.schedule.proposer(&self.setup.spec, slot).cloned();
         let (attest, propose) = (self.instance(slot, Kind::Attest), self.instance(slot, Kind::Propose));
-        let mut desk = Desk {
-            now: self.now,
-            setup: &self.setup,
-            view: &self.view,
-            journal: &mut self.journal,
-            tickets: &mut self.tickets,
-            out: &mut self.out,
-        };
+        let (mut desk, duties) = self.lend();
         let mut fresh = Vec::new();
         if let Some(due) = proposer
-            && !self.duties.contains_key(&propose)
+            && !duties.contains_key(&propose)
         {
             let duty = Propose::new(&mut desk, propose, &due, follow_only);
-            self.duties.insert(propose, Duty::Propose(duty));
+            duties.insert(propose, Duty::Propose(duty));
             fresh.push(propose);
         }
-        if !attesters.is_empty() && !self.duties.contains_key(&attest) {
+        if !attesters.is_empty() && !duties.contains_key(&attest) {
             let duty = Attest::new(&desk, attest, &attesters, follow_only);
-            self.duties.insert(attest, Duty::Attest(duty));
+            duties.insert(attest, Duty::Attest(duty));
             fresh.push(attest);
         }
         let head = self.view.head;
@@ -318,15 +317,8 @@ impl Node {
 
     fn randao_result(&mut self, instance: Instance, purpose: Purpose, input: Input) {
         let home = Instance { kind: Kind::Propose, ..instance };
-        let Some(Duty::Propose(duty)) = self.duties.get_mut(&home) else { return };
-        let mut desk = Desk {
-            now: self.now,
-            setup: &self.setup,
-            view: &self.view,
-            journal: &mut self.journal,
-            tickets: &mut self.tickets,
-            out: &mut self.out,
-        };
+        let (mut desk, duties) = self.lend();
+        let Some(Duty::Propose(duty)) = duties.get_mut(&home) else { return };
         duty.randao_result(&mut desk, purpose, input);
     }
 }

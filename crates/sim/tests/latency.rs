@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use types::wire::{Instance, Kind};
 use types::{Generation, Millis, ShareIndex, Slot};
 
-/// From `since` to each honest node's group signature of a slot, for every slot in which there was one.
+/// From `since` to each honest node's group signature of a slot, for every slot in which there was one; all `honest`
+/// nodes must have it.
 fn delays(
     world: &World,
+    honest: usize,
     kind: Kind,
     slots: std::ops::RangeInclusive<u64>,
     since: impl Fn(Slot) -> Millis,
@@ -17,9 +19,9 @@ fn delays(
     for slot in slots.map(Slot) {
         let instance = Instance::new(Generation(0), slot, kind);
         let signed = world.signed.range((instance, ShareIndex::new(1).unwrap())..);
-        for ((_, _), at) in signed.take_while(|((of, _), _)| *of == instance) {
-            delays.insert(at.since(since(slot)).0);
-        }
+        let signed: Vec<_> = signed.take_while(|((of, _), _)| *of == instance).collect();
+        assert!(signed.is_empty() || signed.len() == honest, "{} nodes signed {instance}", signed.len());
+        delays.extend(signed.into_iter().map(|(_, at)| at.since(since(slot)).0));
     }
     delays
 }
@@ -40,7 +42,7 @@ fn an_attestation_is_signed_two_delays_after_the_last_beacon_node_knows_the_head
     let mut world = World::new(attesting(&[0, 5, 10, 15]));
     world.run_to(Slot(40));
     assert!(world.violations().is_empty() && world.missed(1..=38).is_empty());
-    let delays = delays(&world, Kind::Attest, 1..=38, |slot| last_head(&world, slot));
+    let delays = delays(&world, 4, Kind::Attest, 1..=38, |slot| last_head(&world, slot));
     assert_eq!(delays, BTreeSet::from([40]));
 }
 
@@ -50,7 +52,7 @@ fn with_one_node_dead_it_takes_three() {
     let mut world = World::new(Setup { habits, ..attesting(&[0, 5, 0, 15]) });
     world.run_to(Slot(40));
     assert!(world.violations().is_empty() && world.missed(1..=38).is_empty());
-    let delays = delays(&world, Kind::Attest, 1..=38, |slot| last_head(&world, slot));
+    let delays = delays(&world, 3, Kind::Attest, 1..=38, |slot| last_head(&world, slot));
     assert_eq!(delays, BTreeSet::from([60]));
 }
 
@@ -61,7 +63,7 @@ fn a_block_is_signed_four_delays_into_its_slot() {
     assert_eq!(world.missed(1..=38), []);
     assert!(world.violations().is_empty());
     assert_eq!(
-        delays(&world, Kind::Propose, 1..=38, |slot| world.spec().slot_start(slot)),
+        delays(&world, 4, Kind::Propose, 1..=38, |slot| world.spec().slot_start(slot)),
         BTreeSet::from([80])
     );
 }
@@ -77,7 +79,7 @@ fn a_block_takes_one_delay_more_with_one_node_dead() {
     // the changed round: NEWROUND and proposal.
     let led_by_the_dead = |slot: &Slot| (slot.0 + 1) % 4 == 2;
     for slot in (1..=38).map(Slot) {
-        let delays = delays(&world, Kind::Propose, slot.0..=slot.0, |slot| world.spec().slot_start(slot));
+        let delays = delays(&world, 3, Kind::Propose, slot.0..=slot.0, |slot| world.spec().slot_start(slot));
         let due = if led_by_the_dead(&slot) { 150 } else { 100 };
         assert_eq!(delays, BTreeSet::from([due]), "slot {slot}");
     }
