@@ -1,11 +1,11 @@
 //! `dvt-dkg define`: a new definition from a creator's decisions.
 
-use crate::files::{PUBLIC, write_new};
 use anyhow::{Context as _, bail, ensure};
 use cluster::define::{NewAddresses, NewDefinition, TARGET_GAS_LIMIT};
 use cluster::definition::Definition;
 use cluster::enr::Enr;
 use cluster::network::{Network, Networks};
+use keys::files::{PUBLIC, write_new};
 use std::path::PathBuf;
 use std::time::SystemTime;
 use types::{ChainSpec, ClusterSize, Gwei};

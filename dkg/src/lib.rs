@@ -2,13 +2,12 @@
 //!
 //! - [`ceremony`]: the machine. Pure: it is told time, randomness and results.
 //! - [`cli`], [`define`], [`run`]: the commands.
-//! - [`state`], [`outcome`], [`files`]: the disk.
+//! - [`state`], [`outcome`]: the disk.
 //! - [`progress`]: what the operator sees.
 
 pub mod ceremony;
 pub mod cli;
 pub mod define;
-pub mod files;
 pub mod outcome;
 pub mod progress;
 pub mod run;

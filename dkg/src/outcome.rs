@@ -1,18 +1,18 @@
 //! What a ceremony leaves in the operator's data folder.
 
 use crate::ceremony::Outcome;
-use crate::files::{PUBLIC, SECRET, WriteError, write_new, write_new_folder};
 use anyhow::{Context as _, ensure};
 use cluster::folder;
 use keys::VcHalf;
-use keys::keystore::{EncryptOptions, Keystore};
-use keys::secret_file::{read_password, write_new_secret};
+use keys::files::{PUBLIC, WriteError, write_new};
+use keys::keystore::Keystore;
+use keys::keystores::write_folder;
+use keys::secret_file::{random_hex, read_password, write_new_secret};
 use keys::store::{NodeStore, Protection, StoredHalf};
-use rand_core::{OsRng, RngCore as _};
+use rand_core::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::path::{Path, PathBuf};
 use types::Generation;
-use zeroize::Zeroizing;
 
 /// Where the outcome goes, and what else belongs beside it.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Place {
         }
         let path = self.data_dir.join(folder::NODE_PASSWORD);
         if !path.exists() {
-            write_new_secret(&path, random_hex(32).as_bytes())?;
+            write_new_secret(&path, random_hex(32).expose_secret().as_bytes())?;
         }
         Ok((read_password(&path)?, Protection::RandomPassword))
     }
@@ -107,15 +107,7 @@ impl Place {
         if path.exists() {
             return check_keystores(&path, halves);
         }
-        let mut files = Vec::new();
-        for (number, half) in halves.iter().enumerate() {
-            let password = SecretString::from(random_hex(16).as_str());
-            let keystore = Keystore::encrypt(half, &password, EncryptOptions::default(), &mut OsRng);
-            files.push((format!("keystore-{number}.json"), keystore.to_json().into_bytes(), SECRET));
-            let password = password.expose_secret().as_bytes().to_vec();
-            files.push((format!("keystore-{number}.txt"), password, SECRET));
-        }
-        Ok(write_new_folder(&path, &files)?)
+        Ok(write_folder(&path, halves)?)
     }
 }
 
@@ -128,10 +120,4 @@ fn check_keystores(path: &Path, halves: &[VcHalf]) -> anyhow::Result<()> {
         ensure!(keystore.pubkey == Some(half.public()), "{} is of another ceremony", file.display());
     }
     Ok(())
-}
-
-fn random_hex(len: usize) -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new(vec![0; len]);
-    OsRng.fill_bytes(&mut bytes);
-    Zeroizing::new(hex::encode(&*bytes))
 }

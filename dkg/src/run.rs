@@ -9,7 +9,6 @@
 use crate::ceremony::{
     CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, ReadyDefinition, Setup,
 };
-use crate::files::{PUBLIC, write_new};
 use crate::outcome::Place;
 use crate::progress::Progress;
 use crate::state::State;
@@ -19,6 +18,7 @@ use cluster::definition::Definition;
 use cluster::enr::Enr;
 use cluster::folder;
 use cluster::network::{Network, Networks};
+use keys::files::{PUBLIC, write_new};
 use keys::frost::CeremonySeed;
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use net::{Identity, Multiaddr, PeerSpec, Protocol, peers_file};

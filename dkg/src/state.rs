@@ -1,6 +1,6 @@
 //! An unfinished ceremony on disk: its records, numbered, each durable before the ceremony goes on.
 
-use crate::files::sync_folder;
+use keys::files::sync_folder;
 use keys::secret_file::{ReadError, WriteError, read_secret, write_new_secret};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};

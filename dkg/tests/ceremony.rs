@@ -121,7 +121,8 @@ async fn four_operators_make_a_cluster_whose_every_check_holds() {
     for (position, dir) in pool.dirs.iter().enumerate() {
         let bytes = std::fs::read(dir.join(folder::LOCK)).unwrap();
         let lock = Lock::parse(&bytes).unwrap();
-        let failed: Vec<_> = lock.check(&Networks::public()).into_iter().filter(|check| !check.ok).collect();
+        let failed: Vec<_> =
+            lock.check(&Networks::public()).into_iter().filter(|check| !check.holds()).collect();
         assert!(failed.is_empty(), "{failed:?}");
         check_halves(dir, &lock, position);
         for name in ["deposit-data-1eth.json", "deposit-data-31eth.json", folder::DEFINITION, folder::PEERS] {

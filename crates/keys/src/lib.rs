@@ -8,7 +8,8 @@
 //!   [`Permit`](symbolon_core::journal::Permit) for each signature.
 //! - [`keystore`]: EIP-2335 keystores. [`mod@derive`]: EIP-2333 keys from seeds.
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
-//! - [`store`]: the node's halves at rest. [`secret_file`]: files that are written once and read by their owner only.
+//! - [`keystores`]: folders of them. [`store`]: the node's halves at rest.
+//! - [`files`]: files written once, whole, never over another. [`secret_file`]: those that only their owner may read.
 //! - [`frost`]: key generation: the ciphersuite, the rounds of one validator, a ceremony's randomness.
 //!
 //! `unsafe` lives in the private module `curve`: secret scalars, and hashing to the curve, which blst's safe interface
@@ -18,9 +19,11 @@ mod batch;
 mod curve;
 pub mod derive;
 mod enr;
+pub mod files;
 pub mod frost;
 pub mod identity;
 pub mod keystore;
+pub mod keystores;
 pub mod secret_file;
 pub mod share;
 pub mod signer;

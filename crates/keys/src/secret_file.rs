@@ -136,6 +136,13 @@ pub fn read_password(path: &Path) -> Result<SecretString, ReadError> {
     }
 }
 
+/// Fresh randomness of the operating system as hex digits: a password that needs no slow derivation from 16 bytes on.
+pub fn random_hex(len: usize) -> SecretString {
+    let mut bytes = Zeroizing::new(vec![0; len]);
+    OsRng.fill_bytes(&mut bytes);
+    SecretString::from(Zeroizing::new(hex::encode(&*bytes)).as_str())
+}
+
 fn fill(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {

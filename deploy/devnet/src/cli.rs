@@ -1,11 +1,12 @@
 //! The command line of `devnet`, and of the processes that it runs itself as.
 
-use crate::client::{Client, keys::read_folder};
+use crate::client::Client;
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
 use crate::{lodestar_chain, sim_chain};
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use keys::keystores::{Passwords, read_folder};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -165,7 +166,9 @@ fn start_logs() {
 
 fn run_client(args: ClientArgs) -> anyhow::Result<ExitCode> {
     start_logs();
-    let halves = read_folder(&args.keystores)?;
+    let keystores = read_folder(&args.keystores, &Passwords::Beside)?;
+    let halves =
+        keystores.into_iter().map(|one| (one.secret.public(), one.secret.into_imported_half())).collect();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         Client::connect(&args.url, halves, args.fee_recipient).await?.serve().await;
         Ok(ExitCode::SUCCESS)

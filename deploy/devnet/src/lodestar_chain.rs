@@ -4,7 +4,6 @@
 //! Lodestar VC -> shim -> dvt-node -> shim -> Lodestar BN <- Lodestar VC (ordinary validators)
 //! ```
 
-use crate::client::keys::read_folder;
 use crate::lodestar::beacon_node::BeaconNode;
 use crate::lodestar::engine::Engine;
 use crate::lodestar::genesis::{Genesis, GenesisValidator, Keystores};
@@ -24,6 +23,7 @@ use cluster::folder;
 use cluster::lock::Lock;
 use futures::future::try_join_all;
 use keys::keystore::{EncryptOptions, Keystore};
+use keys::keystores::{Passwords, read_folder};
 use rand_core::{OsRng, RngCore as _};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,8 @@ fn lodestar_keystores(operator: &Operator) -> anyhow::Result<(PathBuf, PathBuf)>
     let password_file = operator.client_dir.join("lodestar-password.txt");
     write_private(&password_file, password.as_bytes())?;
     let password = SecretString::from(password);
-    for (number, half) in read_folder(&operator.client_dir.join(folder::KEYSTORES))?.values().enumerate() {
+    let halves = read_folder(&operator.client_dir.join(folder::KEYSTORES), &Passwords::Beside)?;
+    for (number, half) in halves.iter().map(|one| &one.secret).enumerate() {
         let options = EncryptOptions { rounds: KEYSTORE_ROUNDS, ..EncryptOptions::default() };
         let keystore = Keystore::encrypt(half, &password, options, &mut OsRng);
         write_private(&folder.join(format!("keystore-{number}.json")), keystore.to_json().as_bytes())?;

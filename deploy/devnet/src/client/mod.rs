@@ -3,16 +3,15 @@
 //! What it signs with may be a validator's key or one operator's half of a share: it cannot tell, which is the point.
 //! One attestation a validator and epoch, one block where its validator proposes; it does not aggregate.
 //!
-//! - [`api`]: what it asks. [`keys`]: what it signs with. [`record`]: what it has signed.
+//! - [`api`]: what it asks. [`record`]: what it has signed.
 
 pub mod api;
-pub mod keys;
 pub mod record;
 
 use crate::clock;
-use ::keys::VcHalf;
 use api::{Api, ApiError};
 use futures::StreamExt as _;
+use keys::VcHalf;
 use record::{Record, Slashable};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

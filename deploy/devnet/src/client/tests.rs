@@ -4,7 +4,7 @@ use super::*;
 use crate::beacon_api::{BeaconNode, Head, Server};
 use crate::curve::Bls;
 use crate::network;
-use ::keys::derive::derive_master;
+use keys::derive::derive_master;
 use sim::chain::{Chain, Genesis};
 
 /// Longest the run may take; it ends with the head that it waits for.

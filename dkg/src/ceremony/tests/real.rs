@@ -99,7 +99,7 @@ fn lock_and_deposit_files_of_a_ceremony_hold_by_every_check() {
     let checks = [lock.check(&networks), check_deposits(&deposits, &networks)].concat();
     assert!(checks.len() > 8);
     for check in checks {
-        assert!(check.ok, "{}: {}", check.name, check.detail);
+        assert!(check.holds(), "{}: {}", check.name, check.detail);
     }
 }
 
