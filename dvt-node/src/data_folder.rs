@@ -60,7 +60,7 @@ impl DataFolder {
         let lock = read_lock(path)?;
         let spec = read_network(path, reading)?;
         let networks = Networks::public().with(Network::from(&spec));
-        let failed: Vec<_> = lock.check(&networks).into_iter().filter(|check| !check.ok).collect();
+        let failed: Vec<_> = lock.check(&networks).into_iter().filter(|check| !check.holds()).collect();
         if let Some(check) = failed.first() {
             bail!("{} is not valid: {}: {}", folder::LOCK, check.name, check.detail);
         }

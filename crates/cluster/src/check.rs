@@ -2,19 +2,26 @@
 //!
 //! A reader that trusts a file only when all checks hold is right; one that shows them lets people see which failed.
 
-use crate::{
-    Definition, Networks, SignedDeposit,
-    definition::{Operator, WalletSignature},
-    deposit::DepositEntry,
-    eip712::Message,
-    k1,
-    text::{AddressText, Hex},
-};
+use crate::{Definition, Networks, SignedDeposit, deposit::DepositEntry, text::Hex};
 use crypto::PublicKeyPoint;
 use std::collections::BTreeMap;
 use types::{ForkVersion, Root};
 
 mod lock;
+mod wallets;
+
+pub use wallets::{ContractAnswers, ContractClaim};
+
+/// What came of checking one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It could not be checked here: a contract's signature, and nobody asked the contract. Not to be trusted as it is.
+    Unverified,
+    /// It is broken.
+    Broken,
+}
 
 /// What one rule found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +29,7 @@ pub struct Check {
     /// The rule.
     pub name: &'static str,
     /// Whether it holds.
-    pub ok: bool,
+    pub verdict: Verdict,
     /// What was found: the reason of a failure, or what there was to verify.
     pub detail: String,
 }
@@ -30,9 +37,14 @@ pub struct Check {
 impl Check {
     /// A rule that holds if `found` is `Ok`; either text becomes the detail.
     pub(crate) fn new(name: &'static str, found: Result<String, String>) -> Self {
-        let ok = found.is_ok();
+        let verdict = if found.is_ok() { Verdict::Holds } else { Verdict::Broken };
         let (Ok(detail) | Err(detail)) = found;
-        Self { name, ok, detail }
+        Self { name, verdict, detail }
+    }
+
+    /// Whether the rule was checked and holds.
+    pub fn holds(&self) -> bool {
+        self.verdict == Verdict::Holds
     }
 }
 
@@ -40,12 +52,18 @@ impl Definition {
     /// Verifies hashes, node records and wallets' signatures.
     ///
     /// - `networks`: where the chain id of the fork version is looked up; needed if wallets have signed.
-    /// - A contract wallet's signature fails: only an execution node could tell (ERC-1271).
+    /// - A signature that does not recover to its wallet is [`Verdict::Unverified`]: a contract could vouch for it, and
+    ///   [`Definition::check_with`] takes what it said.
     /// - Cost: two key recoveries an operator.
     pub fn check(&self, networks: &Networks) -> Vec<Check> {
+        self.check_with(networks, &ContractAnswers::default())
+    }
+
+    /// The same, with what contracts said of [`Definition::contract_claims`].
+    pub fn check_with(&self, networks: &Networks, answers: &ContractAnswers) -> Vec<Check> {
         let mut checks = self.check_hashes();
         checks.push(self.check_nodes());
-        checks.extend(self.check_wallets(networks));
+        checks.extend(self.check_wallets(networks, answers));
         checks
     }
 
@@ -69,75 +87,6 @@ impl Definition {
         }
         let have = seen.len();
         Check::new("operator_enrs", found.map(|()| format!("{have} of {} nodes", self.operators().len())))
-    }
-
-    /// Verifies wallets' signatures: `operator_signatures`, `creator_signature`.
-    pub(crate) fn check_wallets(&self, networks: &Networks) -> Vec<Check> {
-        let unsigned = self.operators().iter().filter(|operator| operator.is_unsigned()).count();
-        let chain = networks.by_fork_version(self.fork_version()).map(|network| network.chain_id);
-        let signed = Wallets { config_hash: self.config_hash(), fork_version: self.fork_version(), chain };
-        let operators = match unsigned {
-            all if all == self.operators().len() => Ok("unsigned".to_owned()),
-            0 => signed.operators(self.operators()),
-            some => Err(format!("{some} operators have not signed and the others have")),
-        };
-        let creator = self.creator();
-        let creator_unsigned = creator.address.as_str().is_empty() && creator.config_signature.is_empty();
-        let creator = if creator_unsigned && unsigned == self.operators().len() {
-            Ok("unsigned".to_owned())
-        } else if creator_unsigned {
-            Err("the operators have signed and the creator has not".to_owned())
-        } else {
-            let message = Message::CreatorConfigHash(signed.config_hash);
-            signed
-                .verify(message, &creator.address, &creator.config_signature)
-                .map(|()| format!("signed by {}", creator.address.as_str()))
-        };
-        vec![Check::new("operator_signatures", operators), Check::new("creator_signature", creator)]
-    }
-}
-
-impl Operator {
-    fn is_unsigned(&self) -> bool {
-        self.address.as_str().is_empty() && self.config_signature.is_empty() && self.enr_signature.is_empty()
-    }
-}
-
-/// What wallets of one cluster sign.
-struct Wallets {
-    config_hash: Root,
-    fork_version: ForkVersion,
-    chain: Option<u64>,
-}
-
-impl Wallets {
-    fn operators(&self, operators: &[Operator]) -> Result<String, String> {
-        for (operator, number) in operators.iter().zip(1..) {
-            let config = Message::OperatorConfigHash(self.config_hash);
-            self.verify(config, &operator.address, &operator.config_signature)
-                .map_err(|error| format!("config signature of operator {number}: {error}"))?;
-            self.verify(Message::Enr(operator.enr_text()), &operator.address, &operator.enr_signature)
-                .map_err(|error| format!("ENR signature of operator {number}: {error}"))?;
-        }
-        Ok(format!("{} operators signed", operators.len()))
-    }
-
-    fn verify(
-        &self,
-        message: Message<'_>,
-        address: &AddressText,
-        signature: &WalletSignature,
-    ) -> Result<(), String> {
-        let chain =
-            self.chain.ok_or_else(|| format!("fork version {} is of no known network", self.fork_version))?;
-        let address = address.address().ok_or("no address")?;
-        let key =
-            k1::recover(message.digest(chain), signature.as_bytes()).map_err(|error| error.to_string())?;
-        let signer = k1::address(&key);
-        if signer == address {
-            return Ok(());
-        }
-        Err(format!("not by {address} (a contract's signature could only be verified by an execution node)"))
     }
 }
 

@@ -219,7 +219,7 @@ impl Definition {
         for (validator, addresses) in self.validators().iter().enumerate() {
             addresses.plausible(validator, network)?;
         }
-        match self.check(networks).into_iter().find(|check| !check.ok) {
+        match self.check(networks).into_iter().find(|check| !check.holds()) {
             Some(Check { name, detail, .. }) => Err(NotReady::Check { name, detail }),
             None => Ok(network),
         }

@@ -94,6 +94,21 @@ pub enum DefinitionError {
     Amounts(#[from] AmountError),
 }
 
+impl DefinitionError {
+    /// The rule that is broken, named as [`crate::Check`]s are.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "json",
+            Self::UnsupportedVersion { .. } => "version",
+            Self::ValidatorCount { .. } => "validator_count",
+            Self::TooMany { .. } => "list_limits",
+            Self::SignatureLength { .. } => "signature_lengths",
+            Self::Enr { .. } => "operator_enrs",
+            Self::Amounts(_) => "deposit_amounts",
+        }
+    }
+}
+
 /// Who made the definition. Without an address, nobody in particular.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Creator {

@@ -27,7 +27,7 @@ pub mod registration;
 pub mod text;
 pub mod version;
 
-pub use check::Check;
+pub use check::{Check, ContractAnswers, ContractClaim, Verdict};
 pub use define::{NewAddresses, NewDefinition, NotReady};
 pub use definition::{Definition, DefinitionError};
 pub use deposit::{DepositMessage, SignedDeposit};

@@ -41,6 +41,17 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// The rule that is broken, named as [`crate::Check`]s are.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "json",
+            Self::Definition(error) => error.rule(),
+            Self::FeeRecipient { .. } => "validator_fee_recipient",
+        }
+    }
+}
+
 /// Why a ceremony's result makes no lock.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BuildError {

@@ -49,7 +49,7 @@ fn a_new_definition_is_v1_10_whose_checks_hold_and_which_reads_as_it_was_made() 
     let definition = good().define().unwrap();
     let file = definition.to_json();
     assert_eq!(Definition::parse(file.as_bytes()).unwrap(), definition);
-    assert!(definition.check(&Networks::public()).iter().all(|check| check.ok));
+    assert!(definition.check(&Networks::public()).iter().all(|check| check.holds()));
     assert_eq!(definition.ready(&Networks::public()).unwrap().name, "hoodi");
     for line in [
         r#" "name": "seven \u003chills\u003e \u0026 more","#,
@@ -159,6 +159,6 @@ fn an_operator_that_joins_changes_the_definition_hash_and_not_the_config_hash() 
     definition.set_operator(3, operator.clone()).unwrap();
     assert_eq!(definition.config_hash(), before.0);
     assert_ne!(definition.definition_hash(), before.1);
-    assert!(definition.check_hashes().iter().all(|check| check.ok));
+    assert!(definition.check_hashes().iter().all(|check| check.holds()));
     assert!(definition.set_operator(4, operator).is_err());
 }

@@ -30,7 +30,7 @@ fn parse(path: impl AsRef<Path>) -> Lock {
 }
 
 fn failed(checks: &[Check]) -> Vec<&'static str> {
-    checks.iter().filter(|check| !check.ok).map(|check| check.name).collect()
+    checks.iter().filter(|check| !check.holds()).map(|check| check.name).collect()
 }
 
 /// The parts a ceremony would have made this lock of.

@@ -48,7 +48,7 @@ fn every_published_definition_hashes_to_what_it_says() {
         let matches = |field: &str, hash: Root| hash.to_string() == text(file, field);
         assert_eq!(matches("config_hash", definition.config_hash()), !stale, "{path:?}");
         assert_eq!(matches("definition_hash", definition.definition_hash()), !stale, "{path:?}");
-        assert!(definition.check_hashes().iter().all(|check| check.ok != stale), "{path:?}");
+        assert!(definition.check_hashes().iter().all(|check| check.holds() != stale), "{path:?}");
         seen += 1;
     }
     assert!(seen >= 20, "{seen} definitions");
@@ -79,7 +79,7 @@ fn checks_of_published_definitions_hold_and_fail_as_their_index_says() {
         let failed: Vec<&str> = definition
             .check(&networks)
             .into_iter()
-            .filter(|check| !check.ok)
+            .filter(|check| !check.holds())
             .map(|check| check.name)
             .collect();
         let want: &[&str] = match name(&path).as_str() {
@@ -104,7 +104,7 @@ fn faulty_definitions_fail_by_the_rule_they_break() {
     ] {
         let file = json(folder.join("synthetic/negative").join(file));
         let definition = Definition::parse(definition_of(&file).to_string().as_bytes()).unwrap();
-        let failed = definition.check(&networks).into_iter().filter(|check| !check.ok);
+        let failed = definition.check(&networks).into_iter().filter(|check| !check.holds());
         assert_eq!(failed.map(|check| check.name).collect::<Vec<_>>(), [want]);
     }
 }
@@ -199,7 +199,7 @@ fn deposit_files_are_read_and_written_byte_for_byte() {
         let file = fs::read_to_string(folder.join(path)).unwrap();
         let mut entries = deposit::parse_file(file.as_bytes()).unwrap();
         let checks = cluster::check::check_deposits(&entries, &networks);
-        assert!(checks.iter().all(|check| check.ok), "{path}: {checks:?}");
+        assert!(checks.iter().all(|check| check.holds()), "{path}: {checks:?}");
         let network = networks.by_name(&entries[0].network_name).unwrap();
         // Sorting is the writer's work.
         let deposits: Vec<_> = entries.iter().rev().map(|entry| entry.deposit).collect();
@@ -210,7 +210,7 @@ fn deposit_files_are_read_and_written_byte_for_byte() {
 
         entries[0].deposit.signature.0[5] ^= 1;
         entries[0].fork_version = ForkVersion([9; 4]);
-        assert!(cluster::check::check_deposits(&entries, &networks).iter().all(|check| !check.ok));
+        assert!(cluster::check::check_deposits(&entries, &networks).iter().all(|check| !check.holds()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks of a lock: its hashes, its keys, and everything that was signed with them.
 
-use super::{Check, hash_check, verify_deposit};
+use super::{Check, ContractAnswers, hash_check, verify_deposit};
 use crate::{
     Networks, NodeKey, Registration, SignedDeposit, deposit, k1,
     lock::{Lock, LockRegistration, Validator},
@@ -24,6 +24,11 @@ impl Lock {
     /// - Cost: for every validator `n` subgroup checks, `n - t + 1` interpolations, two pairings for each deposit
     ///   and for the registration.
     pub fn check(&self, networks: &Networks) -> Vec<Check> {
+        self.check_with(networks, &ContractAnswers::default())
+    }
+
+    /// The same, with what contracts said of [`crate::Definition::contract_claims`].
+    pub fn check_with(&self, networks: &Networks, answers: &ContractAnswers) -> Vec<Check> {
         let group: Vec<_> =
             self.validators.iter().map(|validator| point(validator.public_key.exactly())).collect();
         let shares: Vec<Vec<_>> = self
@@ -33,7 +38,7 @@ impl Lock {
             .collect();
         let mut checks = self.check_hashes();
         checks.push(self.check_joined());
-        checks.extend(self.definition.check_wallets(networks));
+        checks.extend(self.definition.check_wallets(networks, answers));
         checks.extend([
             Check::new(
                 "cluster_size",
@@ -69,7 +74,7 @@ impl Lock {
     fn check_joined(&self) -> Check {
         let check = self.definition.check_nodes();
         match self.definition.node_keys().position(|key| key.is_none()) {
-            Some(position) if check.ok => {
+            Some(position) if check.holds() => {
                 Check::new("operator_enrs", Err(format!("operator {} has no ENR", position + 1)))
             }
             _ => check,
