@@ -3,7 +3,7 @@
 //! - [`cli`], [`run`]: the command line, and how the parts are put together.
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
-//! - [`journal`]: slashing protection on disk.
+//! - [`journal`], [`interchange`]: slashing protection on disk, and as other programs write it.
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`sidecars`]: the beacon nodes.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod curve;
 pub mod data_folder;
 pub mod engine;
+pub mod interchange;
 pub mod journal;
 pub mod metrics;
 pub mod run;
