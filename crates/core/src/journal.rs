@@ -58,7 +58,7 @@ pub struct LastBlock {
 /// The last attestation promised for a key, and the watermarks of all before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastAttestation {
-    /// Slot of the last row.
+    /// Highest slot of any row.
     pub slot: Slot,
     /// Source of the last row.
     pub source: Epoch,
@@ -94,7 +94,8 @@ impl History {
                 let before = self.attestation;
                 let source_max = before.map_or(source, |last| last.source_max.max(source));
                 let target_max = before.map_or(target, |last| last.target_max.max(target));
-                let (slot, root) = (row.slot, row.root);
+                let slot = before.map_or(row.slot, |last| last.slot.max(row.slot));
+                let root = row.root;
                 self.attestation =
                     Some(LastAttestation { slot, source, target, root, source_max, target_max });
             }
@@ -264,9 +265,10 @@ mod tests {
         let mut history = History::default();
         for (source, target) in [(5, 9), (2, 3)] {
             let promise = Promise::Attestation { source: Epoch(source), target: Epoch(target) };
-            history.append(&Row { key: PublicKey::ZERO, slot: Slot(0), promise, root: None });
+            history.append(&Row { key: PublicKey::ZERO, slot: Slot(target * 32), promise, root: None });
         }
         let last = history.attestation.unwrap();
         assert_eq!((last.source_max, last.target_max), (Epoch(5), Epoch(9)));
+        assert_eq!(history.slot_max(), Some(Slot(9 * 32)), "up to there a restarted node is silent");
     }
 }
