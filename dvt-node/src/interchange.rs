@@ -308,3 +308,248 @@ impl Visitor<'_> for Quoted {
         number.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use symbolon_core::guard::{Verdict, judge};
+
+    const KEY: PublicKey = PublicKey([1; 48]);
+    const OTHER: PublicKey = PublicKey([2; 48]);
+
+    fn spec() -> ChainSpec {
+        ChainSpec::builtin("hoodi").unwrap()
+    }
+
+    fn attestation(source: u64, target: u64) -> SignedAttestation {
+        SignedAttestation { source: Epoch(source), target: Epoch(target), signing_root: None }
+    }
+
+    fn block(slot: u64) -> SignedBlock {
+        SignedBlock { slot: Slot(slot), signing_root: None }
+    }
+
+    fn file(records: Vec<Record>) -> Interchange {
+        Interchange { genesis_validators_root: spec().genesis_validators_root, records }
+    }
+
+    fn record(key: PublicKey, blocks: &[u64], attestations: &[(u64, u64)]) -> Record {
+        let attestations = attestations.iter().map(|(source, target)| attestation(*source, *target));
+        let blocks = blocks.iter().map(|slot| block(*slot));
+        Record { key, blocks: blocks.collect(), attestations: attestations.collect() }
+    }
+
+    /// After all of the test's epochs, and before the end of time.
+    fn late() -> Millis {
+        spec().slot_start(Slot(1 << 20))
+    }
+
+    fn rows(file: &Interchange) -> Rows {
+        file.rows(&spec(), late(), Some).unwrap()
+    }
+
+    fn history(rows: &[Row]) -> History {
+        let mut history = History::default();
+        rows.iter().for_each(|row| history.append(row));
+        history
+    }
+
+    const GOLDEN: &str = r#"{
+  "metadata": {
+    "interchange_format_version": "5",
+    "genesis_validators_root": "0x0505050505050505050505050505050505050505050505050505050505050505"
+  },
+  "data": [
+    {
+      "pubkey": "0x010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101",
+      "signed_blocks": [
+        {
+          "slot": "7"
+        }
+      ],
+      "signed_attestations": []
+    },
+    {
+      "pubkey": "0x020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202",
+      "signed_blocks": [],
+      "signed_attestations": [
+        {
+          "source_epoch": "3",
+          "target_epoch": "18446744073709551615",
+          "signing_root": "0xabababababababababababababababababababababababababababababababab"
+        }
+      ]
+    }
+  ]
+}
+"#;
+
+    #[test]
+    fn what_is_written_is_golden_and_reads_back() {
+        let signed = SignedAttestation { signing_root: Some(Root([0xab; 32])), ..attestation(3, u64::MAX) };
+        let with_root = Record { attestations: vec![signed], ..record(OTHER, &[], &[]) };
+        let mut file = file(vec![with_root, record(KEY, &[7], &[])]);
+        file.genesis_validators_root = Root([5; 32]);
+        assert_eq!(file.to_json(), GOLDEN);
+        file.records.reverse();
+        assert_eq!(Interchange::parse(GOLDEN.as_bytes()), Ok(file));
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        let more = GOLDEN.replace(r#""slot""#, r#""seen": {"by": [1, null]}, "slot""#);
+        let more = more.replace(r#""metadata""#, r#""written_by": "a client", "metadata""#);
+        assert_eq!(Interchange::parse(more.as_bytes()), Interchange::parse(GOLDEN.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_no_decimal_of_64_bits_in_quotes_is_refused_with_its_place() {
+        for wrong in [
+            "7",
+            "7.0",
+            r#""+7""#,
+            r#""-7""#,
+            r#""0x7""#,
+            r#""""#,
+            r#"" 7""#,
+            "null",
+            r#""18446744073709551616""#,
+        ] {
+            let text = GOLDEN.replace(r#""slot": "7""#, &format!(r#""slot": {wrong}"#));
+            let Err(InterchangeError::Json(said)) = Interchange::parse(text.as_bytes()) else {
+                panic!("{wrong} was read");
+            };
+            assert!(said.contains("expected a decimal number of 64 bits in quotes at line 11"), "{said}");
+        }
+    }
+
+    #[test]
+    fn other_versions_shapes_and_sizes_are_refused_by_name() {
+        let version =
+            GOLDEN.replace(r#""interchange_format_version": "5""#, r#""interchange_format_version": "4""#);
+        let version = version.replace("signed_blocks", "blocks_of_version_4");
+        let refused = InterchangeError::Version { have: "4".to_owned() };
+        assert_eq!(Interchange::parse(version.as_bytes()), Err(refused));
+        for (from, to) in
+            [("signed_blocks", "blocks"), ("0x01", "0x"), ("\"data\"", "\"date\""), ("]\n}", "")]
+        {
+            let text = GOLDEN.replace(from, to);
+            assert!(matches!(Interchange::parse(text.as_bytes()), Err(InterchangeError::Json(_))), "{from}");
+        }
+        let have = FILE_LEN_MAX + 1;
+        assert_eq!(Interchange::parse(&vec![0; have]), Err(InterchangeError::TooLarge { have }));
+    }
+
+    #[test]
+    fn records_of_several_keys_and_places_add_up_under_their_validator() {
+        let (share, foreign) = (PublicKey([3; 48]), PublicKey([4; 48]));
+        let records = vec![
+            record(KEY, &[40, 90], &[(2, 9)]),
+            record(foreign, &[1_000_000], &[]),
+            record(share, &[70], &[(5, 6)]),
+            record(KEY, &[80], &[]),
+        ];
+        let group_key = |key| (key != foreign).then_some(KEY);
+        let told = file(records).rows(&spec(), late(), group_key).unwrap();
+        let row = |slot, promise| Row { key: KEY, slot: Slot(slot), promise, root: None };
+        let vote = Promise::Attestation { source: Epoch(5), target: Epoch(9) };
+        assert_eq!(told.rows, [row(90, Promise::Block { slot: Slot(90) }), row(9 * 32, vote)]);
+        assert_eq!((told.found.clone(), told.foreign.clone()), ([KEY].into(), [foreign].into()));
+        assert_eq!(told.missing(&[OTHER, KEY]), [OTHER]);
+    }
+
+    #[test]
+    fn another_network_is_refused() {
+        let have = Root([9; 32]);
+        let other = Interchange { genesis_validators_root: have, records: Vec::new() };
+        let want = spec().genesis_validators_root;
+        assert_eq!(other.rows(&spec(), late(), Some), Err(InterchangeError::Network { have, want }));
+    }
+
+    #[test]
+    fn what_lies_more_than_a_day_ahead_is_refused_for_our_keys_alone() {
+        let now = spec().slot_start(Slot(32 * 1000));
+        let last = 1000 + AHEAD_MAX.0 / (32 * spec().slot_ms);
+        let refused = |epoch| Err(InterchangeError::Future { key: KEY, epoch, now: Epoch(1000) });
+        for (ahead, at_most) in [
+            (record(KEY, &[], &[(0, last + 1)]), record(KEY, &[], &[(0, last)])),
+            (record(KEY, &[], &[(last + 1, 0)]), record(KEY, &[], &[(last, 0)])),
+            (record(KEY, &[32 * (last + 1)], &[]), record(KEY, &[32 * last + 31], &[])),
+        ] {
+            assert!(file(vec![at_most]).rows(&spec(), now, Some).is_ok());
+            let ahead = file(vec![ahead]);
+            assert_eq!(ahead.rows(&spec(), now, Some), refused(Epoch(last + 1)));
+            assert!(ahead.rows(&spec(), now, |_| None).is_ok());
+        }
+        let end = file(vec![record(KEY, &[u64::MAX], &[(u64::MAX, u64::MAX)])]);
+        assert_eq!(end.rows(&spec(), now, Some), refused(Epoch(u64::MAX)));
+    }
+
+    #[test]
+    fn an_export_is_one_record_at_the_watermarks_with_a_root_only_if_that_was_signed() {
+        let root = SigningRoot::compute(Root([7; 32]), Root::ZERO);
+        let row = |source, target| {
+            let promise = Promise::Attestation { source: Epoch(source), target: Epoch(target) };
+            Row { key: KEY, slot: Slot(0), promise, root: Some(root) }
+        };
+        let export = |rows: &[Row]| {
+            Interchange::export(&[(KEY, history(rows)), (OTHER, History::default())], Root::ZERO).records
+        };
+        let [record] = &export(&[row(2, 3), row(5, 9)])[..] else { panic!("one key was promised for") };
+        assert_eq!(record.key, KEY);
+        let signed = SignedAttestation { signing_root: Some(root.root()), ..attestation(5, 9) };
+        assert_eq!(record.attestations, [signed]);
+        assert_eq!(export(&[row(5, 9), row(2, 3)])[0].attestations, [attestation(5, 9)]);
+    }
+
+    fn any_promise() -> impl Strategy<Value = Promise> {
+        let block = (0u64..6).prop_map(|slot| Promise::Block { slot: Slot(slot) });
+        let vote = (0u64..6, 0u64..6);
+        let vote = vote.prop_map(|(s, t)| Promise::Attestation { source: Epoch(s), target: Epoch(t) });
+        prop_oneof![block, vote]
+    }
+
+    fn root(byte: u8) -> SigningRoot {
+        SigningRoot::compute(Root([byte; 32]), Root::ZERO)
+    }
+
+    fn any_rows() -> impl Strategy<Value = Vec<Row>> {
+        let root = prop::option::of((0u8..3).prop_map(root));
+        let row =
+            (any_promise(), root).prop_map(|(promise, root)| Row { key: KEY, slot: Slot(0), promise, root });
+        prop::collection::vec(row, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn what_an_export_lets_pass_elsewhere_is_what_is_fresh_here(rows_before in any_rows(), promise in any_promise(), byte in 0u8..3) {
+            let original = history(&rows_before);
+            let export = Interchange::export(&[(KEY, original)], spec().genesis_validators_root);
+            let there = Interchange::parse(export.to_json().as_bytes()).unwrap();
+            let verdict = judge(&history(&rows(&there).rows), promise, root(byte));
+            let fresh = judge(&original, promise, root(byte)) == Verdict::Fresh;
+            prop_assert_eq!(verdict == Verdict::Fresh, fresh);
+            prop_assert_ne!(verdict, Verdict::Again);
+        }
+
+        #[test]
+        fn rows_of_a_file_bind_as_all_of_its_records_one_by_one(all in any_rows(), promise in any_promise()) {
+            let mut file = file(Vec::new());
+            for row in &all {
+                let signing_root = row.root.as_ref().map(SigningRoot::root);
+                file.records.push(match row.promise {
+                    Promise::Block { slot } => {
+                        Record { blocks: vec![SignedBlock { slot, signing_root }], ..record(KEY, &[], &[]) }
+                    }
+                    Promise::Attestation { source, target } => {
+                        let one = SignedAttestation { source, target, signing_root };
+                        Record { attestations: vec![one], ..record(KEY, &[], &[]) }
+                    }
+                });
+            }
+            let one_by_one = judge(&history(&all), promise, root(9));
+            prop_assert_eq!(judge(&history(&rows(&file).rows), promise, root(9)), one_by_one);
+        }
+    }
+}

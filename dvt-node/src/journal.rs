@@ -8,7 +8,7 @@
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
 use ssz::{Decode as _, Encode as _};
 use ssz_derive::{Decode, Encode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -183,6 +183,23 @@ impl Journal {
         keys.iter().map(|key| self.histories.get(key).copied().unwrap_or_default()).collect()
     }
 
+    /// All that is promised, by key.
+    pub fn histories_all(&self) -> Vec<(PublicKey, History)> {
+        self.histories.iter().map(|(key, history)| (*key, *history)).collect()
+    }
+
+    /// Makes rows of another program durable, those that raise a watermark: one batch, one sync.
+    ///
+    /// - Returns the keys of which something rose. What raises nothing leaves the last row as it is, with the signing
+    ///   root that lets the same be signed again.
+    /// - Errors: [`JournalError`]; the rows may then be durable or not, and importing them again does no harm.
+    pub fn import(&mut self, rows: &[Row]) -> Result<BTreeSet<PublicKey>, JournalError> {
+        let history = |row: &Row| self.histories.get(&row.key).copied().unwrap_or_default();
+        let rising: Vec<Row> = rows.iter().filter(|row| raises(&history(row), row)).copied().collect();
+        self.append(&rising)?;
+        Ok(rising.iter().map(|row| row.key).collect())
+    }
+
     /// Makes rows durable: one batch, one sync.
     pub fn append(&mut self, rows: &[Row]) -> Result<(), JournalError> {
         let mut batch = sled::Batch::default();
@@ -206,6 +223,15 @@ impl Journal {
         match self.durability {
             Durability::Synced => fdatasync(&self.file).map_err(|error| JournalError::Sync(error.into())),
             Durability::FlushOnly => Ok(()),
+        }
+    }
+}
+
+fn raises(history: &History, row: &Row) -> bool {
+    match row.promise {
+        Promise::Block { slot } => history.block.is_none_or(|last| slot > last.slot),
+        Promise::Attestation { source, target } => {
+            history.attestation.is_none_or(|last| source > last.source_max || target > last.target_max)
         }
     }
 }
@@ -321,6 +347,27 @@ mod tests {
         assert_eq!(before[0].attestation.unwrap().root, row(2).root);
         assert_eq!(before[0].block.unwrap().root, None);
         assert_eq!(journal.histories(&[PublicKey([9; 48])]), [History::default()]);
+    }
+
+    #[test]
+    fn an_import_that_raises_nothing_changes_nothing_and_one_that_does_keeps_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        journal.append(&[row(5)]).unwrap();
+        let before = journal.histories_all();
+        let other = PublicKey([2; 48]);
+        let imported = |target| Row { root: None, ..row(target) };
+        assert_eq!(journal.import(&[imported(3), imported(5)]).unwrap(), [].into());
+        assert_eq!(journal.histories_all(), before);
+        let source = Promise::Attestation { source: Epoch(9), target: Epoch(1) };
+        let rising = [Row { promise: source, ..imported(1) }, Row { key: other, ..imported(2) }];
+        assert_eq!(journal.import(&rising).unwrap(), [row(5).key, other].into());
+        drop(journal);
+        let journal = Journal::open(folder.path(), CLUSTER).unwrap();
+        let after = journal.histories_all();
+        assert_eq!(after.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [row(5).key, other]);
+        let last = after[0].1.attestation.unwrap();
+        assert_eq!((last.source_max, last.target_max, last.slot), (Epoch(9), Epoch(5), row(5).slot));
     }
 
     #[test]
