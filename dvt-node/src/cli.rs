@@ -1,10 +1,15 @@
 //! The command line of `dvt-node`.
 
+use crate::clock;
 use crate::data_folder::Reading;
 use crate::run::{self, RunConfig};
+use crate::slashing_protection::{Config, export, import};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
+use serde::Serialize;
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +31,23 @@ enum Command {
     ///
     /// Example: dvt-node run --data-dir /var/lib/symbolon --beacon-node http://127.0.0.1:5052
     Run(RunArgs),
+    /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
+    #[command(subcommand)]
+    SlashingProtection(SlashingProtection),
+}
+
+#[derive(Debug, Subcommand)]
+enum SlashingProtection {
+    /// Add what was signed elsewhere to the journal.
+    ///
+    /// Counts what is under validators' keys, this operator's shares, or the keys of its validator client.
+    ///
+    /// Example: dvt-node slashing-protection import --data-dir /var/lib/symbolon --file history.json
+    Import(InterchangeArgs),
+    /// Write the journal to a new file. Do not start this node again once another has taken over.
+    ///
+    /// Example: dvt-node slashing-protection export --data-dir /var/lib/symbolon --file history.json
+    Export(InterchangeArgs),
 }
 
 /// How logs look.
@@ -74,6 +96,37 @@ struct RunArgs {
     log_format: LogFormat,
 }
 
+#[derive(Debug, Args)]
+struct InterchangeArgs {
+    /// The operator's data folder, as the ceremony made it.
+    #[arg(long, env = "SYMBOLON_DATA_DIR")]
+    data_dir: PathBuf,
+    /// The interchange file.
+    #[arg(long)]
+    file: PathBuf,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long)]
+    network_config: Option<PathBuf>,
+    /// The password of the node's halves, which tell the client's keys; without it, the file that the ceremony made.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl InterchangeArgs {
+    fn config(&self) -> Config {
+        // Where the client's keystores lie is a matter for a node that runs.
+        let reading = Reading {
+            network_config: self.network_config.clone(),
+            password_file: self.password_file.clone(),
+            same_host: true,
+        };
+        Config { data_dir: self.data_dir.clone(), file: self.file.clone(), reading }
+    }
+}
+
 fn parse_graffiti(text: &str) -> Result<Root, String> {
     let mut bytes = [0; 32];
     let room = bytes.get_mut(..text.len()).ok_or("longer than 32 bytes")?;
@@ -91,9 +144,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let Command::Run(args) = cli.command;
-    start_logs(args.log_format);
-    match run_node(args) {
+    let done = match cli.command {
+        Command::Run(args) => {
+            start_logs(args.log_format);
+            run_node(args)
+        }
+        Command::SlashingProtection(SlashingProtection::Import(args)) => {
+            import(&args.config(), clock::now()).and_then(|imported| print(&imported, args.json))
+        }
+        Command::SlashingProtection(SlashingProtection::Export(args)) => {
+            export(&args.config()).and_then(|exported| print(&exported, args.json))
+        }
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -103,6 +166,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("dvt-node: {error:#}");
     ExitCode::FAILURE
+}
+
+/// Prints a result: words for people, one line of JSON for programs.
+fn print(result: &(impl Display + Serialize), json: bool) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string(result)? } else { result.to_string() };
+    Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
 fn start_logs(format: LogFormat) {

@@ -4,6 +4,7 @@
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`journal`], [`interchange`]: slashing protection on disk, and as other programs write it.
+//! - [`slashing_protection`]: the commands for that.
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`sidecars`]: the beacon nodes.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
@@ -20,5 +21,6 @@ pub mod journal;
 pub mod metrics;
 pub mod run;
 pub mod sidecars;
+pub mod slashing_protection;
 pub mod upstream;
 pub mod validator_api;

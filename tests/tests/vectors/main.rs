@@ -11,6 +11,8 @@
 #[path = "../../../crates/crypto/tests/bls_vectors.rs"]
 mod bls;
 mod folder;
+#[path = "../../../dvt-node/tests/interchange.rs"]
+mod interchange;
 #[path = "../../../crates/keys/tests/vectors.rs"]
 mod keystores;
 #[path = "../../../crates/cluster/tests/obol_vectors.rs"]

@@ -1,0 +1,154 @@
+//! `dvt-node slashing-protection`: the journal from and to EIP-3076 files, while the node does not run.
+
+use crate::data_folder::{DataFolder, Reading};
+use crate::interchange::{FILE_LEN_MAX, Interchange};
+use crate::journal::Journal;
+use anyhow::{Context as _, ensure};
+use cluster::folder;
+use keys::files::{PUBLIC, write_new};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use types::{Millis, PublicKey, ValidatorNo};
+
+/// Which journal, which file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The operator's data folder, as the ceremony made it.
+    pub data_dir: PathBuf,
+    /// The interchange file.
+    pub file: PathBuf,
+    /// How to read the folder.
+    pub reading: Reading,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// The file that was read.
+    pub file: PathBuf,
+    /// Validators that the file has records of, by group key.
+    pub found: BTreeSet<PublicKey>,
+    /// Those of them of which the file knew more than the journal.
+    pub raised: BTreeSet<PublicKey>,
+    /// Validators of the cluster that the file has no record of, in the lock's order.
+    pub missing: Vec<PublicKey>,
+    /// Keys of the file that are no validator's of this cluster: not its group key, not this operator's share of it,
+    /// not this operator's validator client's.
+    pub foreign: BTreeSet<PublicKey>,
+    /// Why the validator client's keys could not be told from foreign ones, if so.
+    pub client_keys_unknown: Option<String>,
+}
+
+/// What an export did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// The file that was written.
+    pub file: PathBuf,
+    /// Validators that it has a record of, by group key.
+    pub validators: Vec<PublicKey>,
+}
+
+/// Raises the journal's watermarks to those of a file.
+///
+/// - Records count for a validator if they are under its group key, this operator's share of it, or the key that this
+///   operator's validator client signs with. The last need the node's halves; where these do not open, the rest is
+///   imported all the same, and the result says so.
+/// - `now`: the time, to refuse records that lie far ahead.
+/// - Errors: a folder, file or network that is not right, a running node, and a file that has nothing for this
+///   cluster. Nothing was written then.
+pub fn import(config: &Config, now: Millis) -> anyhow::Result<Imported> {
+    let folder = DataFolder::read(&config.data_dir, &config.reading)?;
+    let (group_keys, client_keys_unknown) = group_keys(&folder, &config.reading);
+    let name = || config.file.display().to_string();
+    let interchange = Interchange::parse(&read(&config.file)?).with_context(name)?;
+    let group_key = |key| group_keys.get(&key).copied();
+    let told = interchange.rows(&folder.spec, now, group_key).with_context(name)?;
+    let hint = client_keys_unknown.as_ref().map(|why| format!("; its client's keys are unknown: {why}"));
+    ensure!(
+        !told.found.is_empty(),
+        "{} has no record of this cluster's validators under their keys or this operator's, and {} other keys{}",
+        config.file.display(),
+        told.foreign.len(),
+        hint.unwrap_or_default()
+    );
+    let mut journal = Journal::open(&config.data_dir.join(folder::JOURNAL), folder.cluster.id)?;
+    let raised = journal.import(&told.rows)?;
+    let validators: Vec<_> = folder.cluster.validators.iter().map(|one| one.public_key).collect();
+    let missing = told.missing(&validators);
+    let file = config.file.clone();
+    Ok(Imported { file, found: told.found, raised, missing, foreign: told.foreign, client_keys_unknown })
+}
+
+/// Writes what the journal holds to a new file, under the validators' group keys.
+///
+/// - Errors: a folder that is not right or has no journal, a running node, a file that is there already. Nothing was
+///   written then.
+pub fn export(config: &Config) -> anyhow::Result<Exported> {
+    let folder = DataFolder::read(&config.data_dir, &config.reading)?;
+    let path = config.data_dir.join(folder::JOURNAL);
+    // Opening would make an empty one, and its export would look as if nothing had ever been signed.
+    ensure!(path.exists(), "{} does not exist: no node has run on this folder", path.display());
+    let journal = Journal::open(&path, folder.cluster.id)?;
+    let interchange = Interchange::export(&journal.histories_all(), folder.spec.genesis_validators_root);
+    write_new(&config.file, interchange.to_json().as_bytes(), PUBLIC)?;
+    let validators = interchange.records.iter().map(|record| record.key).collect();
+    Ok(Exported { file: config.file.clone(), validators })
+}
+
+/// The validator of each key that this operator may have signed with; and why its client's keys are not among them.
+fn group_keys(folder: &DataFolder, reading: &Reading) -> (BTreeMap<PublicKey, PublicKey>, Option<String>) {
+    let mut known = BTreeMap::new();
+    for validator in &folder.cluster.validators {
+        known.insert(validator.public_key, validator.public_key);
+        known.insert(validator.public_shares[folder.me.position()], validator.public_key);
+    }
+    let curve = match folder.curve(reading) {
+        Ok(curve) => curve,
+        Err(error) => return (known, Some(format!("{error:#}"))),
+    };
+    for (number, validator) in (0..).map(ValidatorNo).zip(&folder.cluster.validators) {
+        known.extend(curve.client_key(number).map(|key| (*key, validator.public_key)));
+    }
+    (known, None)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(name)?;
+    let mut bytes = Vec::new();
+    // One byte more than is taken, so that a file that is too large is refused and not cut.
+    file.take(FILE_LEN_MAX as u64 + 1).read_to_end(&mut bytes).with_context(name)?;
+    Ok(bytes)
+}
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, raised) = (self.found.len(), self.raised.len());
+        let file = self.file.display();
+        write!(f, "imported {file}: records of {found} validators, {raised} of them new to the journal")?;
+        if let Some(why) = &self.client_keys_unknown {
+            write!(
+                f,
+                "\nthe validator client's keys are unknown, records under them count as foreign: {why}"
+            )?;
+        }
+        for key in &self.missing {
+            write!(f, "\nno record of validator {key}")?;
+        }
+        for key in &self.foreign {
+            write!(f, "\nnot of this cluster or operator: {key}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Exported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, file) = (self.validators.len(), self.file.display());
+        write!(f, "exported the last promises for {count} validators to {file}; later ones are not in it")
+    }
+}
