@@ -113,8 +113,13 @@ fn indices<T>(shares: &[(ShareIndex, T)]) -> Vec<ShareIndex> {
     shares.iter().map(|(index, _)| *index).collect()
 }
 
-/// The first `t` of shares by distinct operators.
-fn first<T>(shares: &[(ShareIndex, T)], threshold: Threshold) -> Result<&[(ShareIndex, T)], CombineError> {
+/// The first `t` of shares by distinct operators: a quorum, whatever a share is.
+///
+/// - Errors: `TooFew`, `Duplicate`.
+pub fn first<T>(
+    shares: &[(ShareIndex, T)],
+    threshold: Threshold,
+) -> Result<&[(ShareIndex, T)], CombineError> {
     let mut seen = BTreeSet::new();
     for (index, _) in shares {
         if !seen.insert(*index) {

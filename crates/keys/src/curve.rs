@@ -8,7 +8,7 @@ use blst::min_pk::{AggregatePublicKey, AggregateSignature, PublicKey};
 use blst::{
     blst_bendian_from_scalar, blst_hash_to_g2, blst_p1, blst_p1_affine, blst_p1_affine_generator, blst_p2,
     blst_p2_affine, blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes, blst_scalar_from_bendian,
-    blst_sign_pk_in_g1, blst_sk_add_n_check, blst_sk_sub_n_check, blst_sk_to_pk_in_g1,
+    blst_sign_pk_in_g1, blst_sk_add_n_check, blst_sk_mul_n_check, blst_sk_sub_n_check, blst_sk_to_pk_in_g1,
 };
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
@@ -100,6 +100,14 @@ impl Scalar {
         // SAFETY: three valid cells, both inputs below r by construction. The flag says non-zero; see `is_zero`.
         unsafe { blst_sk_sub_n_check(&mut *difference.0, &*self.0, &*other.0) };
         difference
+    }
+
+    /// `self * other mod r`.
+    pub(crate) fn multiply(&self, other: &Self) -> Self {
+        let mut product = Self::zero();
+        // SAFETY: three valid cells, both inputs below r by construction. The flag says non-zero; see `is_zero`.
+        unsafe { blst_sk_mul_n_check(&mut *product.0, &*self.0, &*other.0) };
+        product
     }
 
     /// `self * G1`; the point at infinity for zero.

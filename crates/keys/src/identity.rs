@@ -35,12 +35,17 @@ pub enum KeyError {
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The file is not 64 hex digits.
-    #[error("{path} is not a node key: 64 hex digits are expected")]
-    NotHex {
+    /// A file holds no key.
+    #[error("{path}: {error}")]
+    File {
         /// Which.
         path: PathBuf,
+        /// Why.
+        error: Box<Self>,
     },
+    /// Not 64 hex digits.
+    #[error("not a node key: 64 hex digits are expected")]
+    NotHex,
     /// Zero, or not below the order of secp256k1.
     #[error("not a secp256k1 secret key")]
     NotAKey,
@@ -107,19 +112,26 @@ impl NodeKey {
         SigningKey::from_slice(bytes).map(|key| Self(Box::new(key))).map_err(|_| KeyError::NotAKey)
     }
 
-    /// Reads a key file: 64 hex digits, white space around them ignored.
+    /// Reads the text of a key file: 64 hex digits, white space around them ignored.
     ///
-    /// - Errors: [`KeyError`]; a file that others may read is refused.
-    pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let not_hex = || KeyError::NotHex { path: path.to_owned() };
-        let text = read_secret(path, KEY_FILE_LEN_MAX)?;
+    /// - Errors: [`KeyError::NotHex`], [`KeyError::NotAKey`].
+    pub fn from_hex(text: &[u8]) -> Result<Self, KeyError> {
         let digits = text.trim_ascii();
         let mut bytes = Zeroizing::new([0; 32]);
         if digits.len() != KEY_DIGITS {
-            return Err(not_hex());
+            return Err(KeyError::NotHex);
         }
-        hex::decode_to_slice(digits, bytes.as_mut_slice()).map_err(|_| not_hex())?;
+        hex::decode_to_slice(digits, bytes.as_mut_slice()).map_err(|_| KeyError::NotHex)?;
         Self::from_bytes(&bytes)
+    }
+
+    /// Reads a key file.
+    ///
+    /// - Errors: [`KeyError`]; a file that others may read is refused.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let text = read_secret(path, KEY_FILE_LEN_MAX)?;
+        let named = |error| KeyError::File { path: path.to_owned(), error: Box::new(error) };
+        Self::from_hex(&text).map_err(named)
     }
 
     /// Makes a fresh key and its file, durable and for the owner only.
@@ -127,10 +139,17 @@ impl NodeKey {
     /// - Errors: [`KeyError::Write`] if there is a file already: it is never overwritten.
     pub fn create_new(path: &Path, rng: &mut (impl RngCore + CryptoRng)) -> Result<Self, KeyError> {
         let key = Self::generate(rng);
-        let mut digits = Zeroizing::new([0; KEY_DIGITS]);
-        hex::encode_to_slice(key.secret_bytes(), digits.as_mut_slice()).expect("two digits for each byte");
-        write_new_secret(path, digits.as_slice())?;
+        key.write_new(path)?;
         Ok(key)
+    }
+
+    /// Writes a key's file, durable and for the owner only.
+    ///
+    /// - Errors: [`WriteError`] if there is a file already: it is never overwritten.
+    pub fn write_new(&self, path: &Path) -> Result<(), WriteError> {
+        let mut digits = Zeroizing::new([0; KEY_DIGITS]);
+        hex::encode_to_slice(self.secret_bytes(), digits.as_mut_slice()).expect("two digits for each byte");
+        write_new_secret(path, digits.as_slice())
     }
 
     /// The public key: a compressed point.

@@ -87,21 +87,31 @@ pub enum Passwords {
 pub struct OpenedKeystore {
     /// Its file.
     pub path: PathBuf,
+    /// The file's text.
+    pub json: String,
+    /// What opened it.
+    pub password: SecretString,
     /// What it holds: a whole key, a share or a client's half. The file cannot tell.
     pub secret: SecretShare,
 }
 
-/// A keystore as it lies in its folder, with the password that opens it.
+/// A keystore that was made, and the password that opens it.
 #[derive(Debug)]
-pub struct LockedKeystore {
-    /// Its file.
-    pub path: PathBuf,
+pub struct SealedKeystore {
+    /// The public key of what it holds.
+    pub key: PublicKey,
     /// The file's text.
     pub json: String,
-    /// The same, read.
-    pub keystore: Keystore,
-    /// Opens it.
+    /// Random.
     pub password: SecretString,
+}
+
+/// A keystore that was read and not opened.
+struct LockedKeystore {
+    path: PathBuf,
+    json: String,
+    keystore: Keystore,
+    password: SecretString,
 }
 
 /// Opens every keystore of a folder.
@@ -113,9 +123,9 @@ pub fn read_folder(folder: &Path, passwords: &Passwords) -> Result<Vec<OpenedKey
     let locked = read_locked(folder, passwords)?;
     let opened = on_all_cores(&locked, |one| one.keystore.decrypt(&one.password));
     let mut keystores: Vec<OpenedKeystore> = Vec::with_capacity(locked.len());
-    for (LockedKeystore { path, .. }, secret) in locked.into_iter().zip(opened) {
+    for (LockedKeystore { path, json, password, .. }, secret) in locked.into_iter().zip(opened) {
         match secret {
-            Ok(secret) => keystores.push(OpenedKeystore { path, secret }),
+            Ok(secret) => keystores.push(OpenedKeystore { path, json, password, secret }),
             Err(source) => return Err(KeystoresError::Decrypt { path, source: Box::new(source) }),
         }
     }
@@ -131,10 +141,7 @@ pub fn read_folder(folder: &Path, passwords: &Passwords) -> Result<Vec<OpenedKey
     }
 }
 
-/// Reads every keystore of a folder and its password, and opens none.
-///
-/// - Order, errors: as of [`read_folder`].
-pub fn read_locked(folder: &Path, passwords: &Passwords) -> Result<Vec<LockedKeystore>, KeystoresError> {
+fn read_locked(folder: &Path, passwords: &Passwords) -> Result<Vec<LockedKeystore>, KeystoresError> {
     let read_error = |source| KeystoresError::Read { path: folder.to_owned(), source };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
@@ -149,26 +156,33 @@ pub fn read_locked(folder: &Path, passwords: &Passwords) -> Result<Vec<LockedKey
     paths.into_iter().map(|path| lock_of(path, passwords)).collect()
 }
 
+/// Encrypts secrets, each under a random password of its own.
+///
+/// - Cost: one key derivation a secret, on all cores.
+pub fn seal<S: KeystoreSecret + Sync>(secrets: &[S]) -> Vec<SealedKeystore> {
+    on_all_cores(secrets, |secret| {
+        let password = random_password();
+        let keystore = Keystore::encrypt(secret, &password, EncryptOptions::default(), &mut OsRng);
+        SealedKeystore { key: secret.public_key(), json: keystore.to_json(), password }
+    })
+}
+
 /// Writes secrets to a new folder: `keystore-<i>.json` and `.txt`, random passwords, for the owner only.
 ///
 /// - All files are there, or none; nothing is overwritten.
-/// - Cost: one key derivation a secret, on all cores.
+/// - Cost: as of [`seal`].
 pub fn write_folder<S: KeystoreSecret + Sync>(path: &Path, secrets: &[S]) -> Result<(), WriteError> {
-    let sealed = on_all_cores(secrets, |secret| {
-        let password = random_password();
-        (Keystore::encrypt(secret, &password, EncryptOptions::default(), &mut OsRng), password)
-    });
-    let mut files = Vec::with_capacity(2 * sealed.len());
-    for (number, (keystore, password)) in sealed.into_iter().enumerate() {
-        files.push((format!("keystore-{number}.json"), keystore.to_json().into_bytes(), SECRET));
-        let password = password.expose_secret().as_bytes().to_vec();
+    let mut files = Vec::with_capacity(2 * secrets.len());
+    for (number, sealed) in seal(secrets).into_iter().enumerate() {
+        files.push((format!("keystore-{number}.json"), sealed.json.into_bytes(), SECRET));
+        let password = sealed.password.expose_secret().as_bytes().to_vec();
         files.push((format!("keystore-{number}.txt"), password, SECRET));
     }
     write_new_folder(path, &files)
 }
 
 /// A fresh password that needs no slow derivation: 32 hex digits of 128 random bits.
-pub fn random_password() -> SecretString {
+fn random_password() -> SecretString {
     secret_file::random_hex(PASSWORD_RANDOM_LEN)
 }
 

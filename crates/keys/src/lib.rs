@@ -4,6 +4,7 @@
 //! when dropped, is boxed so that moving it moves a pointer, prints as `<redacted>`, and cannot be cloned.
 //!
 //! - [`share`]: a share, its two halves, and their arithmetic.
+//! - [`shamir`]: a dealer, and a key given back: the only two places where a whole validator key can be.
 //! - [`signer`]: adds node halves to checked halves of the validator client; consumes a
 //!   [`Permit`](symbolon_core::journal::Permit) for each signature.
 //! - [`keystore`]: EIP-2335 keystores. [`mod@derive`]: EIP-2333 keys from seeds.
@@ -25,6 +26,7 @@ pub mod identity;
 pub mod keystore;
 pub mod keystores;
 pub mod secret_file;
+pub mod shamir;
 pub mod share;
 pub mod signer;
 pub mod store;

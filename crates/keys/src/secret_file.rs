@@ -108,12 +108,19 @@ pub fn write_new_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// - `max`: longest file that makes sense here, in bytes.
 /// - Errors: [`ReadError`]. The permissions are those of the opened file, not of what the name pointed to before.
 pub fn read_secret(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    match read_any(path, max)? {
+        (bytes, None) => Ok(bytes),
+        (_, Some(mode)) => Err(ReadError::OpenToOthers { path: path.to_owned(), mode }),
+    }
+}
+
+/// Reads a secret file whoever may read it: one that is not ours, on a disk that may not be writable.
+///
+/// - Returns its permission bits too if others than its owner may read or write it: whoever calls says so.
+pub fn read_any(path: &Path, max: usize) -> Result<(Zeroizing<Vec<u8>>, Option<u32>), ReadError> {
     let failed = |source| ReadError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & OTHERS != 0 {
-        return Err(ReadError::OpenToOthers { path: path.to_owned(), mode });
-    }
     // One allocation: a vector that grows would leave copies behind.
     let mut bytes = Zeroizing::new(vec![0; max + 1]);
     let len = fill(file, &mut bytes).map_err(failed)?;
@@ -121,7 +128,7 @@ pub fn read_secret(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, ReadEr
         return Err(ReadError::TooLong { path: path.to_owned(), max });
     }
     bytes.truncate(len);
-    Ok(bytes)
+    Ok((bytes, (mode & OTHERS != 0).then_some(mode)))
 }
 
 /// Reads a password file: its text without the line end.
@@ -154,6 +161,26 @@ fn fill(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(len)
+}
+
+/// Puts a file with a secret in the place of an older one: at every moment one of them is there, whole.
+///
+/// - The old content is overwritten after it has lost its name, as far as the disk lets it.
+/// - Errors: [`WriteError::Io`]; the old file may or may not have been replaced, and [`read_secret`] tells.
+pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let failed = |source| WriteError::Io { path: path.to_owned(), source };
+    let temporary = temporary_beside(path)?;
+    let mut old = OpenOptions::new().write(true).open(path).map_err(failed)?;
+    let len = old.metadata().map_err(failed)?.len();
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // It never got its name; the error that is reported is why.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(failed)?;
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    io::copy(&mut io::repeat(0).take(len), &mut old).map_err(failed)?;
+    old.sync_all().map_err(failed)
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -221,6 +248,24 @@ mod tests {
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         assert!(read_secret(&path, 64).is_ok());
+    }
+
+    #[test]
+    fn what_is_replaced_is_private_whole_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        assert!(
+            matches!(replace_secret(&path, b"new"), Err(WriteError::Io { .. })),
+            "there is nothing to replace"
+        );
+        write_new_secret(&path, b"old content").unwrap();
+        let mut kept = File::open(&path).unwrap();
+        replace_secret(&path, b"new").unwrap();
+        assert_eq!(read_secret(&path, 64).unwrap().as_slice(), b"new");
+        let mut old = Vec::new();
+        kept.read_to_end(&mut old).unwrap();
+        assert_eq!(old, [0; 11], "whoever had the old file open finds zeros");
+        assert_eq!(names(folder.path()), ["key"]);
     }
 
     #[test]

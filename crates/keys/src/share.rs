@@ -139,6 +139,15 @@ impl SecretShare {
         sign(&self.0, root)
     }
 
+    /// A whole key that was computed; `None` for zero.
+    pub(crate) fn of_scalar(scalar: Scalar) -> Option<Self> {
+        (!scalar.is_zero()).then_some(Self(scalar))
+    }
+
+    pub(crate) const fn scalar(&self) -> &Scalar {
+        &self.0
+    }
+
     /// The share as the client's half of an import: `v = s`, to stand beside [`NodeHalf::zero_for_import`].
     pub fn into_imported_half(self) -> VcHalf {
         VcHalf(self.0)
@@ -156,6 +165,19 @@ impl VcHalf {
     /// - Errors: [`ShiftError`] if that is zero.
     pub fn resplit(&self, d: &Shift) -> Result<Self, ShiftError> {
         nonzero(self.0.add(&d.0)).map(Self)
+    }
+}
+
+impl VcHalf {
+    /// `v + w`: the whole share again, for an export or to give a key back.
+    ///
+    /// - Whether it is the right one, its public key says: compare it with the lock's public share.
+    /// - Errors: [`ScalarError::Zero`].
+    ///
+    /// # Security
+    /// From here on one host has the share. No duty needs it.
+    pub fn join(&self, node: &NodeHalf) -> Result<SecretShare, ScalarError> {
+        SecretShare::of_scalar(self.0.add(&node.0)).ok_or(ScalarError::Zero)
     }
 }
 

@@ -10,7 +10,7 @@
 //! a damaged file, and gives a guesser nothing that the tag would not.
 
 use crate::keystore::{normalize, same, scrypt_log_n};
-use crate::secret_file::{ReadError, WriteError, read_secret, write_new_secret};
+use crate::secret_file::{ReadError, WriteError, read_secret, replace_secret, write_new_secret};
 use crate::share::NodeHalf;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -140,6 +140,17 @@ pub enum OpenError {
     Corrupted(&'static str),
 }
 
+/// Why a store was not replaced.
+#[derive(Debug, Error)]
+pub enum ReplaceError {
+    /// The older one does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The newer one is not written.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
 impl NodeStore {
     /// The file's name: generations lie side by side, none overwrites another.
     pub fn file_name(generation: Generation) -> String {
@@ -224,6 +235,23 @@ impl NodeStore {
     ) -> Result<(), SealError> {
         let bytes = self.seal(password, protection, rng)?;
         Ok(write_new_secret(path, &bytes)?)
+    }
+
+    /// Seals in the place of an older file of the same halves, protected as that one is.
+    ///
+    /// - `password`: must open the older file, so that both are never under different ones.
+    /// - Errors: [`ReplaceError`]; then the older file is as it was, unless the disk failed in the very end.
+    pub fn replace(
+        &self,
+        path: &Path,
+        password: &SecretString,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(), ReplaceError> {
+        let old = read_secret(path, FILE_LEN_MAX).map_err(OpenError::from)?;
+        Self::unseal(&old, password)?;
+        let (header, _) = Header::parse(&old)?;
+        let bytes = self.seal(password, header.protection, rng)?;
+        Ok(replace_secret(path, &bytes).map_err(SealError::from)?)
     }
 
     /// Opens a file.

@@ -210,7 +210,11 @@ fn a_key_file_may_end_a_line_and_must_be_a_key() {
         })
         .collect();
     assert!(loaded[0].is_ok());
-    assert!(loaded[1..4].iter().all(|key| matches!(key, Err(KeyError::NotHex { .. }))));
+    assert!(
+        loaded[1..4].iter().all(
+            |key| matches!(key, Err(KeyError::File { error, .. }) if matches!(**error, KeyError::NotHex))
+        )
+    );
     assert!(matches!(loaded[4], Err(KeyError::NotAKey)));
     assert!(
         loaded
