@@ -1,14 +1,15 @@
 //! `dvt-dkg define`: a new definition from a creator's decisions.
 
-use anyhow::{Context as _, bail, ensure};
+use crate::network;
+use anyhow::{Context as _, ensure};
+use cluster::Version;
 use cluster::define::{NewAddresses, NewDefinition, TARGET_GAS_LIMIT};
 use cluster::definition::Definition;
 use cluster::enr::Enr;
-use cluster::network::{Network, Networks};
 use keys::files::{PUBLIC, write_new};
 use std::path::PathBuf;
 use std::time::SystemTime;
-use types::{ChainSpec, ClusterSize, Gwei};
+use types::{ClusterSize, Gwei};
 
 /// Gwei in an ETH.
 const GWEI: u64 = 1_000_000_000;
@@ -16,6 +17,8 @@ const GWEI: u64 = 1_000_000_000;
 /// What `dvt-dkg define` is told.
 #[derive(Clone, Debug)]
 pub struct DefineConfig {
+    /// The format: v1.10 or v1.11.
+    pub version: Version,
     /// The cluster's name.
     pub name: String,
     /// Operators' ENRs, in order.
@@ -53,12 +56,13 @@ pub struct Defined {
 
 /// Makes and writes a definition; nothing is overwritten.
 pub fn define(config: &DefineConfig) -> anyhow::Result<Defined> {
-    let network = network(config)?;
+    let network = network::choose(config.network.as_deref(), config.network_config.as_deref())?;
     let operators = config.operators.iter().map(|enr| Enr::parse(enr).with_context(|| enr.clone()));
     let withdrawals = one_each(&config.withdrawal_addresses, config.validators, "--withdrawal-address")?;
     let fees = one_each(&config.fee_recipient_addresses, config.validators, "--fee-recipient-address")?;
     let addresses = |(withdrawal, fee_recipient)| NewAddresses { fee_recipient, withdrawal };
     let new = NewDefinition {
+        version: config.version,
         name: config.name.clone(),
         operators: operators.collect::<Result<_, _>>()?,
         threshold: config.threshold,
@@ -76,6 +80,12 @@ pub fn define(config: &DefineConfig) -> anyhow::Result<Defined> {
     Ok(Defined { definition, network: network.name, warning })
 }
 
+/// A format that definitions are made in, as a flag names it.
+pub fn parse_version(text: &str) -> Result<Version, String> {
+    let version = text.parse().ok().filter(|version| *version >= Version::V1_10);
+    version.ok_or_else(|| format!("{text:?} is read only or unknown: v1.10.0 or v1.11.0"))
+}
+
 fn warning(size: ClusterSize) -> Option<String> {
     let alive = size.operators() - usize::from(size.faults());
     (size.threshold() > alive).then(|| {
@@ -88,26 +98,8 @@ fn warning(size: ClusterSize) -> Option<String> {
     })
 }
 
-fn network(config: &DefineConfig) -> anyhow::Result<Network> {
-    match (&config.network, &config.network_config) {
-        (Some(name), None) => {
-            let networks = Networks::public();
-            let known: Vec<_> = networks.names().collect();
-            let network = networks.by_name(name);
-            network
-                .cloned()
-                .with_context(|| format!("unknown network {name:?}, known are {}", known.join(", ")))
-        }
-        (None, Some(path)) => {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let spec = ChainSpec::from_config_json(&bytes).with_context(|| path.display().to_string())?;
-            Ok(Network::from(&spec))
-        }
-        _ => bail!("either --network or --network-config names the network"),
-    }
-}
-
-fn one_each(given: &[String], validators: usize, flag: &str) -> anyhow::Result<Vec<String>> {
+/// One value for all validators, or one for each.
+pub(crate) fn one_each(given: &[String], validators: usize, flag: &str) -> anyhow::Result<Vec<String>> {
     if let [one] = given {
         return Ok(vec![one.clone(); validators]);
     }

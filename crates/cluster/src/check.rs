@@ -2,10 +2,16 @@
 //!
 //! A reader that trusts a file only when all checks hold is right; one that shows them lets people see which failed.
 
-use crate::{Definition, Networks, SignedDeposit, deposit::DepositEntry, text::Hex};
+use crate::{
+    Definition, DepositMessage, Networks, SignedDeposit,
+    deposit::{self, DepositEntry},
+    exit,
+    text::Hex,
+};
 use crypto::PublicKeyPoint;
 use std::collections::BTreeMap;
-use types::{ForkVersion, Root};
+use types::operations::{SignedVoluntaryExit, VoluntaryExit};
+use types::{ChainSpec, ForkVersion, PublicKey, Root};
 
 mod lock;
 mod wallets;
@@ -90,10 +96,20 @@ impl Definition {
     }
 }
 
-/// Verifies what a deposit file claims: `deposit_roots`, `deposit_networks`, `deposit_signatures`.
+/// Verifies what a deposit file claims: `deposit_amounts`, `deposit_once`, `deposit_roots`, `deposit_networks`,
+/// `deposit_signatures`.
 ///
 /// - Cost: two pairings a deposit.
 pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Check> {
+    let mut seen = BTreeMap::new();
+    let once = entries.iter().enumerate().find_map(|(position, entry)| {
+        let DepositMessage { public_key, amount, .. } = entry.deposit.message;
+        seen.insert((public_key, amount), position).map(|first| (first, position))
+    });
+    let once = match once {
+        Some((first, again)) => Err(format!("entries {first} and {again} are the same deposit")),
+        None => Ok(format!("{} entries", entries.len())),
+    };
     let wrong_root = entries.iter().position(|entry| {
         entry.deposit.message.root() != entry.stated_message_root
             || entry.deposit.data_root() != entry.stated_data_root
@@ -123,10 +139,48 @@ pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Chec
         None => Ok(format!("{} deposits", entries.len())),
     };
     vec![
+        Check::new("deposit_amounts", deposit_amounts(entries)),
+        Check::new("deposit_once", once),
         Check::new("deposit_roots", roots),
         Check::new("deposit_networks", network),
         Check::new("deposit_signatures", signatures),
     ]
+}
+
+/// Whether the deposit contract takes each amount, and a validator with these credentials can stake it.
+fn deposit_amounts(entries: &[DepositEntry]) -> Result<String, String> {
+    let mut sum = 0_u128;
+    for (position, entry) in entries.iter().enumerate() {
+        let DepositMessage { withdrawal_credentials, amount, .. } = entry.deposit.message;
+        let compounding = withdrawal_credentials.0[0] == deposit::COMPOUNDING_PREFIX;
+        deposit::check_amount(amount, compounding).map_err(|error| format!("entry {position}: {error}"))?;
+        sum += u128::from(amount.0);
+    }
+    Ok(format!("{sum} gwei in all"))
+}
+
+/// Verifies a voluntary exit under the key of one of a lock's validators: `exit_signature`.
+///
+/// - `keys`: group keys, in the lock's order. An exit names its validator by the chain's index, so all are tried.
+/// - Cost: two pairings a key, until one is right.
+pub fn check_exit(exit: &SignedVoluntaryExit, spec: &ChainSpec, keys: &[PublicKey]) -> Check {
+    let root = exit::signing_root(spec, &exit.message);
+    let signed = |key: &PublicKey| {
+        PublicKeyPoint::parse(key).is_ok_and(|key| crypto::verify(&key, root.as_ref(), &exit.signature))
+    };
+    let VoluntaryExit { epoch, validator_index } = exit.message;
+    let found = match keys.iter().position(signed) {
+        Some(number) => Ok(format!(
+            "validator {number}, {}: index {validator_index}, not before epoch {epoch}",
+            keys[number]
+        )),
+        None => Err(format!(
+            "index {validator_index}, epoch {epoch}: signed by none of {} validators for {}",
+            keys.len(),
+            spec.name
+        )),
+    };
+    Check::new("exit_signature", found)
 }
 
 fn verify_deposit(deposit: &SignedDeposit, key: &PublicKeyPoint, genesis: ForkVersion) -> bool {

@@ -22,6 +22,8 @@ pub const TARGET_GAS_LIMIT: u64 = 60_000_000;
 /// What a creator decides about a new cluster.
 #[derive(Clone, Debug)]
 pub struct NewDefinition {
+    /// The format: v1.10, or v1.11 for those who want the newest.
+    pub version: Version,
     /// The cluster's name: 1 to 256 bytes.
     pub name: String,
     /// The operators' nodes, share index 1 first; their wallets do not sign.
@@ -64,6 +66,9 @@ pub enum DefineError {
         /// What is wrong with it.
         error: TextError,
     },
+    /// A format that is read only.
+    #[error("definitions of {0} are read only: new ones are v1.10.0 or v1.11.0")]
+    OldVersion(Version),
     /// The timestamp has no RFC 3339 form.
     #[error("the time of making cannot be written: {0}")]
     Timestamp(#[from] time::error::Format),
@@ -151,11 +156,14 @@ pub enum NotReady {
 }
 
 impl NewDefinition {
-    /// The definition of v1.10, without wallets' signatures.
+    /// The definition, without wallets' signatures.
     ///
     /// - Refuses what no ceremony may run on ([`NotReady`]), and thresholds that a node would not run with.
     /// - Cost: some hashes for every validator.
     pub fn define(self) -> Result<Definition, DefineError> {
+        if self.version < Version::V1_10 {
+            return Err(DefineError::OldVersion(self.version));
+        }
         types::ClusterSize::new_safe(self.operators.len(), self.threshold)?;
         check_len("validators", self.validators.len(), VALIDATORS_LIMIT)?;
         check_len("deposit amounts", self.deposit_amounts.len(), AMOUNTS_LIMIT)?;
@@ -166,7 +174,7 @@ impl NewDefinition {
             creator: Creator::default(),
             operators: self.operators.into_iter().map(Operator::unsigned).collect(),
             uuid: text("uuid", self.uuid.hyphenated().to_string().to_uppercase())?,
-            version: Version::V1_10,
+            version: self.version,
             timestamp: text("timestamp", seconds.format(&Rfc3339)?)?,
             threshold: self.threshold as u64,
             validators: self.validators.iter().map(addresses).collect::<Result<_, _>>()?,

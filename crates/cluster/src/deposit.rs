@@ -19,6 +19,10 @@ pub const ETH: Gwei = Gwei(1_000_000_000);
 pub const ACTIVATION: Gwei = Gwei(32 * ETH.0);
 /// The most a compounding validator can stake (EIP-7251).
 pub const COMPOUNDING_MAX: Gwei = Gwei(2048 * ETH.0);
+/// First byte of the withdrawal credentials of a validator that pays to an address.
+pub const ADDRESS_PREFIX: u8 = 1;
+/// First byte of the withdrawal credentials of a validator that also compounds (EIP-7251).
+pub const COMPOUNDING_PREFIX: u8 = 2;
 /// Largest deposit file: 65536 entries of some 900 bytes.
 pub const DEPOSIT_BYTES_MAX: usize = 64 << 20;
 /// The version of the deposit CLI whose form the files have; upload pages ask for it.
@@ -51,17 +55,21 @@ pub enum AmountError {
 
 /// Checks stated deposit amounts; none are fine, they stand for [`default_amounts`].
 pub fn check_amounts(amounts: &[Gwei], compounding: bool) -> Result<(), AmountError> {
-    let max = if compounding { COMPOUNDING_MAX } else { ACTIVATION };
-    for amount in amounts {
-        if *amount < ETH {
-            return Err(AmountError::TooSmall { gwei: amount.0 });
-        }
-        if *amount > max {
-            return Err(AmountError::TooLarge { gwei: amount.0, max: max.0 });
-        }
-    }
+    amounts.iter().try_for_each(|amount| check_amount(*amount, compounding))?;
     let sum = amounts.iter().fold(0_u64, |sum, amount| sum.saturating_add(amount.0));
     if !amounts.is_empty() && sum < ACTIVATION.0 { Err(AmountError::Sum { gwei: sum }) } else { Ok(()) }
+}
+
+/// Checks one amount: at least 1 ETH, at most what a validator of this kind can stake.
+pub fn check_amount(amount: Gwei, compounding: bool) -> Result<(), AmountError> {
+    let max = if compounding { COMPOUNDING_MAX } else { ACTIVATION };
+    if amount < ETH {
+        return Err(AmountError::TooSmall { gwei: amount.0 });
+    }
+    if amount > max {
+        return Err(AmountError::TooLarge { gwei: amount.0, max: max.0 });
+    }
+    Ok(())
 }
 
 /// The amounts of a definition that states none: a small deposit to prove the key, then the whole.
@@ -77,7 +85,7 @@ pub fn default_amounts(version: Version, compounding: bool) -> Vec<Gwei> {
 /// Withdrawal credentials: type 0x01 (or 0x02 for a compounding validator), 11 zero bytes, the address.
 pub fn withdrawal_credentials(address: Address, compounding: bool) -> Root {
     let mut bytes = [0; 32];
-    bytes[0] = if compounding { 2 } else { 1 };
+    bytes[0] = if compounding { COMPOUNDING_PREFIX } else { ADDRESS_PREFIX };
     bytes[12..].copy_from_slice(&address.0);
     Root(bytes)
 }

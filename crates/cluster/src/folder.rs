@@ -16,6 +16,14 @@ pub const NETWORK: &str = "network.json";
 pub const NODE_PASSWORD: &str = "node-password";
 /// The slashing-protection journal.
 pub const JOURNAL: &str = "journal";
+/// Says that the keys have signed elsewhere and their history is not in the journal yet: no node runs while it is there.
+pub const HISTORY_WANTED: &str = "history-wanted";
+/// What stands in it, for whoever looks.
+pub const HISTORY_WANTED_WORDS: &[u8] =
+    b"These validators have signed before, and the journal does not know what. No \
+node runs in this folder until `dvt-node slashing-protection import` has brought the history here, or `... wait` goes without.\n";
+/// Says that the cluster was handed over to other software: no node runs while it is there.
+pub const EXPORTED: &str = "exported";
 
 /// The folder of an unfinished ceremony.
 pub fn ceremony(ceremony_id: Root) -> String {

@@ -1,10 +1,10 @@
 //! Cluster definition, lock, ENR, EIP-712, deposit data: parse, hash, verify.
 //!
-//! The files are those of Obol's clusters, v1.5 to v1.11; new ones are written as v1.10.
+//! The files are those of Obol's clusters, v1.5 to v1.11; new ones are written as v1.10 or v1.11.
 //!
 //! - [`definition`], [`define`]: what operators agree to before there is a key; making one.
 //! - [`lock`]: the result of a ceremony. [`check`]: named checks of both.
-//! - [`deposit`], [`registration`]: what new validators sign, and the files they are funded with.
+//! - [`deposit`], [`registration`], [`exit`]: what validators sign to come, to be paid and to go, and the files of it.
 //! - [`enr`], [`k1`], [`eip712`]: nodes, their keys, and what wallets sign.
 //! - [`network`], [`version`], [`text`], [`hash`]: fork versions, format versions, bounded strings, hash tree roots.
 //!
@@ -17,6 +17,7 @@ pub mod definition;
 pub mod deposit;
 pub mod eip712;
 pub mod enr;
+pub mod exit;
 pub mod folder;
 pub mod hash;
 mod json;

@@ -227,6 +227,11 @@ impl Lock {
         self.validators.len()
     }
 
+    /// The validators' group keys in order, those that are 48 bytes.
+    pub fn group_keys(&self) -> impl Iterator<Item = PublicKey> {
+        self.validators.iter().filter_map(|validator| validator.public_key.exactly().map(PublicKey))
+    }
+
     /// All deposits in the form of deposit files: validators' order, ascending amounts.
     ///
     /// - `None` if a field has not its full length, as in locks without deposits.

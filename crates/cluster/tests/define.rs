@@ -25,6 +25,7 @@ fn addresses(fee_recipient: &str, withdrawal: &str) -> NewAddresses {
 
 fn good() -> NewDefinition {
     NewDefinition {
+        version: cluster::Version::V1_10,
         name: "seven <hills> & more".to_owned(),
         operators: (1..=4).map(enr).collect(),
         threshold: 3,

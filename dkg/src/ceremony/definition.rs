@@ -34,6 +34,7 @@ pub struct ReadyDefinition {
     network: Network,
     size: ClusterSize,
     validators: u32,
+    registered_s: u64,
 }
 
 impl ReadyDefinition {
@@ -48,7 +49,13 @@ impl ReadyDefinition {
         let size = definition.size().map_err(NotReady::from)?;
         let count = definition.validators().len();
         let validators = u32::try_from(count).map_err(|_| UnfitDefinition::Validators(count))?;
-        Ok(Self { definition, network, size, validators })
+        let registered_s = network.genesis_time_s;
+        Ok(Self { definition, network, size, validators, registered_s })
+    }
+
+    /// The same with registrations of this Unix time in seconds, instead of the network's genesis as for new keys.
+    pub fn registered_at(self, registered_s: u64) -> Self {
+        Self { registered_s, ..self }
     }
 
     /// The setup of an attempt at it.
@@ -89,7 +96,7 @@ impl ReadyDefinition {
     }
 
     fn registration(&self, validator: ValidatorNo, group: &PublicKey) -> cluster::Registration {
-        let message = self.definition.registration(validator, *group, self.network.genesis_time_s);
+        let message = self.definition.registration(validator, *group, self.registered_s);
         message.expect("a definition that is ready has every validator's fee recipient")
     }
 

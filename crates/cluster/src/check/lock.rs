@@ -2,11 +2,13 @@
 
 use super::{Check, ContractAnswers, hash_check, verify_deposit};
 use crate::{
-    Networks, NodeKey, Registration, SignedDeposit, deposit, k1,
+    Networks, NodeKey, Registration, SignedDeposit,
+    deposit::{self, DepositEntry},
+    k1,
     lock::{Lock, LockRegistration, Validator},
 };
 use crypto::PublicKeyPoint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{ClusterSize, PublicKey, ShareIndex, Signature, Threshold};
 
 /// Detail of checks that need keys which are not there; another check says why.
@@ -68,6 +70,23 @@ impl Lock {
         checks.push(hash_check("lock_hash", &self.stated_hash, self.lock_hash()));
         checks.push(Check::new("validator_count", count));
         checks
+    }
+
+    /// Verifies that a deposit file is of this lock: `deposits_of_lock`.
+    ///
+    /// - Every entry must be, to the letter, one of the deposits that the lock's validators have signed.
+    pub fn check_deposit_file(&self, entries: &[DepositEntry]) -> Check {
+        let signed = self.validators.iter().flat_map(signed_deposits).flatten();
+        let signed: BTreeSet<_> = signed.map(|deposit| deposit.data_root()).collect();
+        let fork = self.definition.fork_version();
+        let stranger = entries
+            .iter()
+            .position(|entry| entry.fork_version != fork || !signed.contains(&entry.deposit.data_root()));
+        let found = match stranger {
+            Some(position) => Err(format!("entry {position} is none of the lock's deposits")),
+            None => Ok(format!("{} of the lock's {} deposits", entries.len(), signed.len())),
+        };
+        Check::new("deposits_of_lock", found)
     }
 
     /// As for a definition, but every operator must have a node.

@@ -27,6 +27,7 @@ fn definition() -> ReadyDefinition {
         withdrawal: "0x000000000000000000000000000000000000dEaD".to_owned(),
     };
     let new = NewDefinition {
+        version: cluster::Version::V1_10,
         name: "four".to_owned(),
         operators: operators().into_iter().map(|of| node_key(of).enr().parse().unwrap()).collect(),
         threshold: 3,
