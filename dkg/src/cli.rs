@@ -1,17 +1,24 @@
 //! The command line of `dvt-dkg`.
 
+use crate::combine::{CombineArgs, Combined, combine};
 use crate::define::{DefineConfig, Defined, define};
 use crate::run::{Finished, RunConfig, run as run_ceremony, summary};
-use anyhow::Context as _;
+use crate::split::{Split, SplitArgs, split};
+use crate::verify::{VerifyArgs, verify};
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
+use cluster::{Version, folder};
 use keys::identity::{KEY_FILE, NodeKey};
+use keys::secret_file::read_password;
 use net::Multiaddr;
 use rand_core::OsRng;
+use remote::flags::KeymanagerFlags;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use types::Root;
 
@@ -39,6 +46,20 @@ enum Command {
     /// Example: dvt-dkg run --definition definition.json --data-dir /var/lib/symbolon
     /// --peer enr:-...=/dns/op2.example/tcp/3610
     Run(RunArgs),
+    /// Check files of a cluster, whoever made them: one verdict for each rule.
+    ///
+    /// Exit status 0 only if everything that was checked holds. Example: dvt-dkg verify --lock cluster-lock.json
+    /// --deposit-data deposit-data.json
+    Verify(VerifyArgs),
+    /// Deal keys that exist already to operators: for migration and tests. New validators are made by a ceremony.
+    ///
+    /// Example: dvt-dkg split --keystore-dir keys --operators 4 --threshold 3 --network hoodi
+    /// --withdrawal-address 0x... --fee-recipient-address 0x... --out cluster
+    Split(SplitArgs),
+    /// Put a cluster's keys together again, from both halves of a quorum of operators.
+    ///
+    /// Example: dvt-dkg combine --data-dir op1 op2 op3 --keystores keys1 keys2 keys3 --out whole-keys
+    Combine(CombineArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,6 +74,9 @@ struct IdentityArgs {
 
 #[derive(Debug, Args)]
 struct DefineArgs {
+    /// The format of the definition, and of the lock that is made of it.
+    #[arg(long, default_value = "v1.10.0", value_parser = crate::define::parse_version)]
+    format: Version,
     /// The cluster's name.
     #[arg(long)]
     name: String,
@@ -114,6 +138,8 @@ struct RunArgs {
     /// The password for the node's halves; without it a random one is made.
     #[arg(long)]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    keymanager: KeymanagerFlags,
     /// How long to wait for everybody, in seconds.
     #[arg(long, default_value_t = 86_400)]
     deadline: u64,
@@ -139,6 +165,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Identity(args) => identity(&args),
         Command::Define(args) => run_define(args),
         Command::Run(args) => run_run(args),
+        Command::Verify(args) => run_verify(&args),
+        Command::Split(args) => run_split(&args),
+        Command::Combine(args) => run_combine(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -175,6 +204,7 @@ fn load_or_make(path: &Path, data_dir: &Path) -> anyhow::Result<NodeKey> {
 
 fn run_define(args: DefineArgs) -> anyhow::Result<()> {
     let config = DefineConfig {
+        version: args.format,
         name: args.name,
         operators: args.operators,
         threshold: args.threshold,
@@ -210,6 +240,7 @@ fn run_run(args: RunArgs) -> anyhow::Result<()> {
         peers: args.peers,
         network_config: args.network_config,
         password_file: args.password_file,
+        keymanager: args.keymanager.client(|path| anyhow::Ok(read_password(path)?))?.map(Arc::new),
         deadline: Duration::from_secs(args.deadline),
         attempt: args.attempt,
         quiet: args.json,
@@ -217,6 +248,54 @@ fn run_run(args: RunArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = runtime.block_on(run_ceremony(config))?;
     report(&args.data_dir, &finished, args.json)
+}
+
+fn run_verify(args: &VerifyArgs) -> anyhow::Result<()> {
+    let verification = verify(args)?;
+    if args.json {
+        print(&verification.json().to_string())?;
+    } else {
+        print(&verification.to_string())?;
+    }
+    match verification.complaint() {
+        Some(complaint) => bail!(complaint),
+        None => Ok(()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a warning must be seen beside whatever takes standard output")]
+fn warn(words: &str) {
+    eprintln!("dvt-dkg: WARNING: {words}");
+}
+
+fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
+    let Split { lock_hash, validators, folders, warnings } = split(args)?;
+    warnings.iter().for_each(|words| warn(words));
+    if args.json {
+        let line = json!({
+            "lock_hash": lock_hash, "validators": validators, "folders": folders, "warnings": warnings,
+        });
+        return print(&line.to_string());
+    }
+    print(&format!("{} keys dealt to {} operators; cluster {lock_hash}", validators.len(), folders.len()))?;
+    folders.iter().try_for_each(|folder| print(&folder.display().to_string()))
+}
+
+fn run_combine(args: &CombineArgs) -> anyhow::Result<()> {
+    let Combined { validators, operators } = combine(args)?;
+    warn(
+        "the whole keys are in these keystores now: stop the cluster's nodes for good before anything signs with \
+         them, and bring the slashing-protection history along (dvt-node slashing-protection export)",
+    );
+    if args.json {
+        let operators: Vec<u8> = operators.iter().map(|index| index.get()).collect();
+        let line = json!({ "validators": validators, "operators": operators, "out": args.out });
+        return print(&line.to_string());
+    }
+    validators
+        .iter()
+        .enumerate()
+        .try_for_each(|(number, key)| print(&format!("keystore-{number}.json {key}")))
 }
 
 fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result<()> {
@@ -231,7 +310,11 @@ fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result
     }
     print(&format!("{validators} validators made; cluster {lock_hash}"))?;
     print(&format!("files in {}", data_dir.display()))?;
-    print("move validator_keys to the validator client's host, and back up both places apart")?;
+    if data_dir.join(folder::KEYSTORES).exists() {
+        print("move validator_keys to the validator client's host, and back up both places apart")?;
+    } else {
+        print("the validator client has its halves; back up its keystores and this folder apart")?;
+    }
     if !missing.is_empty() {
         let list = missing.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
         print(&format!(

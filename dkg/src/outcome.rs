@@ -6,12 +6,14 @@ use cluster::folder;
 use keys::VcHalf;
 use keys::files::{PUBLIC, WriteError, write_new};
 use keys::keystore::Keystore;
-use keys::keystores::write_folder;
+use keys::keystores::{seal, write_folder};
 use keys::secret_file::{random_hex, read_password, write_new_secret};
 use keys::store::{NodeStore, Protection, StoredHalf};
 use rand_core::OsRng;
+use remote::keymanager::{Keymanager, Push};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use types::Generation;
 
 /// Where the outcome goes, and what else belongs beside it.
@@ -27,6 +29,8 @@ pub struct Place {
     pub network: Option<Vec<u8>>,
     /// Addresses of the other operators.
     pub peers: String,
+    /// The validator client that takes its halves; without one they become files.
+    pub keymanager: Option<Arc<Keymanager>>,
 }
 
 impl Place {
@@ -57,7 +61,10 @@ impl Place {
             generation: Generation(0),
             halves: nodes,
         })?;
-        self.write_keystores(&clients)?;
+        match &self.keymanager {
+            Some(client) => hand_over(client, &clients)?,
+            None => self.write_keystores(&clients)?,
+        }
         if let Some(network) = &self.network {
             self.write_same(folder::NETWORK, network)?;
         }
@@ -109,6 +116,17 @@ impl Place {
         }
         Ok(write_folder(&path, halves)?)
     }
+}
+
+/// Hands the client its halves. Tried again, it finds those that it took before to be the same.
+fn hand_over(client: &Keymanager, halves: &[VcHalf]) -> anyhow::Result<()> {
+    let sealed = seal(halves);
+    let pushes = sealed.iter().map(|one| Push { key: one.key, json: &one.json, password: &one.password });
+    let pushes: Vec<Push<'_>> = pushes.collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let taken = runtime.block_on(client.push(&pushes, None));
+    taken.with_context(|| format!("the validator client at {} has not taken its halves", client.label()))?;
+    Ok(())
 }
 
 /// The folder came whole from an earlier try, or it is somebody else's.

@@ -9,6 +9,7 @@
 use crate::ceremony::{
     CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, ReadyDefinition, Setup,
 };
+use crate::network;
 use crate::outcome::Place;
 use crate::progress::Progress;
 use crate::state::State;
@@ -17,19 +18,20 @@ use bytes::Bytes;
 use cluster::definition::Definition;
 use cluster::enr::Enr;
 use cluster::folder;
-use cluster::network::{Network, Networks};
 use keys::files::{PUBLIC, write_new};
 use keys::frost::CeremonySeed;
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use net::{Identity, Multiaddr, PeerSpec, Protocol, peers_file};
 use rand_core::{OsRng, RngCore as _};
+use remote::keymanager::Keymanager;
 use ssz::Encode as _;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use types::{ChainSpec, ClusterSize, Machine as _, Millis, Root, ShareIndex};
+use types::{ClusterSize, Machine as _, Millis, Root, ShareIndex};
 use zeroize::Zeroizing;
 
 /// How often frames that found a full queue are tried again.
@@ -52,6 +54,8 @@ pub struct RunConfig {
     pub network_config: Option<PathBuf>,
     /// The operator's own password for the node's halves.
     pub password_file: Option<PathBuf>,
+    /// The validator client that takes its halves, instead of files.
+    pub keymanager: Option<Arc<Keymanager>>,
     /// How long to wait for everybody.
     pub deadline: Duration,
     /// Which try at this definition.
@@ -88,6 +92,11 @@ struct Prepared {
 /// Runs a ceremony to its end.
 pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
     let progress_quiet = config.quiet;
+    if let Some(client) = &config.keymanager {
+        // Better now than after the keys are made.
+        let asked = client.list().await;
+        asked.with_context(|| format!("the validator client at {} does not answer", client.label()))?;
+    }
     let prepared = tokio::task::spawn_blocking(move || prepare(config)).await??;
     let Prepared { config, ready, setup, place, publics, state, records, _lock: lock } = prepared;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
@@ -141,7 +150,9 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
     let path = &config.definition;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
-    let (networks, network_file) = networks(&config)?;
+    let networks = network::known(config.network_config.as_deref())?;
+    let network_file =
+        config.network_config.as_deref().map(network::read).transpose()?.map(|(_, bytes)| bytes);
     let ready =
         ReadyDefinition::new(definition.clone(), &networks).with_context(|| path.display().to_string())?;
     let definition_hash = definition.definition_hash();
@@ -169,6 +180,7 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
         definition: definition.to_json(),
         network: network_file,
         peers: peers_text(&config)?,
+        keymanager: config.keymanager.clone(),
     };
     let folder = config.data_dir.join(folder::ceremony(setup.ceremony_id()));
     if !folder.exists()
@@ -178,13 +190,6 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
     }
     let (state, records) = State::open(folder)?;
     Ok(Prepared { config, ready, setup, place, publics, state, records, _lock: lock })
-}
-
-fn networks(config: &RunConfig) -> anyhow::Result<(Networks, Option<Vec<u8>>)> {
-    let Some(path) = &config.network_config else { return Ok((Networks::public(), None)) };
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let spec = ChainSpec::from_config_json(&bytes).with_context(|| path.display().to_string())?;
-    Ok((Networks::public().with(Network::from(&spec)), Some(bytes)))
 }
 
 fn peers_text(config: &RunConfig) -> anyhow::Result<String> {

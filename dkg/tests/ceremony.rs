@@ -47,6 +47,7 @@ impl Pool {
     fn define(&self, name: &str, validators: usize) -> PathBuf {
         let out = self.root.join(format!("{name}.json"));
         let config = DefineConfig {
+            version: cluster::Version::V1_10,
             name: name.into(),
             operators: self.enrs.clone(),
             threshold: (2 * self.enrs.len()).div_ceil(3),
@@ -74,6 +75,7 @@ impl Pool {
             peers: others.collect(),
             network_config: None,
             password_file: None,
+            keymanager: None,
             deadline: Duration::from_secs(120),
             attempt: 0,
             quiet: true,

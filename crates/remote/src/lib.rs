@@ -2,6 +2,7 @@
 //!
 //! - [`keymanager`]: a validator client's keymanager API, which takes keystores.
 //! - [`execution`]: an execution node's JSON-RPC, which knows what a contract says of a signature.
+//! - [`flags`]: how a command line names a validator client.
 //! - [`limits`]: how long to wait, how much to read, and why. [`error`]: what can go wrong on the way.
 //!
 //! A client asks and reports. What follows from an answer is its caller's to decide, and nothing is asked twice.
@@ -15,6 +16,7 @@
 
 pub mod error;
 pub mod execution;
+pub mod flags;
 pub mod keymanager;
 pub mod limits;
 mod server;
