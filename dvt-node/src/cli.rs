@@ -2,8 +2,11 @@
 
 use crate::clock;
 use crate::data_folder::Reading;
+use crate::export::{self, ExportArgs};
+use crate::import::{self, ImportArgs};
+use crate::resplit::{ResplitArgs, resplit};
 use crate::run::{self, RunConfig};
-use crate::slashing_protection::{Config, export, import};
+use crate::slashing_protection::{self, Config, wait};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
 use serde::Serialize;
@@ -31,6 +34,19 @@ enum Command {
     ///
     /// Example: dvt-node run --data-dir /var/lib/symbolon --beacon-node http://127.0.0.1:5052
     Run(RunArgs),
+    /// Move an operator of an Obol cluster in: lock, node key, keystores, and what was signed with them.
+    ///
+    /// Example: dvt-node import --obol .charon --data-dir /var/lib/symbolon --history slashing-protection.json
+    Import(ImportArgs),
+    /// Move this operator out, in the form of Obol's files. No node starts in the data folder afterwards.
+    ///
+    /// Joins both halves of every share. Example: dvt-node export --data-dir /var/lib/symbolon
+    /// --keystores validator_keys --obol .charon
+    Export(ExportArgs),
+    /// Make new halves of every share: what was stolen of the old ones is worth nothing then.
+    ///
+    /// Example: dvt-node resplit --data-dir /var/lib/symbolon --keystores validator_keys --out new_validator_keys
+    Resplit(ResplitArgs),
     /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
     #[command(subcommand)]
     SlashingProtection(SlashingProtection),
@@ -48,6 +64,10 @@ enum SlashingProtection {
     ///
     /// Example: dvt-node slashing-protection export --data-dir /var/lib/symbolon --file history.json
     Export(InterchangeArgs),
+    /// Go without a history: validators of which the journal knows nothing sign nothing for two whole epochs.
+    ///
+    /// Example: dvt-node slashing-protection wait --data-dir /var/lib/symbolon
+    Wait(WaitArgs),
 }
 
 /// How logs look.
@@ -115,14 +135,22 @@ struct InterchangeArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct WaitArgs {
+    /// The operator's data folder.
+    #[arg(long, env = "SYMBOLON_DATA_DIR")]
+    data_dir: PathBuf,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long)]
+    network_config: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl InterchangeArgs {
     fn config(&self) -> Config {
-        // Where the client's keystores lie is a matter for a node that runs.
-        let reading = Reading {
-            network_config: self.network_config.clone(),
-            password_file: self.password_file.clone(),
-            same_host: true,
-        };
+        let reading = Reading::of_both_halves(&self.network_config, &self.password_file);
         Config { data_dir: self.data_dir.clone(), file: self.file.clone(), reading }
     }
 }
@@ -149,11 +177,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             start_logs(args.log_format);
             run_node(args)
         }
+        Command::Import(args) => {
+            import::import(&args, clock::now()).and_then(|imported| print(&imported, args.json))
+        }
+        Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
+        Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
+        Command::SlashingProtection(SlashingProtection::Wait(args)) => {
+            let reading = Reading::of_both_halves(&args.network_config, &None);
+            wait(&args.data_dir, &reading, clock::now()).and_then(|waiting| print(&waiting, args.json))
+        }
         Command::SlashingProtection(SlashingProtection::Import(args)) => {
-            import(&args.config(), clock::now()).and_then(|imported| print(&imported, args.json))
+            slashing_protection::import(&args.config(), clock::now())
+                .and_then(|imported| print(&imported, args.json))
         }
         Command::SlashingProtection(SlashingProtection::Export(args)) => {
-            export(&args.config()).and_then(|exported| print(&exported, args.json))
+            slashing_protection::export(&args.config()).and_then(|exported| print(&exported, args.json))
         }
     };
     match done {

@@ -40,6 +40,11 @@ impl Curve {
         self.signer.vc_key(validator)
     }
 
+    /// How many validators' shares are whole in the client's keystores: an import that was not split yet.
+    pub fn unsplit(&self) -> usize {
+        self.signer.unsplit().len()
+    }
+
     /// Answers [`symbolon_core::Output::Sign`].
     pub async fn complete(self: Arc<Self>, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
         blocking(move || self.signer.complete(jobs)).await

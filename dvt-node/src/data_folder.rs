@@ -1,16 +1,16 @@
 //! What an operator's data folder holds, read and checked before anything starts.
 
 use anyhow::{Context as _, bail, ensure};
-use cluster::definition::Definition;
-use cluster::folder;
 use cluster::lock::{Cluster, Lock};
 use cluster::network::{Network, Networks};
+use cluster::{Check, Verdict, folder};
 use crypto::PublicKeyPoint;
-use keys::NodeSigner;
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use keys::secret_file::read_password;
 use keys::store::NodeStore;
+use keys::{NodeHalf, NodeSigner};
 use net::peers_file;
+use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use types::{ChainSpec, ClusterSize, Generation, PublicKey, ShareIndex, Threshold};
 
@@ -21,7 +21,9 @@ use crate::curve::{Curve, ValidatorKeys};
 pub struct DataFolder {
     /// Where it is.
     pub path: PathBuf,
-    /// The cluster, its lock verified.
+    /// The lock, verified.
+    pub lock: Lock,
+    /// The cluster that it describes.
     pub cluster: Cluster,
     /// `n` and `t`, safe for signing.
     pub size: ClusterSize,
@@ -46,6 +48,13 @@ pub struct Reading {
     pub same_host: bool,
 }
 
+impl Reading {
+    /// For commands that are given the keystores: where these lie is of no matter then.
+    pub fn of_both_halves(network_config: &Option<PathBuf>, password_file: &Option<PathBuf>) -> Self {
+        Self { network_config: network_config.clone(), password_file: password_file.clone(), same_host: true }
+    }
+}
+
 impl DataFolder {
     /// Reads and checks everything but the secrets of validators.
     pub fn read(path: &Path, reading: &Reading) -> anyhow::Result<Self> {
@@ -58,20 +67,11 @@ impl DataFolder {
             );
         }
         let lock = read_lock(path)?;
-        let spec = read_network(path, reading)?;
-        let networks = Networks::public().with(Network::from(&spec));
-        let failed: Vec<_> = lock.check(&networks).into_iter().filter(|check| !check.holds()).collect();
-        if let Some(check) = failed.first() {
-            bail!("{} is not valid: {}: {}", folder::LOCK, check.name, check.detail);
+        let spec = network_of(&lock, Some(path), reading)?;
+        for check in lock_holds(&lock, &spec).with_context(|| folder::LOCK.to_owned())? {
+            tracing::warn!(check = check.name, check.detail, "accepted when this folder was made");
         }
         let cluster = lock.cluster().with_context(|| folder::LOCK.to_owned())?;
-        ensure!(
-            cluster.fork_version == spec.genesis_fork_version,
-            "the cluster is of the network with genesis fork version {}, this node is set to {} ({})",
-            cluster.fork_version,
-            spec.name,
-            spec.genesis_fork_version
-        );
         let size = ClusterSize::new_safe(cluster.size.operators(), cluster.size.threshold())?;
         let key = NodeKey::load(&path.join(KEY_FILE))?;
         let publics: Vec<_> = cluster.nodes.iter().map(|key| *key.as_bytes()).collect();
@@ -80,30 +80,73 @@ impl DataFolder {
             keys.index_of(&key.public()).context("the node key here is none of the cluster's operators'")?;
         let operator = Operator::new(key, me, keys)?;
         let peers = read_peers(path)?;
-        Ok(Self { path: path.to_owned(), cluster, size, spec, operator, me, peers })
+        Ok(Self { path: path.to_owned(), lock, cluster, size, spec, operator, me, peers })
     }
 
-    /// Opens the node halves and parses everybody's public keys.
-    pub fn curve(&self, reading: &Reading) -> anyhow::Result<std::sync::Arc<Curve>> {
-        let password_file = match &reading.password_file {
+    /// The password of the node's halves.
+    pub fn password(&self, reading: &Reading) -> anyhow::Result<SecretString> {
+        let file = match &reading.password_file {
             Some(path) => path.clone(),
             None => self.path.join(folder::NODE_PASSWORD),
         };
-        let password = read_password(&password_file)?;
+        Ok(read_password(&file)?)
+    }
+
+    /// Opens the node halves: one for each of the lock's validators, in its order.
+    pub fn halves(&self, reading: &Reading) -> anyhow::Result<Vec<NodeHalf>> {
+        let password = self.password(reading)?;
         let path = self.path.join(NodeStore::file_name(Generation(0)));
         let store = NodeStore::load(&path, &password).with_context(|| path.display().to_string())?;
         ensure!(store.cluster == self.cluster.id, "{} belongs to another cluster", path.display());
         let keys: Vec<PublicKey> = store.halves.iter().map(|half| half.group_key).collect();
         let wanted: Vec<PublicKey> = self.cluster.validators.iter().map(|one| one.public_key).collect();
         ensure!(keys == wanted, "{} does not hold the lock's validators", path.display());
+        Ok(store.halves.into_iter().map(|stored| stored.half).collect())
+    }
+
+    /// Opens the node halves and parses everybody's public keys.
+    pub fn curve(&self, reading: &Reading) -> anyhow::Result<std::sync::Arc<Curve>> {
+        let halves = self.halves(reading)?;
         let position = self.me.position();
         let shares = self.cluster.validators.iter().map(|one| one.public_shares[position]);
-        let halves = store.halves.into_iter().map(|stored| stored.half);
-        let signer = NodeSigner::new(halves.zip(shares))?;
+        let signer = NodeSigner::new(halves.into_iter().zip(shares))?;
         let validators = self.cluster.validators.iter().map(parse_keys).collect::<anyhow::Result<_>>()?;
         let threshold = Threshold(u8::try_from(self.size.threshold()).context("a threshold fits a byte")?);
         Ok(Curve::new(signer, validators, threshold))
     }
+}
+
+/// Refuses a folder in which no node may run: its history is elsewhere, or its keys are.
+pub fn ensure_may_run(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        !path.join(folder::HISTORY_WANTED).exists(),
+        "{}: these validators have signed before, and the journal does not know what: run \
+         dvt-node slashing-protection import",
+        path.join(folder::HISTORY_WANTED).display()
+    );
+    ensure!(
+        !path.join(folder::EXPORTED).exists(),
+        "{}: this operator's part was exported for other software; two nodes with one share get validators slashed",
+        path.join(folder::EXPORTED).display()
+    );
+    Ok(())
+}
+
+/// Whether a lock may be trusted.
+///
+/// - Returns what could not be verified here: contract wallets' signatures.
+/// - Errors: the first check that is broken.
+pub fn lock_holds(lock: &Lock, spec: &ChainSpec) -> anyhow::Result<Vec<Check>> {
+    let networks = Networks::public().with(Network::from(spec));
+    let mut open = Vec::new();
+    for check in lock.check(&networks) {
+        match check.verdict {
+            Verdict::Holds => {}
+            Verdict::Unverified => open.push(check),
+            Verdict::Broken => bail!("not valid: {}: {}", check.name, check.detail),
+        }
+    }
+    Ok(open)
 }
 
 fn read_lock(path: &Path) -> anyhow::Result<Lock> {
@@ -112,22 +155,31 @@ fn read_lock(path: &Path) -> anyhow::Result<Lock> {
     Lock::parse(&bytes).with_context(|| path.display().to_string())
 }
 
-/// The network of `--network-config`, of the folder's own file, or the built-in one that the definition names.
-fn read_network(path: &Path, reading: &Reading) -> anyhow::Result<ChainSpec> {
-    let own = path.join(folder::NETWORK);
-    let file = reading.network_config.clone().or_else(|| own.exists().then_some(own));
-    if let Some(file) = file {
-        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        return ChainSpec::from_config_json(&bytes).with_context(|| file.display().to_string());
-    }
-    let definition = read_lock(path)?.definition().clone();
-    let version = Definition::fork_version(&definition);
-    let networks = Networks::public();
-    let network = networks.by_fork_version(version);
-    let network =
-        network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
-    let spec = ChainSpec::builtin(&network.name);
-    spec.with_context(|| format!("{} is not built in: use --network-config", network.name))
+/// The network of `--network-config`, of the folder's own file, or the built-in one that the lock names.
+pub fn network_of(lock: &Lock, folder: Option<&Path>, reading: &Reading) -> anyhow::Result<ChainSpec> {
+    let version = lock.definition().fork_version();
+    let own = folder.map(|folder| folder.join(folder::NETWORK)).filter(|own| own.exists());
+    let spec = match reading.network_config.clone().or(own) {
+        Some(file) => {
+            let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            ChainSpec::from_config_json(&bytes).with_context(|| file.display().to_string())?
+        }
+        None => {
+            let networks = Networks::public();
+            let network = networks.by_fork_version(version);
+            let network =
+                network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
+            let spec = ChainSpec::builtin(&network.name);
+            spec.with_context(|| format!("{} is not built in: use --network-config", network.name))?
+        }
+    };
+    ensure!(
+        version == spec.genesis_fork_version,
+        "the cluster is of the network with genesis fork version {version}, this node is set to {} ({})",
+        spec.name,
+        spec.genesis_fork_version
+    );
+    Ok(spec)
 }
 
 fn read_peers(path: &Path) -> anyhow::Result<Vec<peers_file::PeerEntry>> {

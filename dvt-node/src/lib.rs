@@ -1,6 +1,7 @@
 //! The operator's daemon: one loop around core.
 //!
 //! - [`cli`], [`run`]: the command line, and how the parts are put together.
+//! - [`import`], [`export`], [`resplit`]: moving in, moving out, and new halves.
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`journal`], [`interchange`]: slashing protection on disk, and as other programs write it.
@@ -16,9 +17,12 @@ pub mod clock;
 pub mod curve;
 pub mod data_folder;
 pub mod engine;
+pub mod export;
+pub mod import;
 pub mod interchange;
 pub mod journal;
 pub mod metrics;
+pub mod resplit;
 pub mod run;
 pub mod sidecars;
 pub mod slashing_protection;

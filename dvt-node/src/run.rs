@@ -3,7 +3,7 @@
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
 use crate::curve::Curve;
-use crate::data_folder::{DataFolder, Reading};
+use crate::data_folder::{DataFolder, Reading, ensure_may_run};
 use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
@@ -55,8 +55,10 @@ pub struct RunConfig {
 /// Runs a node until `stop`.
 pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<()> {
     let started = now();
+    ensure_may_run(&config.data_dir)?;
     let data = DataFolder::read(&config.data_dir, &config.reading)?;
     let curve = data.curve(&config.reading)?;
+    warn_of_unsplit(&curve);
     let journal = Journal::open(&data.path.join(folder::JOURNAL), data.cluster.id)?;
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
     let histories = journal.histories(&keys);
@@ -129,6 +131,15 @@ async fn finish(tasks: TaskTracker, wire: &net::Handle, stop: CancellationToken)
     tasks.wait().await;
     wire.shutdown().await;
     tracing::info!("node stopped");
+}
+
+fn warn_of_unsplit(curve: &Curve) {
+    if let validators @ 1.. = curve.unsplit() {
+        tracing::warn!(
+            validators,
+            "the validator client's keystores hold whole shares: whoever steals one has it; see dvt-node resplit"
+        );
+    }
 }
 
 async fn start_chain_side(

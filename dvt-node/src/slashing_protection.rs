@@ -1,19 +1,24 @@
 //! `dvt-node slashing-protection`: the journal from and to EIP-3076 files, while the node does not run.
 
 use crate::data_folder::{DataFolder, Reading};
-use crate::interchange::{FILE_LEN_MAX, Interchange};
+use crate::interchange::{FILE_LEN_MAX, Interchange, Rows};
 use crate::journal::Journal;
 use anyhow::{Context as _, ensure};
 use cluster::folder;
-use keys::files::{PUBLIC, write_new};
+use keys::files::{PUBLIC, sync_folder, write_new};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use types::{Millis, PublicKey, ValidatorNo};
+use symbolon_core::journal::{History, Promise, Row};
+use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorNo};
 
+/// Whole epochs in which keys without a history sign nothing.
+///
+/// Whatever signed with them before has then been silent for two epochs, or has been seen in the chain.
+pub const WAIT_EPOCHS: u64 = 2;
 /// Which journal, which file.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -41,6 +46,17 @@ pub struct Imported {
     pub foreign: BTreeSet<PublicKey>,
     /// Why the validator client's keys could not be told from foreign ones, if so.
     pub client_keys_unknown: Option<String>,
+    /// Whether the node still does not start, because validators that have signed before have no record.
+    pub still_wanted: bool,
+}
+
+/// What a wait means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Up to this slot they sign nothing.
+    pub until: Slot,
+    /// The validators of which the journal knew nothing.
+    pub validators: Vec<PublicKey>,
 }
 
 /// What an export did.
@@ -79,8 +95,53 @@ pub fn import(config: &Config, now: Millis) -> anyhow::Result<Imported> {
     let raised = journal.import(&told.rows)?;
     let validators: Vec<_> = folder.cluster.validators.iter().map(|one| one.public_key).collect();
     let missing = told.missing(&validators);
+    if missing.is_empty() {
+        history_is_here(&config.data_dir)?;
+    }
+    let still_wanted = config.data_dir.join(folder::HISTORY_WANTED).exists();
+    let Rows { found, foreign, .. } = told;
     let file = config.file.clone();
-    Ok(Imported { file, found: told.found, raised, missing, foreign: told.foreign, client_keys_unknown })
+    Ok(Imported { file, found, raised, missing, foreign, client_keys_unknown, still_wanted })
+}
+
+/// Keeps validators without a history silent for [`WAIT_EPOCHS`] whole epochs, by watermarks that lie ahead.
+///
+/// - `now`: the time, from which the wait is counted.
+/// - Errors: a folder that is not right, a running node.
+pub fn wait(data_dir: &Path, reading: &Reading, now: Millis) -> anyhow::Result<Waiting> {
+    let folder = DataFolder::read(data_dir, reading)?;
+    let mut journal = Journal::open(&data_dir.join(folder::JOURNAL), folder.cluster.id)?;
+    let keys: Vec<PublicKey> = folder.cluster.validators.iter().map(|one| one.public_key).collect();
+    let histories = keys.iter().zip(journal.histories(&keys));
+    let unknown = histories.filter(|(_, history)| *history == History::default());
+    let validators: Vec<PublicKey> = unknown.map(|(key, _)| *key).collect();
+    let (rows, until) = waiting(&folder.spec, now, &validators);
+    journal.import(&rows)?;
+    history_is_here(data_dir)?;
+    Ok(Waiting { until, validators })
+}
+
+/// The rows that keep validators silent: their watermarks lie [`WAIT_EPOCHS`] whole epochs ahead.
+///
+/// - Returns the last slot in which they sign nothing, too.
+pub fn waiting(spec: &ChainSpec, now: Millis, keys: &[PublicKey]) -> (Vec<Row>, Slot) {
+    let epoch = spec.epoch_of(spec.slot_at(now).unwrap_or_default());
+    let target = Epoch(epoch.0.saturating_add(WAIT_EPOCHS));
+    let until = Slot(spec.epoch_start(target).0.saturating_add(spec.slots_per_epoch - 1));
+    let row = |key: &PublicKey, promise| Row { key: *key, slot: until, promise, root: None };
+    let rows = keys.iter().flat_map(|key| {
+        let vote = Promise::Attestation { source: Epoch(0), target };
+        [row(key, Promise::Block { slot: until }), row(key, vote)]
+    });
+    (rows.collect(), until)
+}
+
+/// From here on a node may start, as far as its history is concerned.
+fn history_is_here(data_dir: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(data_dir.join(folder::HISTORY_WANTED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed.and_then(|()| sync_folder(data_dir))?),
+    }
 }
 
 /// Writes what the journal holds to a new file, under the validators' group keys.
@@ -116,7 +177,8 @@ fn group_keys(folder: &DataFolder, reading: &Reading) -> (BTreeMap<PublicKey, Pu
     (known, None)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// The bytes of an interchange file.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(name)?;
     let mut bytes = Vec::new();
@@ -142,7 +204,24 @@ impl fmt::Display for Imported {
         for key in &self.foreign {
             write!(f, "\nnot of this cluster or operator: {key}")?;
         }
+        if self.still_wanted {
+            write!(
+                f,
+                "\nthe node does not start before these have theirs: slashing-protection wait goes without"
+            )?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { until, validators } = self;
+        write!(
+            f,
+            "{} validators without a history sign nothing up to and including slot {until}",
+            validators.len()
+        )
     }
 }
 

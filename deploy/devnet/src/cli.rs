@@ -106,6 +106,9 @@ struct PoolArgs {
     /// Run the pool's coordinator too.
     #[arg(long)]
     pool: bool,
+    /// Import an Obol cluster (node0, node1, ... and the lock) instead of holding a ceremony, and export it in the end.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["operators", "threshold", "validators"])]
+    import: Option<PathBuf>,
     /// Where all files of the run go; a new temporary folder unless given.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -182,6 +185,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if args.pool {
         bail!("--pool comes with a later release");
     }
+    if args.import.is_some() && args.chain != ChainKind::Sim {
+        bail!("--import runs on the toy chain: the genesis of another would have to know the cluster's keys");
+    }
     if let Some(kill) = args.kills.iter().find(|kill| !(1..=args.operators).contains(&kill.operator)) {
         bail!("--kill {}@{}: there is no operator {}", kill.operator, kill.slot, kill.operator);
     }
@@ -213,6 +219,7 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
         slots: args.slots,
         seconds_per_slot: args.seconds_per_slot,
         kills: args.kills.clone(),
+        import: args.import.clone(),
         run_dir,
         lodestar_dir: args.lodestar_dir.clone(),
     };

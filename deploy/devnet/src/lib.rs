@@ -16,6 +16,7 @@ pub mod clock;
 pub mod curve;
 pub mod lodestar;
 pub mod lodestar_chain;
+pub mod moving;
 pub mod network;
 pub mod operators;
 pub mod outcomes;

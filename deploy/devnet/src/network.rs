@@ -1,5 +1,6 @@
 //! The parameters of the toy chain's network.
 
+use cluster::network::Network;
 use types::spec::{ForkEpoch, SlotTiming};
 use types::{ChainSpec, Epoch, Fork, ForkVersion, Preset, Root};
 
@@ -33,6 +34,17 @@ pub fn spec(genesis_time_s: u64, seconds_per_slot: u64) -> ChainSpec {
         forks: forks.into_iter().map(row).collect(),
         timing: SlotTiming::default(),
         chain_id: u64::from(MARK),
+    }
+}
+
+/// The same for keys that were made for a public network: their deposits and registrations name its genesis fork.
+///
+/// Nothing that is signed here means anything there: every other fork version, and the genesis root, are the devnet's.
+pub fn spec_of(network: &Network, genesis_time_s: u64, seconds_per_slot: u64) -> ChainSpec {
+    ChainSpec {
+        genesis_fork_version: network.fork_version,
+        chain_id: network.chain_id,
+        ..spec(genesis_time_s, seconds_per_slot)
     }
 }
 

@@ -58,20 +58,37 @@ pub fn ourselves(role: &str) -> anyhow::Result<Command> {
 pub async fn make(run_dir: &Path, count: usize) -> anyhow::Result<Vec<Operator>> {
     let mut operators = Vec::new();
     for number in 1..=count {
-        let data_dir = run_dir.join(format!("operator-{number}"));
-        let output = ourselves("dkg")?.arg("identity").arg("--data-dir").arg(&data_dir).output().await?;
-        ensure!(output.status.success(), "identity: {}", String::from_utf8_lossy(&output.stderr));
-        operators.push(Operator {
-            number,
-            client_dir: run_dir.join(format!("client-{number}")),
-            data_dir,
-            wire_port: free_port()?,
-            api_port: free_port()?,
-            metrics_port: free_port()?,
-            enr: String::from_utf8(output.stdout)?.trim().to_owned(),
-        });
+        let data_dir = data_dir(run_dir, number);
+        let mut command = ourselves("dkg")?;
+        command.arg("identity").arg("--data-dir").arg(&data_dir);
+        let enr = String::from_utf8(output_of(command, "identity").await?)?.trim().to_owned();
+        operators.push(allot(run_dir, number, enr)?);
     }
     Ok(operators)
+}
+
+/// An operator's folders and ports.
+pub fn allot(run_dir: &Path, number: usize, enr: String) -> anyhow::Result<Operator> {
+    Ok(Operator {
+        number,
+        data_dir: data_dir(run_dir, number),
+        client_dir: run_dir.join(format!("client-{number}")),
+        wire_port: free_port()?,
+        api_port: free_port()?,
+        metrics_port: free_port()?,
+        enr,
+    })
+}
+
+fn data_dir(run_dir: &Path, number: usize) -> PathBuf {
+    run_dir.join(format!("operator-{number}"))
+}
+
+/// Runs a command to its end; what it printed, or its complaint.
+pub async fn output_of(mut command: Command, name: &str) -> anyhow::Result<Vec<u8>> {
+    let output = command.output().await?;
+    ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
 }
 
 impl Operator {
@@ -152,7 +169,6 @@ async fn define(
     command.arg("--threshold").arg(threshold.to_string()).arg("--validators").arg(validators.to_string());
     command.args(["--withdrawal-address", WITHDRAWAL_ADDRESS, "--fee-recipient-address", FEE_RECIPIENT]);
     command.arg("--network-config").arg(network).arg("--out").arg(out);
-    let output = command.output().await?;
-    ensure!(output.status.success(), "define: {}", String::from_utf8_lossy(&output.stderr));
+    output_of(command, "define").await?;
     Ok(())
 }

@@ -49,6 +49,8 @@ pub struct Orders {
     pub kills: Vec<Kill>,
     /// Where all files of the run go.
     pub run_dir: PathBuf,
+    /// An Obol cluster that moves in, instead of a ceremony.
+    pub import: Option<PathBuf>,
     /// Where Lodestar is installed, or will be.
     pub lodestar_dir: Option<PathBuf>,
 }

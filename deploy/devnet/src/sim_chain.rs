@@ -3,12 +3,14 @@
 use crate::beacon_api::{BeaconNode, Server};
 use crate::clock::{now, wait_until};
 use crate::curve::Bls;
+use crate::moving::Obol;
 use crate::network;
 use crate::operators::{self, FEE_RECIPIENT, Made, Operator, ourselves};
 use crate::outcomes::Latencies;
 use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
 use crate::report::{Count, Report};
+use cluster::network::Network;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
 use std::path::{Path, PathBuf};
@@ -21,26 +23,58 @@ const EXTRA_SLOTS: u64 = 2;
 
 /// Runs a pool and judges it from the chain.
 pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
+    let obol = orders.import.as_deref().map(Obol::read).transpose()?;
+    let orders = &of_cluster(orders, obol.as_ref());
     let size = ClusterSize::new_safe(orders.operators, orders.threshold)?;
-    let operators = operators::make(&orders.run_dir, orders.operators).await?;
-    let draft = write_network(orders, "network-draft.json", now())?;
-    tracing::info!(operators = orders.operators, validators = orders.validators, "ceremony");
-    let made =
-        operators::ceremony(&orders.run_dir, &operators, orders.threshold, orders.validators, &draft.1)
-            .await?;
-    tracing::info!(ms = made.ceremony_ms, "keys made");
+    let public = obol.as_ref().map(Obol::network).transpose()?;
+    let (draft, draft_path) = write_network(orders, public.as_ref(), "network-draft.json", now())?;
+    tracing::info!(operators = orders.operators, validators = orders.validators, "keys");
+    let (operators, made) = match &obol {
+        Some(obol) => obol.import(&orders.run_dir, &draft, &draft_path).await?,
+        None => {
+            let Orders { run_dir, threshold, validators, .. } = orders;
+            let operators = operators::make(run_dir, orders.operators).await?;
+            let made = operators::ceremony(run_dir, &operators, *threshold, *validators, &draft_path).await?;
+            (operators, made)
+        }
+    };
+    tracing::info!(ms = made.ceremony_ms, imported = obol.is_some(), "keys there");
 
-    let (spec, network) = write_network(orders, "network.json", now().after(LEAD))?;
+    let (spec, network) = write_network(orders, public.as_ref(), "network.json", now().after(LEAD))?;
     let genesis = Genesis { spec: spec.clone(), validators: made.keys.clone(), seed: 1 };
     let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
     let nodes = Nodes::start(&orders.run_dir, &operators, &server.url(), &network, &orders.kills).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
     let played = play(orders, &spec, &server, nodes, clients).await?;
+    if let Some(obol) = &obol {
+        let folders = obol.export(&orders.run_dir, &operators).await?;
+        tracing::info!(operators = folders.len(), "exported, and verified");
+    }
     report(orders, size, &made, &server, &played)
 }
 
-fn write_network(orders: &Orders, name: &str, genesis: Millis) -> anyhow::Result<(ChainSpec, PathBuf)> {
-    let spec = network::spec(genesis.0.div_ceil(1000), orders.seconds_per_slot);
+/// The numbers of an imported cluster are its own.
+fn of_cluster(orders: &Orders, obol: Option<&Obol>) -> Orders {
+    let mut orders = orders.clone();
+    if let Some(Obol { cluster, .. }) = obol {
+        orders.operators = cluster.size.operators();
+        orders.threshold = cluster.size.threshold();
+        orders.validators = cluster.validators.len();
+    }
+    orders
+}
+
+fn write_network(
+    orders: &Orders,
+    public: Option<&Network>,
+    name: &str,
+    genesis: Millis,
+) -> anyhow::Result<(ChainSpec, PathBuf)> {
+    let (genesis_s, seconds) = (genesis.0.div_ceil(1000), orders.seconds_per_slot);
+    let spec = match public {
+        Some(public) => network::spec_of(public, genesis_s, seconds),
+        None => network::spec(genesis_s, seconds),
+    };
     let path = orders.run_dir.join(name);
     std::fs::write(&path, serde_json::to_vec_pretty(&spec)?)?;
     Ok((spec, path))

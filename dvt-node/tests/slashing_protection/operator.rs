@@ -50,6 +50,7 @@ fn secret(validator: usize, x: u64) -> SecretShare {
 fn define(nodes: &[NodeKey]) -> Definition {
     let addresses = NewAddresses { fee_recipient: ADDRESS.to_owned(), withdrawal: ADDRESS.to_owned() };
     let new = NewDefinition {
+        version: cluster::Version::V1_10,
         name: "history".to_owned(),
         operators: nodes.iter().map(|key| Enr::parse(&key.enr()).unwrap()).collect(),
         threshold: 3,

@@ -113,6 +113,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 
 fn make_definition(operators: Vec<String>, out: PathBuf) -> ReadyDefinition {
     let config = DefineConfig {
+        version: cluster::Version::V1_10,
         name: "secrets".into(),
         threshold: 3,
         operators,
