@@ -1,0 +1,24 @@
+//! Clients of the programs beside an operator that are neither ours nor beacon nodes.
+//!
+//! - [`keymanager`]: a validator client's keymanager API, which takes keystores.
+//! - [`execution`]: an execution node's JSON-RPC, which knows what a contract says of a signature.
+//! - [`limits`]: how long to wait, how much to read, and why. [`error`]: what can go wrong on the way.
+//!
+//! A client asks and reports. What follows from an answer is its caller's to decide, and nothing is asked twice.
+//! Calls need a tokio runtime.
+//!
+//! # Security
+//!
+//! Addresses may hold passwords and keys; they are sent to that server and to nobody else. Errors and `Debug` show
+//! scheme, host and port; what a server echoes of the address, the token or a password is blotted out; redirects and
+//! the environment's proxies are not followed.
+
+pub mod error;
+pub mod execution;
+pub mod keymanager;
+pub mod limits;
+mod server;
+
+pub use error::{CallError, SetupError};
+pub use execution::{Execution, RpcError};
+pub use keymanager::{Keymanager, KeymanagerError, Outcome, Plain, Push, Status};

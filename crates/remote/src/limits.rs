@@ -1,0 +1,33 @@
+//! How long to wait for servers, and how much of what they say is read.
+
+use std::time::Duration;
+
+/// To connect. These servers are near, and nobody's duty waits for them.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// For the whole of a question that costs the server a look-up, or the run of a contract: execution nodes stop those
+/// after seconds.
+pub const ASK_WAIT: Duration = Duration::from_secs(30);
+
+/// Added for each keystore of a request. Opening one takes a key derivation of a second or so, on a slow host several;
+/// some clients open one after the other, and then write it to disk.
+pub const KEYSTORE_WAIT: Duration = Duration::from_secs(10);
+
+/// Most keystores of one request: some 50 KiB, below every client's limit on bodies, and a minute of key derivations
+/// that a proxy in between may still sit through.
+pub const BATCH_LEN_MAX: usize = 50;
+
+/// Most bytes of a keymanager's list. An entry takes some 200 bytes, so some 80,000 keys fit.
+pub const LIST_LEN_MAX: usize = 16 << 20;
+
+/// Most bytes of the answer to a batch: a status each, and where it failed a message, with a stack trace at worst.
+pub const PUSHED_LEN_MAX: usize = 1 << 20;
+
+/// Most bytes of a JSON-RPC answer. Those asked for take a hundred; what a contract returns instead is its own idea.
+pub const RPC_LEN_MAX: usize = 256 << 10;
+
+/// Most bytes that are read of an answer that says no.
+pub const REFUSAL_LEN_MAX: usize = 64 << 10;
+
+/// Most characters of a server's own words in our errors: a line in a log.
+pub const MESSAGE_LEN_MAX: usize = 512;
