@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
 /// All values of the ABI are padded to this.
 const WORD_LEN: usize = 32;
 
-/// The number of every request. There is one on a connection at a time, so it tells nothing but that the answer is one.
+/// The number of every request: HTTP tells already which answer belongs to which.
 const ID: u64 = 1;
 
 /// Why an execution node gave no answer of use. Texts are those of [`CallError`].

@@ -129,7 +129,7 @@ impl Server {
         let mut text = text.to_owned();
         for secret in secrets {
             // A server may quote a request as it came, which is with JSON's escapes.
-            let quoted = Zeroizing::new(Value::from(secret).to_string());
+            let quoted = Zeroizing::new(serde_json::to_string(secret).expect("a text is JSON"));
             let escaped = quoted.trim_start_matches('"').strip_suffix('"').unwrap_or(&quoted);
             text = text.replace(secret, "<redacted>").replace(escaped, "<redacted>");
         }

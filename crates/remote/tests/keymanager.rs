@@ -63,10 +63,8 @@ async fn push(
 ) -> Result<Vec<Outcome>, KeymanagerError> {
     let password = SecretString::from(PASSWORD);
     let texts: Vec<String> = (0..len).map(keystore).collect();
-    let push = |(number, json): (usize, &'_ String)| (key(number), json.clone());
-    let owned: Vec<(PublicKey, String)> = texts.iter().enumerate().map(push).collect();
-    let keystores: Vec<Push<'_>> =
-        owned.iter().map(|(key, json)| Push { key: *key, json, password: &password }).collect();
+    let push = |(number, json)| Push { key: key(number), json, password: &password };
+    let keystores: Vec<Push<'_>> = texts.iter().map(String::as_str).enumerate().map(push).collect();
     keymanager.push(&keystores, protection).await
 }
 
