@@ -1,0 +1,102 @@
+//! Hostile inputs: what a parser must keep to whatever it is given, as targets for a coverage-guided fuzzer.
+//!
+//! A [`Target`] is a function that takes any bytes and panics where a property breaks: what was read is written and
+//! read again as the same, hashes recompute, no number overflows, nobody's signature but its own counts. The panic is
+//! the report.
+//!
+//! - `.ci/fuzz` runs targets under libFuzzer, on the pinned toolchain. What it finds lies in `target/fuzz/artifacts`.
+//! - `cargo test -p fuzz` runs every target over its seeds, the vectors at hand and their mutations, and over every
+//!   file in `tests/fuzz/crashes/<target>/`: an input that broke something is copied there with its correction.
+//!
+//! To add a target: one function and its seeds in the module of its family, one entry in [`TARGETS`].
+
+mod at_rest;
+mod chain;
+mod cluster_files;
+mod nodes;
+pub mod vectors;
+
+/// One parser, and what it must keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name in `SYMBOLON_FUZZ_TARGET`, and of its folders.
+    pub name: &'static str,
+    /// What it reads, in a few words.
+    pub what: &'static str,
+    /// Takes any input, says whether the parser took it, and panics where a property breaks.
+    pub run: fn(&[u8]) -> bool,
+    /// Inputs that are good, made by our own writers.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Everything that is fuzzed, in order of name.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "definition",
+        what: "a cluster definition",
+        run: cluster_files::definition,
+        seeds: cluster_files::definitions,
+    },
+    Target {
+        name: "deposit_file",
+        what: "a deposit file",
+        run: cluster_files::deposit_file,
+        seeds: cluster_files::deposit_files,
+    },
+    Target { name: "enr", what: "a node record", run: nodes::enr, seeds: nodes::enrs },
+    Target {
+        name: "enr_content",
+        what: "the content of a node record, signed by its node whatever it is",
+        run: nodes::enr_content,
+        seeds: nodes::enr_contents,
+    },
+    Target { name: "frame", what: "a frame of a peer", run: nodes::frame, seeds: nodes::frames },
+    Target {
+        name: "keystore",
+        what: "an EIP-2335 keystore",
+        run: at_rest::keystore,
+        seeds: at_rest::keystores,
+    },
+    Target { name: "lock", what: "a cluster lock", run: cluster_files::lock, seeds: cluster_files::locks },
+    Target {
+        name: "network_config",
+        what: "a network file",
+        run: chain::network_config,
+        seeds: chain::network_configs,
+    },
+    Target {
+        name: "node_store",
+        what: "a store of node halves, also with its header's hash put right",
+        run: at_rest::node_store,
+        seeds: at_rest::node_stores,
+    },
+    Target {
+        name: "peers_file",
+        what: "peers.toml, or the value of --peer",
+        run: nodes::peers_file,
+        seeds: nodes::peers_files,
+    },
+    Target {
+        name: "registration",
+        what: "a signed builder registration",
+        run: chain::registration,
+        seeds: chain::registrations,
+    },
+    Target {
+        name: "voluntary_exit",
+        what: "a signed voluntary exit",
+        run: chain::voluntary_exit,
+        seeds: chain::voluntary_exits,
+    },
+    Target {
+        name: "wallet_signature",
+        what: "a digest of 32 bytes and a recoverable signature",
+        run: nodes::wallet_signature,
+        seeds: nodes::wallet_signatures,
+    },
+];
+
+/// The target of a name.
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
