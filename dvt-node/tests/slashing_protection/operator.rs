@@ -1,4 +1,5 @@
-//! The data folder of one operator of four, as a ceremony would have left it.
+//! The data folder of one operator of four, as a ceremony would have left it, or as Obol's software has it.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use cluster::define::TARGET_GAS_LIMIT;
 use cluster::folder;
@@ -8,13 +9,14 @@ use crypto::aggregate;
 use dvt_node::journal::Journal;
 use dvt_node::slashing_protection::Config;
 use keys::identity::{KEY_FILE, NodeKey};
+use keys::keystores::write_folder;
 use keys::secret_file::write_new_secret;
 use keys::store::{NodeStore, Protection, StoredHalf};
 use keys::{SecretShare, split};
 use rand_core::OsRng;
 use secrecy::SecretString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use symbolon_core::journal::{History, Row};
 use time::OffsetDateTime;
 use types::{ChainSpec, ClusterId, Generation, Millis, PublicKey, Slot, ValidatorNo};
@@ -88,6 +90,18 @@ fn lock(nodes: &[NodeKey]) -> Lock {
     let hash = lock.lock_hash();
     let nodes: Vec<_> = nodes.iter().map(|key| key.sign_prehash_recoverable(&hash.0)).collect();
     lock.with_signatures(aggregate(&signed).unwrap(), &nodes)
+}
+
+/// The folder of operator 1 as Obol's software has it; with its lock.
+pub(crate) fn obol_folder(path: &Path) -> Lock {
+    fs::create_dir(path).unwrap();
+    let me = NodeKey::create_new(&path.join(KEY_FILE), &mut OsRng).unwrap();
+    let others = (2..=OPERATORS).map(|_| NodeKey::generate(&mut OsRng));
+    let lock = lock(&[me].into_iter().chain(others).collect::<Vec<_>>());
+    fs::write(path.join(folder::LOCK), lock.to_json()).unwrap();
+    let shares: Vec<_> = (0..VALIDATORS).map(|number| secret(number, 1)).collect();
+    write_folder(&path.join(folder::KEYSTORES), &shares).unwrap();
+    lock
 }
 
 impl Operator {

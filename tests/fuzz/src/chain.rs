@@ -1,7 +1,7 @@
 //! What comes from the chain's side: network files, and objects of the beacon API.
 
 use crate::cluster_files::signed_registration;
-use cluster::{Network, Registration, SignedRegistration};
+use cluster::{Network, Registration, SignedRegistration, exit};
 use serde::{Serialize, de::DeserializeOwned};
 use ssz::{Decode, Encode};
 use std::fmt::Debug;
@@ -61,7 +61,8 @@ pub(crate) fn registration(input: &[u8]) -> bool {
 }
 
 pub(crate) fn voluntary_exit(input: &[u8]) -> bool {
-    let Some(signed) = read_twice::<SignedVoluntaryExit>(input) else { return false };
+    let Ok(signed) = exit::parse_file(input) else { return false };
+    assert_eq!(read_twice::<SignedVoluntaryExit>(exit::to_json(&signed).as_bytes()), Some(signed));
     assert_eq!(SignedVoluntaryExit::from_ssz_bytes(&signed.as_ssz_bytes()), Ok(signed));
     true
 }

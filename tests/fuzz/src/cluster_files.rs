@@ -3,7 +3,7 @@
 use crate::nodes::record;
 use cluster::{
     Definition, DepositMessage, Lock, Network, Networks, NewAddresses, NewDefinition, NewValidator,
-    Registration, SignedDeposit, SignedRegistration, check, define::TARGET_GAS_LIMIT, deposit,
+    Registration, SignedDeposit, SignedRegistration, Version, check, define::TARGET_GAS_LIMIT, deposit,
 };
 use keys::SecretShare;
 use time::OffsetDateTime;
@@ -149,6 +149,7 @@ pub(crate) fn definitions() -> Vec<Vec<u8>> {
 fn defined(validators: usize, deposit_amounts: Vec<Gwei>) -> Definition {
     let addresses = NewAddresses { fee_recipient: ADDRESS.to_owned(), withdrawal: ADDRESS.to_owned() };
     let new = NewDefinition {
+        version: Version::V1_11,
         name: "seven <hills> & more".to_owned(),
         operators: (1..=4).map(record).collect(),
         threshold: 3,

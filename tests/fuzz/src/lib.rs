@@ -13,6 +13,7 @@
 mod at_rest;
 mod chain;
 mod cluster_files;
+mod moving;
 mod nodes;
 pub mod vectors;
 
@@ -50,7 +51,25 @@ pub const TARGETS: &[Target] = &[
         run: nodes::enr_content,
         seeds: nodes::enr_contents,
     },
+    Target {
+        name: "execution_answer",
+        what: "an execution node's answer",
+        run: moving::execution_answer,
+        seeds: moving::execution_answers,
+    },
     Target { name: "frame", what: "a frame of a peer", run: nodes::frame, seeds: nodes::frames },
+    Target {
+        name: "interchange",
+        what: "a slashing-protection history (EIP-3076)",
+        run: moving::interchange,
+        seeds: moving::interchanges,
+    },
+    Target {
+        name: "keymanager_answer",
+        what: "a validator client's answer about keystores",
+        run: moving::keymanager_answer,
+        seeds: moving::keymanager_answers,
+    },
     Target {
         name: "keystore",
         what: "an EIP-2335 keystore",
@@ -64,6 +83,7 @@ pub const TARGETS: &[Target] = &[
         run: chain::network_config,
         seeds: chain::network_configs,
     },
+    Target { name: "node_key", what: "a node key's file", run: moving::node_key, seeds: moving::node_keys },
     Target {
         name: "node_store",
         what: "a store of node halves, also with its header's hash put right",
