@@ -84,11 +84,14 @@ fn public(scalar: crypto::Scalar) -> Scalar {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{deal, recover};
     use crate::derive::derive_master;
-    use proptest::prelude::*;
+    use crate::share::SecretShare;
+    use crypto::CombineError;
+    use proptest::prelude::{Just, Strategy as _, prop_assert, prop_assert_eq, proptest};
     use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
+    use rand_core::{RngCore as _, SeedableRng};
+    use types::{ClusterSize, ShareIndex, Threshold};
 
     fn key() -> SecretShare {
         derive_master(&[9; 32]).unwrap()
@@ -109,7 +112,7 @@ mod tests {
             let mut shares = deal(&key(), size, &mut rng);
             // Fisher and Yates, so that the quorum is any.
             for last in (1..shares.len()).rev() {
-                shares.swap(last, rand_core::RngCore::next_u64(&mut rng) as usize % (last + 1));
+                shares.swap(last, rng.next_u64() as usize % (last + 1));
             }
             let t = Threshold(threshold as u8);
             prop_assert!(same(&recover(&shares, t).unwrap(), &key()));
