@@ -27,7 +27,7 @@ pub const PBKDF2_ROUNDS: u32 = 262_144;
 /// Most PBKDF2 rounds taken from a file: 64 times the default, less than a minute of work.
 pub const PBKDF2_ROUNDS_MAX: u32 = 1 << 24;
 
-/// Most memory that scrypt may use for a file, in bytes: twice that of the EIP's example (`128 n r`).
+/// Most memory of each of scrypt's two arrays (`128 n r` and `128 p r`), in bytes: twice that of the EIP's example.
 pub const SCRYPT_MEMORY_MAX: u64 = 512 << 20;
 
 /// Most work that scrypt may do for a file, in bytes mixed (`128 n r p`): eight times the EIP's example.
@@ -405,8 +405,9 @@ fn kdf_of(module: Module<KdfParams>) -> Result<Kdf, ParseError> {
 /// `log2 n`, if the parameters are those of scrypt and within the limits.
 pub(crate) fn scrypt_log_n(n: u64, r: u32, p: u32) -> Result<u8, ParseError> {
     check(n >= 2 && n.is_power_of_two() && r >= 1 && p >= 1, "scrypt parameters make no sense")?;
-    let memory = n.checked_mul(128).and_then(|bytes| bytes.checked_mul(r.into()));
-    let work = memory.and_then(|bytes| bytes.checked_mul(p.into()));
+    let block = 128 * u64::from(r);
+    let memory = block.checked_mul(n.max(p.into()));
+    let work = block.checked_mul(n).and_then(|bytes| bytes.checked_mul(p.into()));
     check(memory.is_some_and(|bytes| bytes <= SCRYPT_MEMORY_MAX), "scrypt asks for too much memory")?;
     check(work.is_some_and(|bytes| bytes <= SCRYPT_WORK_MAX), "scrypt asks for too much work")?;
     Ok(u8::try_from(n.trailing_zeros()).expect("a u64 has at most 64 bits"))

@@ -191,6 +191,7 @@ fn keystores_that_cost_too_much_or_make_no_sense_are_refused_before_any_work() {
     for (n, r, p) in [
         (1 << 23, 8, 1),
         (262_144, 8, 64),
+        (2, 1, 1 << 23),
         (1 << 62, 1 << 30, 1),
         (3, 8, 1),
         (0, 8, 1),
