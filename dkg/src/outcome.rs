@@ -125,7 +125,9 @@ fn hand_over(client: &Keymanager, halves: &[VcHalf]) -> anyhow::Result<()> {
     let pushes: Vec<Push<'_>> = pushes.collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let taken = runtime.block_on(client.push(&pushes, None));
-    taken.with_context(|| format!("the validator client at {} has not taken its halves", client.label()))?;
+    taken.with_context(|| {
+        format!("the validator client at {} has not taken its halves; start again to go on", client.label())
+    })?;
     Ok(())
 }
 

@@ -1,10 +1,14 @@
 //! Whole ceremonies over real sockets and disks.
 
+#[path = "../../dvt-node/tests/moving/keymanager.rs"]
+mod keymanager;
+
 use cluster::folder;
 use cluster::lock::Lock;
 use cluster::network::Networks;
 use dkg::define::{DefineConfig, define};
 use dkg::run::{Finished, RunConfig, run};
+use keymanager::FakeClient;
 use keys::NodeSigner;
 use keys::identity::{KEY_FILE, NodeKey};
 use keys::keystore::Keystore;
@@ -12,9 +16,11 @@ use keys::secret_file::read_password;
 use keys::store::NodeStore;
 use net::Multiaddr;
 use rand_core::OsRng;
+use remote::keymanager::{Keymanager, Plain};
 use secrecy::SecretString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use types::Generation;
 
@@ -186,4 +192,41 @@ async fn a_missing_peer_a_wrong_network_and_a_stranger_are_told_in_words() {
     std::fs::write(&foreign, text).unwrap();
     let error = format!("{:#}", run(pool.config(1, &foreign)).await.unwrap_err());
     assert!(error.contains("no known network"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_client_takes_its_halves_instead_of_files_and_one_that_refuses_is_asked_again() {
+    let pool = pool(3);
+    let definition = pool.define("keymanager", 2);
+    let config = |client: &FakeClient| {
+        let token = SecretString::from("token");
+        let keymanager = Keymanager::new(&client.url, token, Plain::LoopbackOnly).unwrap();
+        RunConfig { keymanager: Some(Arc::new(keymanager)), ..pool.config(0, &definition) }
+    };
+    let others: Vec<_> = (1..3).map(|at| tokio::spawn(run(pool.config(at, &definition)))).collect();
+    // A client that does not know the token is found out before there are keys.
+    let stranger = FakeClient::start("another token", Ok("imported"));
+    let error = format!("{:#}", run(config(&stranger)).await.unwrap_err());
+    assert!(error.contains("does not answer") && error.contains("token"), "{error}");
+    let refusing = FakeClient::start("token", Err("disk full"));
+    let error = format!("{:#}", run(config(&refusing)).await.unwrap_err());
+    assert!(error.contains("disk full") && error.contains("start again"), "{error}");
+    assert!(!pool.dirs[0].join(folder::LOCK).exists(), "the lock is the last file");
+
+    let client = FakeClient::start("token", Ok("imported"));
+    let finished = run(config(&client)).await.unwrap();
+    for other in others {
+        let other = other.await.unwrap().unwrap();
+        assert_eq!((other.lock_hash, other.missing), (finished.lock_hash, vec![]));
+    }
+    let dir = &pool.dirs[0];
+    assert!(!dir.join(folder::KEYSTORES).exists(), "no half is left beside the node's");
+    let lock = Lock::parse(&std::fs::read(dir.join(folder::LOCK)).unwrap()).unwrap();
+    let shares = lock.cluster().unwrap().validators.into_iter().map(|validator| validator.public_shares[0]);
+    let password = read_password(&dir.join(folder::NODE_PASSWORD)).unwrap();
+    let store = NodeStore::load(&dir.join(NodeStore::file_name(Generation(0))), &password).unwrap();
+    let halves = store.halves.into_iter().map(|stored| stored.half);
+    let wanted: Vec<_> = halves.zip(shares).map(|(half, share)| half.vc_key(&share).unwrap()).collect();
+    assert_eq!(client.taken().keys, wanted);
+    check_halves(&pool.dirs[1], &lock, 1);
 }

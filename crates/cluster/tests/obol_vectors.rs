@@ -210,7 +210,14 @@ fn deposit_files_are_read_and_written_byte_for_byte() {
 
         entries[0].deposit.signature.0[5] ^= 1;
         entries[0].fork_version = ForkVersion([9; 4]);
-        assert!(cluster::check::check_deposits(&entries, &networks).iter().all(|check| !check.holds()));
+        let mut small = entries[1].clone();
+        small.deposit.message.amount.0 = 999_999_999;
+        entries.extend([entries[1].clone(), small]);
+        let failed = cluster::check::check_deposits(&entries, &networks).into_iter();
+        let failed: Vec<_> = failed.filter(|check| !check.holds()).map(|check| check.name).collect();
+        let all =
+            ["deposit_amounts", "deposit_once", "deposit_roots", "deposit_networks", "deposit_signatures"];
+        assert_eq!(failed, all);
     }
 }
 

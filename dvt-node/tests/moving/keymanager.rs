@@ -1,4 +1,5 @@
 //! A validator client's keymanager API, as far as keystores are handed over.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use axum::Router;
 use axum::body::Bytes;

@@ -19,5 +19,6 @@ mod keystores;
 mod obol_definitions;
 #[path = "../../../crates/cluster/tests/obol_locks.rs"]
 mod obol_locks;
+mod obol_private;
 mod signing_roots;
 mod ssz;
