@@ -189,7 +189,7 @@ fn identity(args: &IdentityArgs) -> anyhow::Result<()> {
     let path = args.data_dir.join(KEY_FILE);
     let key = load_or_make(&path, &args.data_dir)?;
     if args.json {
-        return print(&json!({ "enr": key.enr(), "file": path }).to_string());
+        return print(&json!({ "enr": key.enr(), "file": path.display().to_string() }).to_string());
     }
     print(&key.enr())
 }
@@ -221,7 +221,7 @@ fn run_define(args: DefineArgs) -> anyhow::Result<()> {
     if args.json {
         let hash = definition.definition_hash();
         let line = json!({
-            "file": args.out, "definition_hash": hash, "config_hash": definition.config_hash(), "warning": warning,
+            "file": args.out.display().to_string(), "definition_hash": hash, "config_hash": definition.config_hash(), "warning": warning,
         });
         return print(&line.to_string());
     }
@@ -273,7 +273,7 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
     warnings.iter().for_each(|words| warn(words));
     if args.json {
         let line = json!({
-            "lock_hash": lock_hash, "validators": validators, "folders": folders, "warnings": warnings,
+            "lock_hash": lock_hash, "validators": validators, "folders": folders.iter().map(|one| one.display().to_string()).collect::<Vec<_>>(), "warnings": warnings,
         });
         return print(&line.to_string());
     }
@@ -284,12 +284,12 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
 fn run_combine(args: &CombineArgs) -> anyhow::Result<()> {
     let Combined { validators, operators } = combine(args)?;
     warn(
-        "the whole keys are in these keystores now: stop the cluster's nodes for good before anything signs with \
-         them, and bring the slashing-protection history along (dvt-node slashing-protection export)",
+        "the whole keys are in these keystores now: no node may run with shares of them any more, and whatever signs with \
+         them needs the histories of all these operators first (dvt-node slashing-protection export of each)",
     );
     if args.json {
         let operators: Vec<u8> = operators.iter().map(|index| index.get()).collect();
-        let line = json!({ "validators": validators, "operators": operators, "out": args.out });
+        let line = json!({ "validators": validators, "operators": operators, "out": args.out.display().to_string() });
         return print(&line.to_string());
     }
     validators
@@ -304,7 +304,7 @@ fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result
     if as_json {
         let line = json!({
             "lock_hash": lock_hash, "definition_hash": definition_hash, "validators": validators,
-            "unconfirmed": missing, "data_dir": data_dir,
+            "unconfirmed": missing, "data_dir": data_dir.display().to_string(),
         });
         return print(&line.to_string());
     }

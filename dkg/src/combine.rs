@@ -3,13 +3,16 @@
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::{Lock, folder};
-use keys::files::WriteError;
+use keys::files::{PUBLIC, WriteError, write_new};
 use keys::keystores::{OpenedKeystore, Passwords, read_folder, write_folder};
 use keys::secret_file::read_password;
 use keys::shamir::recover;
 use keys::store::NodeStore;
 use keys::{NodeHalf, SecretShare};
+use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use types::{ClusterSize, Generation, PublicKey, ShareIndex, Threshold};
 
@@ -68,6 +71,7 @@ pub fn combine(args: &CombineArgs) -> anyhow::Result<Combined> {
     let mut all: Vec<Shares> = Vec::new();
     for (number, data_dir) in args.data_dirs.iter().enumerate() {
         ensure_same_cluster(&lock, data_dir)?;
+        ensure_stopped(data_dir)?;
         let keystores = args.keystores.get(number).cloned();
         let keystores = keystores.unwrap_or_else(|| data_dir.join(folder::KEYSTORES));
         let password = args.password_files.get(number).cloned();
@@ -82,6 +86,8 @@ pub fn combine(args: &CombineArgs) -> anyhow::Result<Combined> {
     }
     let operators = all.iter().map(|one| one.operator).collect();
     let keys = keys_of(&lock, size, all)?;
+    // Before a whole key leaves: no node starts with a share of it any more.
+    args.data_dirs.iter().try_for_each(|data_dir| retire(data_dir))?;
     write_folder(&args.out, &keys)?;
     Ok(Combined { validators: keys.iter().map(SecretShare::public).collect(), operators })
 }
@@ -94,6 +100,31 @@ fn read_lock(path: &Path) -> anyhow::Result<Lock> {
         Some(check) => anyhow::bail!("{}: {}: {}", path.display(), check.name, check.detail),
         None => Ok(lock),
     }
+}
+
+/// Marks a data folder of ours, so that no node starts in it.
+///
+/// - A folder that cannot be written is a copy or another's: nothing runs in it as it is.
+fn retire(data_dir: &Path) -> anyhow::Result<()> {
+    if !data_dir.join(NodeStore::file_name(Generation(0))).exists() {
+        return Ok(());
+    }
+    match write_new(&data_dir.join(folder::EXPORTED), folder::EXPORTED_WORDS, PUBLIC) {
+        Ok(()) | Err(WriteError::Exists(_) | WriteError::NotSynced { .. }) => Ok(()),
+        Err(WriteError::Io { source, .. })
+            if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Refuses a data folder in which a node runs.
+fn ensure_stopped(data_dir: &Path) -> anyhow::Result<()> {
+    let Ok(lock) = File::open(data_dir.join(folder::JOURNAL).join("lock")) else { return Ok(()) };
+    let free = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    free.ok().with_context(|| format!("a node runs in {}: stop the cluster first", data_dir.display()))
 }
 
 fn ensure_same_cluster(lock: &Lock, data_dir: &Path) -> anyhow::Result<()> {
@@ -132,7 +163,11 @@ fn open(
     let seat = |index: ShareIndex, number: usize| {
         halves[number].vc_key(&cluster.validators[number].public_shares[index.position()]).ok()
     };
-    let operator = size.indices().find(|index| seat(*index, 0).is_some_and(|key| by_key.contains_key(&key)));
+    let numbers = 0..halves.len();
+    let fits = |index: &ShareIndex| {
+        numbers.clone().any(|number| seat(*index, number).is_some_and(|key| by_key.contains_key(&key)))
+    };
+    let operator = size.indices().find(fits);
     let operator = operator.with_context(|| {
         format!("{} and {} are no operator's two halves", keystores.display(), data_dir.display())
     })?;

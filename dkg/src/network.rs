@@ -34,14 +34,10 @@ pub fn choose(name: Option<&str>, config: Option<&Path>) -> anyhow::Result<Netwo
 
 /// The parameters of the network with this genesis fork version: of the file, or built in.
 pub fn spec(version: ForkVersion, config: Option<&Path>) -> anyhow::Result<ChainSpec> {
-    let spec = match config {
-        Some(path) => Some(read(path)?.0),
-        None => {
-            let networks = Networks::public();
-            networks.by_fork_version(version).and_then(|network| ChainSpec::builtin(&network.name))
-        }
-    };
-    let spec = spec.filter(|spec| spec.genesis_fork_version == version);
+    let own = config.map(read).transpose()?.map(|(spec, _)| spec);
+    let networks = Networks::public();
+    let builtin = || networks.by_fork_version(version).and_then(|network| ChainSpec::builtin(&network.name));
+    let spec = own.filter(|spec| spec.genesis_fork_version == version).or_else(builtin);
     spec.with_context(|| {
         format!("no network with genesis fork version {version} is known: --network-config names its file")
     })

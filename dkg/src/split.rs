@@ -13,7 +13,7 @@ use cluster::define::{NewAddresses, NewDefinition, TARGET_GAS_LIMIT};
 use cluster::deposit::ETH;
 use cluster::{Lock, Network, Networks, Version, folder};
 use crypto::aggregate;
-use keys::files::{PUBLIC, sync_folder, write_new};
+use keys::files::{PUBLIC, Staging, WriteError, write_new};
 use keys::identity::{KEY_FILE, NodeKey};
 use keys::keystores::{Passwords, read_folder};
 use keys::secret_file::read_password;
@@ -97,11 +97,8 @@ pub struct Split {
 
 /// Splits keys and writes everything, or nothing.
 pub fn split(args: &SplitArgs) -> anyhow::Result<Split> {
-    ensure!(
-        args.out.symlink_metadata().is_err(),
-        "{} exists already: nothing is overwritten",
-        args.out.display()
-    );
+    let exists = || WriteError::Exists(args.out.clone());
+    ensure!(args.out.symlink_metadata().is_err(), exists());
     let size = ClusterSize::new_safe(args.operators, args.threshold)?;
     let passwords = match &args.password_file {
         Some(path) => Passwords::One(read_password(path)?),
@@ -113,25 +110,11 @@ pub fn split(args: &SplitArgs) -> anyhow::Result<Split> {
         (None, None) => network::choose(Some(DEFAULT_NETWORK), None)?,
         (name, config) => network::choose(name.as_deref(), config.as_deref())?,
     };
-    let staging = staging(&args.out)?;
-    let made = deal_into(&staging, args, size, &network, &keys).and_then(|lock_hash| {
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &staging,
-            rustix::fs::CWD,
-            &args.out,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
-        sync_folder(parent(&args.out))?;
-        Ok(lock_hash)
-    });
-    if made.is_err() {
-        // What is left of a failed try holds shares: it must not stay. The failure itself is what is reported.
-        let _ = std::fs::remove_dir_all(&staging);
-    }
+    let staging = Staging::begin(&args.out)?;
+    let lock_hash = deal_into(staging.path(), args, size, &network, &keys)?;
+    staging.finish()?;
     Ok(Split {
-        lock_hash: made?,
+        lock_hash,
         validators: keys.iter().map(SecretShare::public).collect(),
         folders: size.indices().map(|index| args.out.join(folder_name(index))).collect(),
         warnings: warnings(args),
@@ -142,25 +125,20 @@ fn folder_name(index: ShareIndex) -> String {
     format!("operator-{index}")
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn staging(out: &Path) -> anyhow::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let name = out.file_name().with_context(|| format!("{} is no name of a folder", out.display()))?;
-    let staging = parent(out).join(format!(".{}.tmp", name.to_string_lossy()));
-    let made = std::fs::DirBuilder::new().mode(0o700).create(&staging);
-    made.with_context(|| format!("cannot make {} (left over from another run?)", staging.display()))?;
-    Ok(staging)
-}
-
 fn warnings(args: &SplitArgs) -> Vec<String> {
     let mut warnings = vec![
         "the whole keys were in this process: destroy every other copy of them, and stop every validator client \
          that has them, before a node of this cluster starts; the same key in two places gets slashed"
             .to_owned(),
     ];
+    if args.network.is_none() && args.network_config.is_none() {
+        warnings.push(format!("no --network: these are keys of {DEFAULT_NETWORK}"));
+    }
+    warnings.push(
+        "the operators' nodes do not know each other's addresses: give each --peer ENR=MULTIADDR of the others, or \
+         write peers.toml"
+            .to_owned(),
+    );
     if args.fee_recipient_addresses.is_empty() {
         warnings.push("no --fee-recipient-address: this cluster's fees would go to nobody".to_owned());
     }
@@ -225,7 +203,6 @@ fn deal_into(
         place.write(Outcome { lock: sealed.clone(), documents, halves })?;
     }
     write_new(&folder.join(folder::LOCK), lock.to_json().as_bytes(), PUBLIC)?;
-    sync_folder(folder)?;
     Ok(sealed.lock_hash)
 }
 

@@ -24,7 +24,7 @@ pub struct VerifyArgs {
     #[arg(long, num_args = 1..)]
     pub deposit_data: Vec<PathBuf>,
     /// A voluntary exit of one of the lock's validators. Repeat for more.
-    #[arg(long, num_args = 1.., requires = "lock")]
+    #[arg(long, num_args = 1.., requires = "lock", conflicts_with = "hashes_only")]
     pub exit: Vec<PathBuf>,
     /// Verify hashes only: for files whose keys and signatures are made up.
     #[arg(long)]
@@ -33,7 +33,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub allow_contract_wallets: bool,
     /// An execution node's JSON-RPC: contract wallets are asked whether a signature is theirs (ERC-1271).
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "SYMBOLON_EXECUTION_RPC", hide_env_values = true)]
     pub execution_rpc: Option<String>,
     /// A network that is not built in: a JSON file with its parameters.
     #[arg(long)]
@@ -70,7 +70,10 @@ enum Agreed {
 /// Reads and checks what the command line names.
 ///
 /// - A file that is broken, however badly, is a finding; an error is a file that cannot be read at all, or an execution
-///   node that does not answer.
+///   node of another chain. One that does not answer leaves signatures unverified.
+///
+/// # Panics
+/// Inside of an asynchronous runtime, if an execution node is asked.
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<Verification> {
     let agreed = args.lock.as_ref().or(args.definition.as_ref());
     ensure!(
@@ -152,7 +155,14 @@ fn ask_contracts(url: &str, definition: &Definition, networks: &Networks) -> any
     let network = networks.by_fork_version(version).context("claims are made on known networks only")?;
     let node = Execution::new(url)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let chain = node.chain_id().await?;
+        let chain = match node.chain_id().await {
+            Ok(chain) => chain,
+            Err(error) => {
+                let words = format!("the execution node at {}: {error}", node.label());
+                claims.into_iter().for_each(|claim| answers.unanswered(claim, words.clone()));
+                return Ok(answers);
+            }
+        };
         ensure!(
             chain == network.chain_id,
             "--execution-rpc is of chain {chain}, the wallets of {} are on chain {}",
@@ -161,8 +171,13 @@ fn ask_contracts(url: &str, definition: &Definition, networks: &Networks) -> any
         );
         for claim in claims {
             let ContractClaim { wallet, digest, signature, .. } = &claim;
-            let valid = node.is_valid_signature(*wallet, *digest, signature).await?;
-            answers.record(claim, valid);
+            match node.is_valid_signature(*wallet, *digest, signature).await {
+                Ok(valid) => answers.record(claim, valid),
+                Err(error) => {
+                    let words = format!("the execution node at {}: {error}", node.label());
+                    answers.unanswered(claim, words);
+                }
+            }
         }
         Ok(answers)
     })
@@ -236,14 +251,14 @@ impl Verification {
         let check = |file: &Path, check: &Check| {
             json!({
                 "name": check.name, "ok": self.accepts(check), "verdict": word(check.verdict).to_lowercase(),
-                "detail": check.detail, "file": file,
+                "detail": check.detail, "file": file.display().to_string(),
             })
         };
         let checks = self.files.iter().flat_map(|one| one.checks.iter().map(|found| check(&one.file, found)));
         let first = self.files.first();
         json!({
             "ok": self.ok(),
-            "file": first.map(|one| &one.file),
+            "file": first.map(|one| one.file.display().to_string()),
             "version": first.and_then(|one| one.version.as_deref()),
             "checks": checks.collect::<Vec<_>>(),
         })

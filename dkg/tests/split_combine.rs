@@ -86,6 +86,10 @@ fn what_is_split_verifies_and_every_quorum_gives_it_back() {
         let out = root.path().join(format!("back-{left_out}"));
         let combined = combine(&combine_args(&quorum, out.clone())).unwrap();
         assert_eq!(combined.validators, validators);
+        assert!(
+            quorum.iter().all(|folder| folder.join(folder::EXPORTED).exists()),
+            "no node starts there again"
+        );
         let back = read_folder(&out, &Passwords::Beside).unwrap();
         assert_eq!(back.iter().map(|one| one.secret.public()).collect::<Vec<_>>(), validators);
     }
@@ -137,6 +141,24 @@ fn fewer_than_a_quorum_one_operator_twice_and_strangers_give_nothing_back() {
     std::fs::create_dir(&out).unwrap();
     let exists = combine(&combine_args(&[one, two, four], out.clone())).unwrap_err();
     assert!(exists.to_string().contains("nothing is overwritten"), "{exists}");
+}
+
+#[test]
+fn a_cluster_that_runs_gives_no_key_back() {
+    let root = tempfile::tempdir().unwrap();
+    let Split { folders, .. } = split(&split_args(root.path(), &keystores(root.path(), 1))).unwrap();
+    let journal = folders[1].join(folder::JOURNAL);
+    std::fs::create_dir(&journal).unwrap();
+    // As a node locks it.
+    let lock = std::fs::File::create(journal.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let quorum: Vec<&PathBuf> = folders[..3].iter().collect();
+    let out = root.path().join("back");
+    let error = format!("{:#}", combine(&combine_args(&quorum, out.clone())).unwrap_err());
+    assert!(error.contains("a node runs in"), "{error}");
+    assert!(!out.exists() && !folders[0].join(folder::EXPORTED).exists());
+    drop(lock);
+    combine(&combine_args(&quorum, out)).unwrap();
 }
 
 #[test]

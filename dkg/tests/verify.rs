@@ -159,6 +159,14 @@ async fn an_execution_node_settles_what_a_contract_says() {
         let broken = [("operator_signatures".to_owned(), "failed".to_owned())];
         assert_eq!(refused(&found), broken);
     }
+    // What is no answer leaves it as it was, and says why.
+    for silent in [json!({ "code": -32005, "message": "daily limit" }), json!("0x12 no hex")] {
+        let found = asked(execution_node("0x1", silent).await).await.unwrap().unwrap();
+        assert_eq!(refused(&found), [("operator_signatures".to_owned(), "unverified".to_owned())]);
+        assert!(found.complaint().unwrap().contains("execution node at http://127.0.0.1"), "{found}");
+    }
+    let nobody = asked("http://127.0.0.1:1".to_owned()).await.unwrap().unwrap();
+    assert_eq!(refused(&nobody), [("operator_signatures".to_owned(), "unverified".to_owned())]);
     let other = asked(execution_node("0x88bb0", magic.into()).await).await.unwrap().unwrap_err();
     assert!(other.to_string().contains("chain 560048"), "{other}");
 }
@@ -175,6 +183,37 @@ fn a_deposit_file_must_be_of_the_lock_beside_it() {
     let (new, old) = ("synthetic-v1.11-hoodi", "synthetic-v1.8-hoodi");
     assert!(verify(&of(new, new)).unwrap().ok());
     assert_eq!(names(&verify(&of(old, new)).unwrap()), ["deposits_of_lock"]);
+}
+
+#[test]
+fn a_deposit_that_would_be_lost_is_refused_by_its_rule() {
+    let Some(folder) = folder() else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("deposit-data.json");
+    let good = read(folder.join("synthetic/synthetic-v1.11-hoodi/deposit-data.json"));
+    let refused_by = |edit: &dyn Fn(&mut Value), rule: &str| {
+        let mut file = good.clone();
+        edit(&mut file);
+        std::fs::write(&path, file.to_string()).unwrap();
+        let found =
+            verify(&VerifyArgs { deposit_data: vec![path.clone()], ..VerifyArgs::default() }).unwrap();
+        assert!(names(&found).iter().any(|name| name == rule), "{rule}: {found}");
+    };
+    let credentials =
+        |text: String| move |file: &mut Value| file[1]["withdrawal_credentials"] = text.clone().into();
+    refused_by(&credentials(format!("07{}", "00".repeat(31))), "deposit_credentials");
+    refused_by(&credentials(format!("01{}", "11".repeat(31))), "deposit_credentials");
+    refused_by(
+        &|file| {
+            let mut again = file[0].clone();
+            again["withdrawal_credentials"] = format!("01{}{}", "00".repeat(11), "22".repeat(20)).into();
+            again["amount"] = 1_000_000_000.into();
+            file.as_array_mut().unwrap().push(again);
+        },
+        "deposit_credentials",
+    );
+    refused_by(&|file| *file = json!([]), "deposit_amounts");
+    refused_by(&|file| file[0]["amount"] = 1.into(), "deposit_amounts");
 }
 
 #[test]

@@ -150,7 +150,7 @@ struct WaitArgs {
 
 impl InterchangeArgs {
     fn config(&self) -> Config {
-        let reading = Reading::of_both_halves(&self.network_config, &self.password_file);
+        let reading = Reading::of_command(&self.network_config, &self.password_file);
         Config { data_dir: self.data_dir.clone(), file: self.file.clone(), reading }
     }
 }
@@ -183,7 +183,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
         Command::SlashingProtection(SlashingProtection::Wait(args)) => {
-            let reading = Reading::of_both_halves(&args.network_config, &None);
+            let reading = Reading::of_command(&args.network_config, &None);
             wait(&args.data_dir, &reading, clock::now()).and_then(|waiting| print(&waiting, args.json))
         }
         Command::SlashingProtection(SlashingProtection::Import(args)) => {

@@ -49,8 +49,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// For commands that are given the keystores: where these lie is of no matter then.
-    pub fn of_both_halves(network_config: &Option<PathBuf>, password_file: &Option<PathBuf>) -> Self {
+    /// For commands beside a stopped node: where the client's keystores lie is a matter for one that runs.
+    pub fn of_command(network_config: &Option<PathBuf>, password_file: &Option<PathBuf>) -> Self {
         Self { network_config: network_config.clone(), password_file: password_file.clone(), same_host: true }
     }
 }
@@ -69,7 +69,11 @@ impl DataFolder {
         let lock = read_lock(path)?;
         let spec = network_of(&lock, Some(path), reading)?;
         for check in lock_holds(&lock, &spec).with_context(|| folder::LOCK.to_owned())? {
-            tracing::warn!(check = check.name, check.detail, "accepted when this folder was made");
+            tracing::warn!(
+                check = check.name,
+                check.detail,
+                "nobody here has verified a contract's signature"
+            );
         }
         let cluster = lock.cluster().with_context(|| folder::LOCK.to_owned())?;
         let size = ClusterSize::new_safe(cluster.size.operators(), cluster.size.threshold())?;
@@ -121,12 +125,13 @@ pub fn ensure_may_run(path: &Path) -> anyhow::Result<()> {
     ensure!(
         !path.join(folder::HISTORY_WANTED).exists(),
         "{}: these validators have signed before, and the journal does not know what: run \
-         dvt-node slashing-protection import",
+         dvt-node slashing-protection import with their client's export, or dvt-node slashing-protection wait",
         path.join(folder::HISTORY_WANTED).display()
     );
     ensure!(
         !path.join(folder::EXPORTED).exists(),
-        "{}: this operator's part was exported for other software; two nodes with one share get validators slashed",
+        "{}: this operator's part was given to other software or put together to whole keys, and two with the same \
+         keys get validators slashed; to come back, stop the other and run dvt-node import into a new data folder",
         path.join(folder::EXPORTED).display()
     );
     Ok(())

@@ -6,10 +6,10 @@
 //! a lock no node starts.
 
 use crate::data_folder::{Reading, lock_holds, network_of};
-use crate::interchange::Interchange;
+use crate::interchange::{Interchange, Rows};
 use crate::journal::Journal;
-use crate::slashing_protection::{WAIT_EPOCHS, read, waiting};
-use anyhow::{Context as _, bail, ensure};
+use crate::slashing_protection::{WAIT_EPOCHS, has_begun, read, waiting};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::enr::Enr;
 use cluster::lock::{Cluster, Lock};
@@ -24,10 +24,14 @@ use net::{Multiaddr, peers_file};
 use rand_core::OsRng;
 use remote::flags::KeymanagerFlags;
 use remote::keymanager::{Keymanager, Push};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use symbolon_core::journal::Row;
 use types::{ChainSpec, ClusterId, ClusterSize, Generation, Millis, PublicKey, ShareIndex, Slot};
@@ -115,18 +119,35 @@ impl fmt::Display for Imported {
     }
 }
 
-/// Moves an operator in: everything is checked before anything is written or handed over.
+/// Moves an operator in.
+///
+/// - Everything is checked, and the data folder is made aside, before a client is handed anything; what a node needs to
+///   start appears last. A client that refuses leaves nothing behind, and the same command may be given again.
 pub fn import(args: &ImportArgs, now: Millis) -> anyhow::Result<Imported> {
     let client = args.keymanager.client(|path| anyhow::Ok(read_password(path)?))?;
+    ensure_free(&args.data_dir)?;
     let import = Import::read(args, now)?;
+    let place = Place::claim(&args.data_dir)?;
+    import.fill(&place.staging, args)?;
     if let Some(client) = &client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(import.hand_over(client))?;
     }
-    import.write(args, client.map(|client| client.label().to_owned()))
+    place.move_in()?;
+    let Import { cluster, me, with_history, waits_until, warnings, .. } = import;
+    Ok(Imported {
+        cluster: cluster.id,
+        operator: me.get(),
+        validators: cluster.validators.len(),
+        with_history,
+        waits_until,
+        data_dir: args.data_dir.clone(),
+        keymanager: client.map(|client| client.label().to_owned()),
+        warnings,
+    })
 }
 
-/// An Obol operator's folder, read and checked. Nothing is written yet.
+/// An Obol operator's folder, read and checked.
 #[derive(Debug)]
 struct Import {
     lock: Lock,
@@ -151,10 +172,6 @@ impl Import {
     /// - `now`: by which absurd histories are told, and from which keys without one wait.
     /// - Cost: a key derivation for each keystore, on all cores.
     fn read(args: &ImportArgs, now: Millis) -> anyhow::Result<Self> {
-        let occupied = occupied(&args.data_dir);
-        if let Some(path) = occupied {
-            bail!("{} exists already: an operator is imported into a folder of its own", path.display());
-        }
         let path = lock_path(args);
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let lock = Lock::parse(&bytes).with_context(|| path.display().to_string())?;
@@ -181,7 +198,8 @@ impl Import {
             format!("{} is the key of no operator of this cluster", args.obol.join(KEY_FILE).display())
         })?;
         let opened = read_folder(&args.keystores_dir(), &Passwords::Beside)?;
-        check_shares(&cluster, me, &opened)?;
+        let keystores: Vec<_> = opened.into_iter().map(sealed).collect();
+        check_shares(&cluster, me, &keystores)?;
         let mut import = Self {
             network: args.network_config.as_ref().map(std::fs::read).transpose()?,
             peers: peers_text(&cluster, &args.peers)?,
@@ -189,7 +207,7 @@ impl Import {
             with_history: 0,
             waits_until: None,
             history: None,
-            keystores: opened.into_iter().map(sealed).collect(),
+            keystores: keystores.into_iter().map(|(_, one)| one).collect(),
             lock,
             cluster,
             me,
@@ -218,14 +236,19 @@ impl Import {
                 self.warnings.push(format!("{}: {} {words}", path.display(), found.foreign.len()));
             }
             missing = found.missing(&groups);
+            self.warn_of_old_records(path, &found, now);
             self.rows = found.rows;
             self.history = Some(String::from_utf8(bytes).with_context(named)?);
         }
         self.with_history = groups.len() - missing.len();
+        if !has_begun(&self.spec, now)? {
+            // Nothing can have been signed on a network that has not begun.
+            missing.clear();
+        }
         if let Some(first) = missing.first() {
             ensure!(
                 args.no_history,
-                "there is no history of {} validators, {first} the first: what their shares have signed must not be \
+                "nobody says what {} validators have attested, {first} the first: what their shares have signed must not be \
                  contradicted. Export it from the validator client and name it by --history, or say --no-history \
                  and let them be silent for {WAIT_EPOCHS} whole epochs",
                 missing.len()
@@ -237,6 +260,19 @@ impl Import {
         Ok(())
     }
 
+    /// A history that ends long ago may be an old copy; only the operator can know.
+    fn warn_of_old_records(&mut self, path: &Path, found: &Rows, now: Millis) {
+        let epoch = self.spec.epoch_of(self.spec.slot_at(now).unwrap_or_default());
+        let old = found.attested().filter(|(_, target)| target.0.saturating_add(WAIT_EPOCHS) < epoch.0);
+        if let Some((key, target)) = old.min_by_key(|(_, target)| *target) {
+            self.warnings.push(format!(
+                "{}: the newest record of {key} is of epoch {target}, and it is epoch {epoch}: this must be the client's \
+                 export after it was stopped for good",
+                path.display()
+            ));
+        }
+    }
+
     /// Hands the operator's keystores, as they are, to a validator client, with the history that belongs to them.
     async fn hand_over(&self, client: &Keymanager) -> anyhow::Result<()> {
         let pushes = self.keystores.iter();
@@ -246,34 +282,6 @@ impl Import {
         let failed = || format!("the validator client at {} has not taken the keystores", client.label());
         taken.with_context(failed)?;
         Ok(())
-    }
-
-    /// Writes the data folder: all of it, or nothing that a node would start with.
-    fn write(self, args: &ImportArgs, keymanager: Option<String>) -> anyhow::Result<Imported> {
-        let data_dir = &args.data_dir;
-        make_folder(data_dir)?;
-        let staging = data_dir.join(STAGING);
-        // Left over from a crash in this very place: nothing in it is anywhere else in use.
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging)?;
-        }
-        make_folder(&staging)?;
-        let written = self.fill(&staging, args).and_then(|()| move_in(&staging, data_dir));
-        // What is left of a failed try is a copy of the node key: it must not stay.
-        let removed = std::fs::remove_dir_all(&staging);
-        written?;
-        removed?;
-        let Self { cluster, me, with_history, waits_until, warnings, .. } = self;
-        Ok(Imported {
-            cluster: cluster.id,
-            operator: me.get(),
-            validators: cluster.validators.len(),
-            with_history,
-            waits_until,
-            data_dir: data_dir.clone(),
-            keymanager,
-            warnings,
-        })
     }
 
     fn fill(&self, staging: &Path, args: &ImportArgs) -> anyhow::Result<()> {
@@ -314,11 +322,76 @@ impl ImportArgs {
 /// Where everything is made before it is moved in.
 const STAGING: &str = ".import.tmp";
 
-/// The first thing in a folder that an import would stand beside.
-fn occupied(data_dir: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(data_dir).ok()?;
-    let mut paths = entries.flatten().map(|entry| entry.path());
-    paths.find(|path| path.file_name().is_some_and(|name| name != STAGING && name != "lost+found"))
+/// Refuses a data folder in which anything lies that an import would stand beside.
+fn ensure_free(data_dir: &Path) -> anyhow::Result<()> {
+    let entries = match std::fs::read_dir(data_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("cannot read {}", data_dir.display()))?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        ensure!(
+            name == STAGING || name == "lost+found",
+            "{} exists already: an operator is imported into a folder of its own (an import that was interrupted \
+             leaves a part of it without {}: then remove it)",
+            data_dir.join(&name).display(),
+            folder::LOCK
+        );
+    }
+    Ok(())
+}
+
+/// A data folder that nobody else works in, with a place aside for what will be in it.
+struct Place {
+    data_dir: PathBuf,
+    staging: PathBuf,
+    _lock: File,
+}
+
+impl Place {
+    fn claim(data_dir: &Path) -> anyhow::Result<Self> {
+        make_folder(data_dir)?;
+        let lock = File::open(data_dir)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .ok()
+            .with_context(|| format!("another process works in {}", data_dir.display()))?;
+        ensure_free(data_dir)?;
+        let staging = data_dir.join(STAGING);
+        // Left over from a crash in this very place: nothing in it is anywhere else in use.
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging)?;
+        }
+        make_folder(&staging)?;
+        Ok(Self { data_dir: data_dir.to_owned(), staging, _lock: lock })
+    }
+
+    /// Moves everything in, the lock last: it is durable only when everything else is.
+    fn move_in(&self) -> anyhow::Result<()> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.staging)? {
+            names.push(entry?.file_name());
+        }
+        names.retain(|name| name != folder::LOCK);
+        for name in names {
+            self.move_one(&name)?;
+        }
+        sync_folder(&self.data_dir)?;
+        self.move_one(folder::LOCK.as_ref())?;
+        Ok(sync_folder(&self.data_dir)?)
+    }
+
+    fn move_one(&self, name: &OsStr) -> anyhow::Result<()> {
+        let (from, to) = (self.staging.join(name), self.data_dir.join(name));
+        let moved = renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE);
+        moved.with_context(|| format!("cannot make {}", to.display()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What is left of a failed try is a copy of the node key. Whatever has ended it is being reported.
+        let _ = std::fs::remove_dir_all(&self.staging);
+    }
 }
 
 /// The lock lies in the operator's folder, or beside the folders of all operators, or where the command line says.
@@ -343,30 +416,33 @@ fn read_key(path: &Path) -> anyhow::Result<(NodeKey, Option<String>)> {
 }
 
 /// Every validator has exactly one keystore of this operator's share, and every keystore a validator.
-fn check_shares(cluster: &Cluster, me: ShareIndex, opened: &[OpenedKeystore]) -> anyhow::Result<()> {
-    let mine = |one: &cluster::lock::ClusterValidator| one.public_shares[me.position()];
-    for one in opened {
-        let key = one.secret.public();
+fn check_shares(
+    cluster: &Cluster,
+    me: ShareIndex,
+    keystores: &[(PathBuf, SealedKeystore)],
+) -> anyhow::Result<()> {
+    let mine = cluster.validators.iter().map(|validator| validator.public_shares[me.position()]);
+    let mine: BTreeSet<PublicKey> = mine.collect();
+    for (path, one) in keystores {
         ensure!(
-            cluster.validators.iter().any(|validator| mine(validator) == key),
-            "{} holds {key}, which is no share of operator {me}",
-            one.path.display()
+            mine.contains(&one.key),
+            "{} holds {}, which is no share of operator {me}",
+            path.display(),
+            one.key
         );
     }
+    let held: BTreeSet<PublicKey> = keystores.iter().map(|(_, one)| one.key).collect();
     for (number, validator) in cluster.validators.iter().enumerate() {
-        let key = mine(validator);
-        ensure!(
-            opened.iter().any(|one| one.secret.public() == key),
-            "no keystore holds operator {me}'s share of validator {number}, {key}"
-        );
+        let key = validator.public_shares[me.position()];
+        ensure!(held.contains(&key), "no keystore holds operator {me}'s share of validator {number}, {key}");
     }
     Ok(())
 }
 
 /// The keystore again, without the secret.
-fn sealed(opened: OpenedKeystore) -> SealedKeystore {
-    let OpenedKeystore { json, password, secret, .. } = opened;
-    SealedKeystore { key: secret.public(), json, password }
+fn sealed(opened: OpenedKeystore) -> (PathBuf, SealedKeystore) {
+    let OpenedKeystore { path, json, password, secret } = opened;
+    (path, SealedKeystore { key: secret.public(), json, password })
 }
 
 fn peers_text(cluster: &Cluster, peers: &[(String, Multiaddr)]) -> anyhow::Result<String> {
@@ -383,18 +459,4 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make {}", path.display()))
-}
-
-/// Moves everything in, the lock last, and makes it durable.
-fn move_in(staging: &Path, data_dir: &Path) -> anyhow::Result<()> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(staging)? {
-        names.push(entry?.file_name());
-    }
-    names.sort_by_key(|name| (name == folder::LOCK, name.clone()));
-    for name in names {
-        let to = data_dir.join(&name);
-        std::fs::rename(staging.join(&name), &to).with_context(|| format!("cannot make {}", to.display()))?;
-    }
-    Ok(sync_folder(data_dir)?)
 }

@@ -149,9 +149,20 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Which of these validators the file has no record of, in their order.
+    /// Of which of these validators the file does not say what they have attested, in their order.
+    ///
+    /// An empty record is no history: a client that has lost its own writes just that.
     pub fn missing(&self, validators: &[PublicKey]) -> Vec<PublicKey> {
-        validators.iter().filter(|key| !self.found.contains(key)).copied().collect()
+        let known: BTreeSet<_> = self.attested().map(|(key, _)| key).collect();
+        validators.iter().filter(|key| !known.contains(key)).copied().collect()
+    }
+
+    /// The newest target of each validator that has attested.
+    pub fn attested(&self) -> impl Iterator<Item = (PublicKey, Epoch)> {
+        self.rows.iter().filter_map(|row| match row.promise {
+            Promise::Attestation { target, .. } => Some((row.key, target)),
+            Promise::Block { .. } => None,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operator's daemon: one loop around core.
 //!
 //! - [`cli`], [`run`]: the command line, and how the parts are put together.
-//! - [`import`], [`export`], [`resplit`]: moving in, moving out, and new halves.
+//! - [`import`], [`export`], [`resplit`], [`both_halves`]: moving in, moving out, and new halves.
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`journal`], [`interchange`]: slashing protection on disk, and as other programs write it.
@@ -11,6 +11,7 @@
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
+pub mod both_halves;
 pub mod chain_side;
 pub mod cli;
 pub mod clock;

@@ -55,11 +55,12 @@ pub struct RunConfig {
 /// Runs a node until `stop`.
 pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<()> {
     let started = now();
-    ensure_may_run(&config.data_dir)?;
     let data = DataFolder::read(&config.data_dir, &config.reading)?;
+    // The journal first: while it is locked, no other command changes halves, history or marks in this folder.
+    let journal = Journal::open(&data.path.join(folder::JOURNAL), data.cluster.id)?;
+    ensure_may_run(&config.data_dir)?;
     let curve = data.curve(&config.reading)?;
     warn_of_unsplit(&curve);
-    let journal = Journal::open(&data.path.join(folder::JOURNAL), data.cluster.id)?;
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
     let histories = journal.histories(&keys);
     let spec = Arc::new(data.spec.clone());

@@ -12,13 +12,16 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use symbolon_core::journal::{History, Promise, Row};
+use symbolon_core::journal::{Promise, Row};
 use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorNo};
 
 /// Whole epochs in which keys without a history sign nothing.
 ///
 /// Whatever signed with them before has then been silent for two epochs, or has been seen in the chain.
 pub const WAIT_EPOCHS: u64 = 2;
+/// A network whose keys are moved before it begins begins within this time.
+const SOON: Millis = Millis(30 * 24 * 60 * 60 * 1000);
+
 /// Which journal, which file.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -110,10 +113,11 @@ pub fn import(config: &Config, now: Millis) -> anyhow::Result<Imported> {
 /// - Errors: a folder that is not right, a running node.
 pub fn wait(data_dir: &Path, reading: &Reading, now: Millis) -> anyhow::Result<Waiting> {
     let folder = DataFolder::read(data_dir, reading)?;
+    has_begun(&folder.spec, now)?;
     let mut journal = Journal::open(&data_dir.join(folder::JOURNAL), folder.cluster.id)?;
     let keys: Vec<PublicKey> = folder.cluster.validators.iter().map(|one| one.public_key).collect();
     let histories = keys.iter().zip(journal.histories(&keys));
-    let unknown = histories.filter(|(_, history)| *history == History::default());
+    let unknown = histories.filter(|(_, history)| history.attestation.is_none());
     let validators: Vec<PublicKey> = unknown.map(|(key, _)| *key).collect();
     let (rows, until) = waiting(&folder.spec, now, &validators);
     journal.import(&rows)?;
@@ -123,6 +127,7 @@ pub fn wait(data_dir: &Path, reading: &Reading, now: Millis) -> anyhow::Result<W
 
 /// The rows that keep validators silent: their watermarks lie [`WAIT_EPOCHS`] whole epochs ahead.
 ///
+/// - Whatever was signed before `now` has an earlier source than the row has, so no vote after the wait surrounds it.
 /// - Returns the last slot in which they sign nothing, too.
 pub fn waiting(spec: &ChainSpec, now: Millis, keys: &[PublicKey]) -> (Vec<Row>, Slot) {
     let epoch = spec.epoch_of(spec.slot_at(now).unwrap_or_default());
@@ -130,10 +135,22 @@ pub fn waiting(spec: &ChainSpec, now: Millis, keys: &[PublicKey]) -> (Vec<Row>, 
     let until = Slot(spec.epoch_start(target).0.saturating_add(spec.slots_per_epoch - 1));
     let row = |key: &PublicKey, promise| Row { key: *key, slot: until, promise, root: None };
     let rows = keys.iter().flat_map(|key| {
-        let vote = Promise::Attestation { source: Epoch(0), target };
+        let vote = Promise::Attestation { source: Epoch(epoch.0.saturating_sub(1)), target };
         [row(key, Promise::Block { slot: until }), row(key, vote)]
     });
     (rows.collect(), until)
+}
+
+/// Whether the network has begun, so that anything can have been signed.
+///
+/// - Errors: a clock that is long before the network's beginning. A wait that is counted from it would be over at once.
+pub fn has_begun(spec: &ChainSpec, now: Millis) -> anyhow::Result<bool> {
+    ensure!(
+        now.after(SOON) >= Millis(spec.genesis_time_ms),
+        "by this clock {} begins in more than 30 days: is the clock right?",
+        spec.name
+    );
+    Ok(spec.slot_at(now).is_some())
 }
 
 /// From here on a node may start, as far as its history is concerned.

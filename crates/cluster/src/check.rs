@@ -70,7 +70,22 @@ impl Definition {
         let mut checks = self.check_hashes();
         checks.push(self.check_nodes());
         checks.extend(self.check_wallets(networks, answers));
+        checks.push(Check::new("cluster_numbers", self.find_numbers()));
         checks
+    }
+
+    /// Whether there are operators, validators and a threshold that they can reach. What a ceremony and a node ask for
+    /// beyond that is [`Definition::ready`]'s and `ClusterSize`'s to say.
+    fn find_numbers(&self) -> Result<String, String> {
+        let (threshold, operators) = (self.threshold(), self.operators().len());
+        let validators = self.validators().len();
+        if !(1..=operators as u64).contains(&threshold) {
+            return Err(format!("threshold {threshold} of {operators} operators"));
+        }
+        if validators == 0 {
+            return Err("no validators".to_owned());
+        }
+        Ok(format!("{threshold} of {operators}, {validators} validators"))
     }
 
     /// Verifies the two hashes: `config_hash`, `definition_hash`.
@@ -96,8 +111,8 @@ impl Definition {
     }
 }
 
-/// Verifies what a deposit file claims: `deposit_amounts`, `deposit_once`, `deposit_roots`, `deposit_networks`,
-/// `deposit_signatures`.
+/// Verifies what a deposit file claims: `deposit_amounts`, `deposit_credentials`, `deposit_once`, `deposit_roots`,
+/// `deposit_networks`, `deposit_signatures`. A file without entries breaks the first.
 ///
 /// - Cost: two pairings a deposit.
 pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Check> {
@@ -123,7 +138,7 @@ pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Chec
     });
     let network = match wrong_network {
         Some(position) => Err(format!(
-            "entry {position} is for {:?} with fork version {}, which do not belong together",
+            "entry {position} is for {:?} with fork version {}: no network known here has both",
             entries[position].network_name, entries[position].fork_version
         )),
         None => {
@@ -140,6 +155,7 @@ pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Chec
     };
     vec![
         Check::new("deposit_amounts", deposit_amounts(entries)),
+        Check::new("deposit_credentials", deposit_credentials(entries, networks)),
         Check::new("deposit_once", once),
         Check::new("deposit_roots", roots),
         Check::new("deposit_networks", network),
@@ -149,6 +165,9 @@ pub fn check_deposits(entries: &[DepositEntry], networks: &Networks) -> Vec<Chec
 
 /// Whether the deposit contract takes each amount, and a validator with these credentials can stake it.
 fn deposit_amounts(entries: &[DepositEntry]) -> Result<String, String> {
+    if entries.is_empty() {
+        return Err("no entries".to_owned());
+    }
     let mut sum = 0_u128;
     for (position, entry) in entries.iter().enumerate() {
         let DepositMessage { withdrawal_credentials, amount, .. } = entry.deposit.message;
@@ -157,6 +176,35 @@ fn deposit_amounts(entries: &[DepositEntry]) -> Result<String, String> {
         sum += u128::from(amount.0);
     }
     Ok(format!("{sum} gwei in all"))
+}
+
+/// Whether every deposit comes back to somebody: credentials of a known kind, the same for all deposits of a key.
+///
+/// The first deposit of a key decides for ever, whatever later ones say.
+fn deposit_credentials(entries: &[DepositEntry], networks: &Networks) -> Result<String, String> {
+    let mut first: BTreeMap<PublicKey, Root> = BTreeMap::new();
+    for (position, entry) in entries.iter().enumerate() {
+        let DepositMessage { public_key, withdrawal_credentials, .. } = entry.deposit.message;
+        let (kind, rest) = withdrawal_credentials.0.split_at(1);
+        let (padding, address) = rest.split_at(11);
+        let to_address = [deposit::ADDRESS_PREFIX, deposit::COMPOUNDING_PREFIX].contains(&kind[0]);
+        if kind[0] != deposit::BLS_PREFIX && !(to_address && padding.iter().all(|byte| *byte == 0)) {
+            return Err(format!(
+                "entry {position} has credentials {withdrawal_credentials}, which lead to nobody"
+            ));
+        }
+        let network = networks.by_fork_version(entry.fork_version);
+        let money = network.is_some_and(crate::Network::holds_money);
+        if to_address && money && address.iter().all(|byte| *byte == 0) {
+            return Err(format!("entry {position} pays back to the zero address"));
+        }
+        if *first.entry(public_key).or_insert(withdrawal_credentials) != withdrawal_credentials {
+            return Err(format!(
+                "entry {position} has other credentials than an earlier one of the same key"
+            ));
+        }
+    }
+    Ok(format!("{} keys", first.len()))
 }
 
 /// Verifies a voluntary exit under the key of one of a lock's validators: `exit_signature`.

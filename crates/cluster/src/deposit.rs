@@ -19,6 +19,8 @@ pub const ETH: Gwei = Gwei(1_000_000_000);
 pub const ACTIVATION: Gwei = Gwei(32 * ETH.0);
 /// The most a compounding validator can stake (EIP-7251).
 pub const COMPOUNDING_MAX: Gwei = Gwei(2048 * ETH.0);
+/// First byte of the withdrawal credentials of a validator that pays to nobody before its key says to whom.
+pub const BLS_PREFIX: u8 = 0;
 /// First byte of the withdrawal credentials of a validator that pays to an address.
 pub const ADDRESS_PREFIX: u8 = 1;
 /// First byte of the withdrawal credentials of a validator that also compounds (EIP-7251).

@@ -22,8 +22,12 @@ pub const HISTORY_WANTED: &str = "history-wanted";
 pub const HISTORY_WANTED_WORDS: &[u8] =
     b"These validators have signed before, and the journal does not know what. No \
 node runs in this folder until `dvt-node slashing-protection import` has brought the history here, or `... wait` goes without.\n";
-/// Says that the cluster was handed over to other software: no node runs while it is there.
+/// Says that the shares or keys were given to other software: no node runs while it is there.
 pub const EXPORTED: &str = "exported";
+/// What stands in it, for whoever looks.
+pub const EXPORTED_WORDS: &[u8] = b"This operator's part of the cluster was given to other software, or put together to \
+whole keys. Two with the same keys get validators slashed, so no node starts here any more. To come back, stop the \
+other, and import its folder and its newest history into a new data folder.\n";
 
 /// The folder of an unfinished ceremony.
 pub fn ceremony(ceremony_id: Root) -> String {

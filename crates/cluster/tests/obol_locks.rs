@@ -155,6 +155,7 @@ fn checks_of_published_locks_hold_and_fail_as_their_index_says() {
             "signature_aggregate",
             "node_signatures",
             "builder_registrations",
+            "deposit_amounts",
             "deposit_signatures",
             "withdrawal_credentials",
         ];

@@ -58,7 +58,7 @@ pub struct LastBlock {
 /// The last attestation promised for a key, and the watermarks of all before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastAttestation {
-    /// Highest slot of any row.
+    /// Highest slot of any row of this node's own; 0 if all were imported.
     pub slot: Slot,
     /// Source of the last row.
     pub source: Epoch,
@@ -94,7 +94,9 @@ impl History {
                 let before = self.attestation;
                 let source_max = before.map_or(source, |last| last.source_max.max(source));
                 let target_max = before.map_or(target, |last| last.target_max.max(target));
-                let slot = before.map_or(row.slot, |last| last.slot.max(row.slot));
+                // In an imported row another program spoke, and agreed on nothing with anybody here.
+                let own = row.root.map(|_| row.slot);
+                let slot = before.map(|last| last.slot).max(own).unwrap_or_default();
                 let root = row.root;
                 self.attestation =
                     Some(LastAttestation { slot, source, target, root, source_max, target_max });
@@ -102,10 +104,12 @@ impl History {
         }
     }
 
-    /// The highest slot in which anything was promised.
+    /// The highest slot in which this node promised anything: up to there it may have voted.
+    ///
+    /// Imported rows do not count. They bind what is signed for their validator, and say nothing of an agreement.
     pub fn slot_max(&self) -> Option<Slot> {
-        let block = self.block.map(|last| last.slot);
-        let attestation = self.attestation.map(|last| last.slot);
+        let block = self.block.filter(|last| last.root.is_some()).map(|last| last.slot);
+        let attestation = self.attestation.map(|last| last.slot).filter(|slot| *slot > Slot(0));
         block.max(attestation)
     }
 }
@@ -269,6 +273,20 @@ mod tests {
         }
         let last = history.attestation.unwrap();
         assert_eq!((last.source_max, last.target_max), (Epoch(5), Epoch(9)));
-        assert_eq!(history.slot_max(), Some(Slot(9 * 32)), "up to there a restarted node is silent");
+        assert_eq!(history.slot_max(), None, "another program's votes silence nobody here");
+    }
+
+    #[test]
+    fn an_imported_row_hides_no_vote_of_this_node() {
+        let mut history = History::default();
+        let row = |target: u64, root| Row {
+            key: PublicKey::ZERO,
+            slot: Slot(target * 32),
+            promise: Promise::Attestation { source: Epoch(target - 1), target: Epoch(target) },
+            root,
+        };
+        history.append(&row(5, Some(candidate(5, 1).root)));
+        history.append(&row(9, None));
+        assert_eq!(history.slot_max(), Some(Slot(5 * 32)), "up to there a restarted node is silent");
     }
 }

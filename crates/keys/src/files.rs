@@ -6,11 +6,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// Readable by everybody, changed by nobody.
 pub const PUBLIC: u32 = 0o444;
 /// Readable by the owner alone, changed by nobody.
 pub const SECRET: u32 = 0o400;
+
+/// A file of a new folder: its name, its content, which is wiped when dropped, and its mode.
+pub type NewFile = (String, Zeroizing<Vec<u8>>, u32);
 
 /// Why a file was not written. What was there before is untouched, and nothing is half there.
 #[derive(Debug, Error)]
@@ -18,6 +22,14 @@ pub enum WriteError {
     /// Something is there already.
     #[error("{0} exists already: nothing is overwritten")]
     Exists(PathBuf),
+    /// Everything is there under its name, but a power cut might take it away again.
+    #[error("{path} is written, but its folder could not be synced: {source}")]
+    NotSynced {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The disk said no.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -44,29 +56,75 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError>
     // It is under its own name by now, or of no use.
     let _ = std::fs::remove_file(&temporary);
     written.map_err(failed(path))?;
-    sync_folder(folder_of(path)).map_err(failed(path))
+    sync_folder(folder_of(path)).map_err(|source| WriteError::NotSynced { path: path.to_owned(), source })
 }
 
 /// Writes a new folder of files: all of them are there, or none.
-pub fn write_new_folder(path: &Path, files: &[(String, Vec<u8>, u32)]) -> Result<(), WriteError> {
-    let temporary = staging(path);
-    // Left over from a crash in this very place.
-    let _ = std::fs::remove_dir_all(&temporary);
-    let written = fill_folder(&temporary, files)
-        .and_then(|()| Ok(renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE)?));
-    if written.is_err() {
-        let _ = std::fs::remove_dir_all(&temporary);
-    }
-    written.map_err(failed(path))?;
-    sync_folder(folder_of(path)).map_err(failed(path))
+pub fn write_new_folder(path: &Path, files: &[NewFile]) -> Result<(), WriteError> {
+    let staging = Staging::begin(path)?;
+    fill_folder(staging.path(), files).map_err(failed(path))?;
+    staging.finish()
 }
 
-fn fill_folder(folder: &Path, files: &[(String, Vec<u8>, u32)]) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(folder)?;
+/// A folder in the making: beside its name until it is finished, gone if it never is.
+#[derive(Debug)]
+pub struct Staging {
+    folder: PathBuf,
+    out: PathBuf,
+    finished: bool,
+}
+
+impl Staging {
+    /// Begins a folder that will be `out`, for the owner only. What a crash in this very place has left is removed.
+    ///
+    /// - Errors: [`WriteError::Exists`] if there is something already.
+    pub fn begin(out: &Path) -> Result<Self, WriteError> {
+        if out.symlink_metadata().is_ok() {
+            return Err(WriteError::Exists(out.to_owned()));
+        }
+        let folder = staging(out);
+        if Self::is_left_of(out) {
+            std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
+        }
+        DirBuilder::new().mode(0o700).create(&folder).map_err(failed(out))?;
+        Ok(Self { folder, out: out.to_owned(), finished: false })
+    }
+
+    /// Whether an interrupted run has left something in the making of `out`.
+    pub fn is_left_of(out: &Path) -> bool {
+        staging(out).symlink_metadata().is_ok()
+    }
+
+    /// Where it is made.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Gives it its name, which nobody else may have taken, and makes that durable.
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        sync_folder(&self.folder).map_err(failed(&self.out))?;
+        renameat_with(CWD, &self.folder, CWD, &self.out, RenameFlags::NOREPLACE)
+            .map_err(|error| failed(&self.out)(error.into()))?;
+        self.finished = true;
+        sync_folder(folder_of(&self.out))
+            .map_err(|source| WriteError::NotSynced { path: self.out.clone(), source })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Whatever has ended it is being reported; the next run in this place tries again.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn fill_folder(folder: &Path, files: &[NewFile]) -> io::Result<()> {
     for (name, bytes, mode) in files {
         write_synced(&folder.join(name), bytes, *mode)?;
     }
-    sync_folder(folder)
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -105,17 +163,34 @@ mod tests {
         assert!(matches!(write_new(&path, b"second", PUBLIC), Err(WriteError::Exists(_))));
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
         let keys = folder.path().join("keys");
-        let files = [("a".to_owned(), b"1".to_vec(), SECRET)];
+        let files = [("a".to_owned(), b"1".to_vec().into(), SECRET)];
         write_new_folder(&keys, &files).unwrap();
         assert!(matches!(write_new_folder(&keys, &files), Err(WriteError::Exists(_))));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]
+    fn what_an_interrupted_run_left_is_removed_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("keys");
+        let first = Staging::begin(&out).unwrap();
+        std::fs::write(first.path().join("secret"), "half").unwrap();
+        std::mem::forget(first);
+        assert!(Staging::is_left_of(&out));
+        let second = Staging::begin(&out).unwrap();
+        assert_eq!(std::fs::read_dir(second.path()).unwrap().count(), 0);
+        second.finish().unwrap();
+        assert!(out.is_dir() && !Staging::is_left_of(&out));
+        drop(Staging::begin(&folder.path().join("other")).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "what is not finished is not there");
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_filled_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
-        let files = [("a".to_owned(), vec![1], SECRET), ("no/such".to_owned(), vec![2], SECRET)];
+        let files =
+            [("a".to_owned(), vec![1].into(), SECRET), ("no/such".to_owned(), vec![2].into(), SECRET)];
         assert!(matches!(write_new_folder(&keys, &files), Err(WriteError::Io { .. })));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

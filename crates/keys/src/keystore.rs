@@ -209,6 +209,14 @@ impl Keystore {
         keystore
     }
 
+    /// Memory that its derivation takes, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        match self.kdf {
+            Kdf::Pbkdf2 { .. } => 0,
+            Kdf::Scrypt { log_n, r, p, .. } => ((1 << log_n) + u64::from(p)) * 128 * u64::from(r),
+        }
+    }
+
     /// The file's text: one-space indent, fields in the order of EIP-2335, no line end at the end.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();

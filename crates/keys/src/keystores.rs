@@ -3,7 +3,7 @@
 //! `keystore-*.json`, each beside its password in the `.txt` of the same name, or all under one password as the deposit
 //! CLI leaves them. Names sort by their numbers: `keystore-2` comes before `keystore-10`.
 
-use crate::files::{SECRET, WriteError, write_new_folder};
+use crate::files::{NewFile, SECRET, WriteError, write_new_folder};
 use crate::keystore::{DecryptError, EncryptOptions, KEYSTORE_LEN_MAX, Keystore, KeystoreSecret, ParseError};
 use crate::secret_file::{self, PASSWORD_FILE_LEN_MAX};
 use crate::share::SecretShare;
@@ -22,6 +22,9 @@ use zeroize::Zeroizing;
 
 /// Most keystores read from a folder: as many validators as one cluster is built for.
 pub const KEYSTORES_MAX: usize = 10_000;
+
+/// Memory that all derivations of a folder may take at once, in bytes: four of the EIP's scrypt example.
+const MEMORY_MAX: u64 = 1 << 30;
 
 /// Random bytes of a keystore's password: 128 bits, as 32 hex digits.
 const PASSWORD_RANDOM_LEN: usize = 16;
@@ -64,7 +67,11 @@ pub enum KeystoresError {
         key: PublicKey,
     },
     /// No keystore at all, or more than are read.
-    #[error("{} holds {count} keystores, 1 to {KEYSTORES_MAX} are read", path.display())]
+    #[error(
+        "{} holds {count} files keystore-*.json, 1 to {KEYSTORES_MAX} are read, each with its password in a .txt of the \
+         same name",
+        path.display()
+    )]
     Count {
         /// The folder.
         path: PathBuf,
@@ -121,7 +128,9 @@ struct LockedKeystore {
 /// - Cost: one key derivation a file, about 0.1 s each for PBKDF2 as the EIP has it, on all cores.
 pub fn read_folder(folder: &Path, passwords: &Passwords) -> Result<Vec<OpenedKeystore>, KeystoresError> {
     let locked = read_locked(folder, passwords)?;
-    let opened = on_all_cores(&locked, |one| one.keystore.decrypt(&one.password));
+    let memory = locked.iter().map(|one| one.keystore.memory()).max().unwrap_or_default();
+    let threads = usize::try_from(MEMORY_MAX / memory.max(1)).unwrap_or(usize::MAX);
+    let opened = on_threads(threads, &locked, |one| one.keystore.decrypt(&one.password));
     let mut keystores: Vec<OpenedKeystore> = Vec::with_capacity(locked.len());
     for (LockedKeystore { path, json, password, .. }, secret) in locked.into_iter().zip(opened) {
         match secret {
@@ -160,7 +169,7 @@ fn read_locked(folder: &Path, passwords: &Passwords) -> Result<Vec<LockedKeystor
 ///
 /// - Cost: one key derivation a secret, on all cores.
 pub fn seal<S: KeystoreSecret + Sync>(secrets: &[S]) -> Vec<SealedKeystore> {
-    on_all_cores(secrets, |secret| {
+    on_threads(usize::MAX, secrets, |secret| {
         let password = random_password();
         let keystore = Keystore::encrypt(secret, &password, EncryptOptions::default(), &mut OsRng);
         SealedKeystore { key: secret.public_key(), json: keystore.to_json(), password }
@@ -172,10 +181,18 @@ pub fn seal<S: KeystoreSecret + Sync>(secrets: &[S]) -> Vec<SealedKeystore> {
 /// - All files are there, or none; nothing is overwritten.
 /// - Cost: as of [`seal`].
 pub fn write_folder<S: KeystoreSecret + Sync>(path: &Path, secrets: &[S]) -> Result<(), WriteError> {
-    let mut files = Vec::with_capacity(2 * secrets.len());
+    write_folder_with(path, secrets, Vec::new())
+}
+
+/// The same with further files beside the keystores.
+pub fn write_folder_with<S: KeystoreSecret + Sync>(
+    path: &Path,
+    secrets: &[S],
+    mut files: Vec<NewFile>,
+) -> Result<(), WriteError> {
     for (number, sealed) in seal(secrets).into_iter().enumerate() {
-        files.push((format!("keystore-{number}.json"), sealed.json.into_bytes(), SECRET));
-        let password = sealed.password.expose_secret().as_bytes().to_vec();
+        files.push((format!("keystore-{number}.json"), sealed.json.into_bytes().into(), SECRET));
+        let password = sealed.password.expose_secret().as_bytes().to_vec().into();
         files.push((format!("keystore-{number}.txt"), password, SECRET));
     }
     write_new_folder(path, &files)
@@ -247,9 +264,10 @@ fn natural(name: &str) -> Vec<(u128, String)> {
     pieces
 }
 
-/// One result per item, in order, computed by as many threads as there are cores.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+/// One result per item, in order, computed by as many threads as there are cores, but at most `most`.
+fn on_threads<T: Sync, R: Send>(most: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(most.max(1)).min(items.len());
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
     thread::scope(|scope| {

@@ -4,7 +4,7 @@ use rand_core::{OsRng, RngCore};
 use secrecy::SecretString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -36,6 +36,22 @@ pub enum WriteError {
     /// The disk said no.
     #[error("cannot write {path}: {source}")]
     Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a secret file was not replaced, or not for certain.
+#[derive(Debug, Error)]
+pub enum ReplaceError {
+    /// Nothing has changed.
+    #[error(transparent)]
+    Before(WriteError),
+    /// The new file is there, and its name may not survive a power cut.
+    #[error("{path} is replaced, but its folder could not be synced: {source}")]
+    After {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -165,22 +181,38 @@ fn fill(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Puts a file with a secret in the place of an older one: at every moment one of them is there, whole.
 ///
-/// - The old content is overwritten after it has lost its name, as far as the disk lets it.
-/// - Errors: [`WriteError::Io`]; the old file may or may not have been replaced, and [`read_secret`] tells.
-pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let failed = |source| WriteError::Io { path: path.to_owned(), source };
-    let temporary = temporary_beside(path)?;
-    let mut old = OpenOptions::new().write(true).open(path).map_err(failed)?;
-    let len = old.metadata().map_err(failed)?.len();
+/// - Errors: [`ReplaceError::Before`], and the old file is as it was; [`ReplaceError::After`], and the new one is in its
+///   place, but a power cut might bring the old one back. A name that is a link is refused.
+/// - The old content is overwritten as far as the disk lets it, unless it has another name: then it is a backup.
+pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
+    let before = |source| ReplaceError::Before(WriteError::Io { path: path.to_owned(), source });
+    let temporary = temporary_beside(path).map_err(ReplaceError::Before)?;
+    if !path.symlink_metadata().map_err(before)?.is_file() {
+        return Err(ReplaceError::Before(WriteError::NotAFile { path: path.to_owned() }));
+    }
+    // A file that its owner may only read is replaced all the same; it is not overwritten then.
+    let old = OpenOptions::new().write(true).open(path).ok();
     let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // It never got its name; the error that is reported is why.
         let _ = fs::remove_file(&temporary);
     }
-    written.map_err(failed)?;
-    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    io::copy(&mut io::repeat(0).take(len), &mut old).map_err(failed)?;
-    old.sync_all().map_err(failed)
+    written.map_err(before)?;
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| ReplaceError::After { path: path.to_owned(), source })?;
+    // Beyond the promise: a disk may have kept copies anyway, and what is left is encrypted.
+    let _ = old.map(overwrite);
+    Ok(())
+}
+
+/// Zeros in the place of what is there, if no name leads to it any more.
+fn overwrite(mut file: File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.nlink() == 0 {
+        io::copy(&mut io::repeat(0).take(metadata.len()), &mut file)?;
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -255,7 +287,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         assert!(
-            matches!(replace_secret(&path, b"new"), Err(WriteError::Io { .. })),
+            matches!(replace_secret(&path, b"new"), Err(ReplaceError::Before(_))),
             "there is nothing to replace"
         );
         write_new_secret(&path, b"old content").unwrap();
@@ -266,6 +298,23 @@ mod tests {
         kept.read_to_end(&mut old).unwrap();
         assert_eq!(old, [0; 11], "whoever had the old file open finds zeros");
         assert_eq!(names(folder.path()), ["key"]);
+    }
+
+    #[test]
+    fn a_backup_a_link_and_a_file_that_is_read_only_are_replaced_with_care() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, backup, link] = ["key", "backup", "link"].map(|name| folder.path().join(name));
+        write_new_secret(&path, b"old").unwrap();
+        fs::hard_link(&path, &backup).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        replace_secret(&path, b"new").unwrap();
+        assert_eq!(read_secret(&backup, 64).unwrap().as_slice(), b"old", "another name is a backup");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(
+            replace_secret(&link, b"newer"),
+            Err(ReplaceError::Before(WriteError::NotAFile { .. }))
+        ));
+        assert_eq!(read_secret(&path, 64).unwrap().as_slice(), b"new");
     }
 
     #[test]

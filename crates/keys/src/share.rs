@@ -1,6 +1,7 @@
 //! The split share: `s = v + w mod r`. The validator client signs with `v`, the node adds `w`, neither signs alone.
 //!
-//! The joint share exists only in the ceremony (and in an imported cluster's keystores). Letters as in the design:
+//! The joint share exists in the ceremony, in an imported cluster's keystores until they are split, and where a person asked
+//! for it: `split`, `combine`, `export`. Letters as in the design:
 //! `s` the Shamir share, `v` the validator client's half, `w` the node's.
 
 use crate::curve::{HashPoint, SCALAR_LEN, Scalar, key_bytes, key_point};
@@ -72,7 +73,7 @@ macro_rules! secret {
 }
 
 secret!(
-    /// A whole share `s`, or any other whole BLS secret key. Lives in the ceremony only.
+    /// A whole share `s`, or any other whole BLS secret key. No duty ever needs one.
     SecretShare
 );
 secret!(

@@ -10,7 +10,7 @@
 //! a damaged file, and gives a guesser nothing that the tag would not.
 
 use crate::keystore::{normalize, same, scrypt_log_n};
-use crate::secret_file::{ReadError, WriteError, read_secret, replace_secret, write_new_secret};
+use crate::secret_file::{self, ReadError, WriteError, read_secret, replace_secret, write_new_secret};
 use crate::share::NodeHalf;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -149,6 +149,12 @@ pub enum ReplaceError {
     /// The newer one is not written.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The older one is of other validators, another generation or another cluster.
+    #[error("the store that is there holds other halves")]
+    OtherHalves,
+    /// The newer one is in place, but a power cut might bring the older one back.
+    #[error("{0}")]
+    NotSynced(String),
 }
 
 impl NodeStore {
@@ -240,18 +246,25 @@ impl NodeStore {
     /// Seals in the place of an older file of the same halves, protected as that one is.
     ///
     /// - `password`: must open the older file, so that both are never under different ones.
-    /// - Errors: [`ReplaceError`]; then the older file is as it was, unless the disk failed in the very end.
+    /// - Errors: [`ReplaceError`]; but for [`ReplaceError::NotSynced`] the older file is as it was.
     pub fn replace(
         &self,
         path: &Path,
         password: &SecretString,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<(), ReplaceError> {
-        let old = read_secret(path, FILE_LEN_MAX).map_err(OpenError::from)?;
-        Self::unseal(&old, password)?;
-        let (header, _) = Header::parse(&old)?;
-        let bytes = self.seal(password, header.protection, rng)?;
-        Ok(replace_secret(path, &bytes).map_err(SealError::from)?)
+        let bytes = read_secret(path, FILE_LEN_MAX).map_err(OpenError::from)?;
+        let old = Self::unseal(&bytes, password)?;
+        let keys = |store: &Self| store.halves.iter().map(|stored| stored.group_key).collect::<Vec<_>>();
+        if (old.cluster, old.generation, keys(&old)) != (self.cluster, self.generation, keys(self)) {
+            return Err(ReplaceError::OtherHalves);
+        }
+        let (header, _) = Header::parse(&bytes)?;
+        let sealed = self.seal(password, header.protection, rng)?;
+        replace_secret(path, &sealed).map_err(|error| match error {
+            secret_file::ReplaceError::Before(error) => SealError::Write(error).into(),
+            after @ secret_file::ReplaceError::After { .. } => ReplaceError::NotSynced(after.to_string()),
+        })
     }
 
     /// Opens a file.

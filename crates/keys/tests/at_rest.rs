@@ -3,7 +3,7 @@
 use keys::identity::{KeyError, PeersError};
 use keys::keystore::EncryptOptions;
 use keys::secret_file::{ReadError, WriteError, write_new_secret};
-use keys::store::{OpenError, Protection, SealError, StoredHalf};
+use keys::store::{OpenError, Protection, ReplaceError, SealError, StoredHalf};
 use keys::{Keystore, NodeHalf, NodeKey, NodeKeys, NodeStore, Operator, SecretShare, Shift, VcHalf, split};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -215,7 +215,7 @@ fn a_key_file_may_end_a_line_and_must_be_a_key() {
             |key| matches!(key, Err(KeyError::File { error, .. }) if matches!(**error, KeyError::NotHex))
         )
     );
-    assert!(matches!(loaded[4], Err(KeyError::NotAKey)));
+    assert!(matches!(&loaded[4], Err(KeyError::File { error, .. }) if matches!(**error, KeyError::NotAKey)));
     assert!(
         loaded
             .iter()
@@ -303,4 +303,33 @@ fn every_secret_type_wipes_itself_when_dropped() {
     // The cell of a scalar and blst's own key have destructors that wipe; they lack the marker trait.
     assert!(std::mem::needs_drop::<blst::blst_scalar>());
     assert!(std::mem::needs_drop::<blst::min_pk::SecretKey>());
+}
+
+#[test]
+fn a_store_takes_the_place_of_one_of_the_same_halves_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let password = SecretString::from("0123456789abcdef0123456789abcdef");
+    let half = |seed: u8| {
+        let (_, half) = split(keys::derive::derive_master(&[seed; 32]).unwrap(), &mut rng(5));
+        StoredHalf { group_key: PublicKey([seed; 48]), half }
+    };
+    let store = |cluster: u8, seeds: &[u8]| NodeStore {
+        cluster: Root([cluster; 32]),
+        generation: Generation(0),
+        halves: seeds.iter().map(|seed| half(*seed)).collect(),
+    };
+    store(1, &[1, 2]).write_new(&path, &password, Protection::RandomPassword, &mut rng(5)).unwrap();
+    let before = fs::read(&path).unwrap();
+    let other = SecretString::from("another password of 32 characters");
+    assert!(matches!(store(1, &[1, 2]).replace(&path, &other, &mut rng(5)), Err(ReplaceError::Open(_))));
+    for stranger in [store(2, &[1, 2]), store(1, &[1]), store(1, &[2, 1])] {
+        let refused = stranger.replace(&path, &password, &mut rng(5));
+        assert!(matches!(refused, Err(ReplaceError::OtherHalves)), "{refused:?}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), before, "what is refused changes nothing");
+    let new = store(1, &[1, 2]);
+    new.replace(&path, &password, &mut rng(5)).unwrap();
+    let read = NodeStore::load(&path, &password).unwrap();
+    assert!(read.halves.iter().zip(&new.halves).all(|(read, new)| read.half.public() == new.half.public()));
 }

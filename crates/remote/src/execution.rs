@@ -160,12 +160,16 @@ pub fn parse_answer(body: &[u8]) -> Result<Answer, serde_json::Error> {
 
 /// Whether an error of `eth_call` is a contract's own.
 ///
+/// A contract that fails otherwise, by an invalid instruction or without end, has not said yes either.
+///
 /// Code 3 is that of execution-apis. Other nodes give codes of their own and say it in words, or have what the contract
 /// returned as the error's data: hex, in older ones behind `Reverted`. Data of other kinds are about other errors: those
 /// who sell access put their limits there.
 fn is_revert(code: i64, message: &str, data: &Value) -> bool {
     let returned = data.as_str().is_some_and(|data| data.starts_with("0x") || data.starts_with("Reverted"));
-    code == 3 || returned || message.to_ascii_lowercase().contains("execution reverted")
+    let message = message.to_ascii_lowercase();
+    let failed = message.starts_with("invalid opcode") || message.starts_with("out of gas");
+    code == 3 || returned || failed || message.contains("execution reverted")
 }
 
 /// Whether the result of the call is "yes": a word with the magic value and zeros. `None` if it is not `0x` hex.

@@ -51,7 +51,11 @@ impl Server {
         base.set_fragment(None);
         let parts =
             [Some(base.username()), base.password(), Some(base.path().trim_matches('/')), base.query()];
-        let secrets = parts.into_iter().flatten().filter(|part| part.len() >= SECRET_LEN_MIN);
+        // A server may quote a part of them alone: a key in the path, a token in the query.
+        let segments = base.path_segments().into_iter().flatten();
+        let values: Vec<String> = base.query_pairs().map(|(_, value)| value.into_owned()).collect();
+        let pieces = segments.chain(values.iter().map(String::as_str));
+        let secrets = parts.into_iter().flatten().chain(pieces).filter(|part| part.len() >= SECRET_LEN_MIN);
         let secrets = secrets.map(SecretString::from).collect();
         let http = http_client(base.scheme() == "https")?;
         Ok(Self { label, base, secrets, http })

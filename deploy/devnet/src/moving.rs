@@ -8,6 +8,8 @@ use cluster::folder;
 use cluster::lock::{Cluster, Lock};
 use cluster::network::{Network, Networks};
 use dvt_node::interchange::{Interchange, Record};
+use keys::identity::{KEY_FILE, NodeKey};
+use keys::keystores::{Passwords, read_folder};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -114,11 +116,24 @@ impl Obol {
             output_of(command, "export").await?;
             let mut command = ourselves("dkg")?;
             command.arg("verify").arg("--json").arg("--lock").arg(to.join(folder::LOCK));
+            command.arg("--deposit-data").args(deposit_files(&to)?);
             output_of(command, "verify").await?;
+            self.ensure_shares(operator, &to)?;
             self.ensure_signed(operator, &to.join(dvt_node::export::HISTORY))?;
             folders.push(to);
         }
         Ok(folders)
+    }
+
+    /// The keystores that come out must hold this operator's shares, and the node key be the operator's.
+    fn ensure_shares(&self, operator: &Operator, folder: &Path) -> anyhow::Result<()> {
+        let opened = read_folder(&folder.join(folder::KEYSTORES), &Passwords::Beside)?;
+        let same = opened.iter().map(|one| one.secret.public()).eq(self.shares(operator));
+        ensure!(same, "{} does not hold the shares of operator {}", folder.display(), operator.number);
+        let key = NodeKey::load(&folder.join(KEY_FILE))?;
+        let node = self.cluster.nodes[operator.number - 1];
+        ensure!(key.public() == *node.as_bytes(), "{} holds another node's key", folder.display());
+        Ok(())
     }
 
     /// The history that goes along must hold what this run has signed, by the shares' keys.
@@ -134,6 +149,17 @@ impl Obol {
         }
         Ok(())
     }
+}
+
+fn deposit_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.extend(name.starts_with("deposit-data").then_some(path));
+    }
+    ensure!(!files.is_empty(), "{} has no deposit files", folder.display());
+    Ok(files)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod keymanager;
 mod operator;
 
 use cluster::{Lock, Networks, folder};
+use dvt_node::both_halves::BothHalvesArgs;
 use dvt_node::data_folder::{DataFolder, Reading, ensure_may_run};
 use dvt_node::export::{ExportArgs, HISTORY, export};
 use dvt_node::import::{ImportArgs, Imported, import};
@@ -23,7 +24,7 @@ use remote::flags::KeymanagerFlags;
 use std::fs;
 use std::path::{Path, PathBuf};
 use symbolon_core::guard::{Verdict, judge};
-use symbolon_core::journal::{History, Promise};
+use symbolon_core::journal::{History, Promise, Row};
 use types::{ChainSpec, Epoch, Millis, PublicKey, Root, SigningRoot, Slot};
 
 /// An operator's folder of Obol's, and a place beside it.
@@ -114,19 +115,18 @@ impl Site {
     fn export_args(&self) -> ExportArgs {
         ExportArgs {
             obol: self.path("out"),
-            data_dir: self.path("data"),
-            keystores: self.path("charon").join(folder::KEYSTORES),
-            ..ExportArgs::default()
+            halves: self.halves(&self.path("charon").join(folder::KEYSTORES)),
+            json: false,
         }
     }
 
     fn resplit_args(&self, from: &Path, out: &str) -> ResplitArgs {
-        ResplitArgs {
-            data_dir: self.path("data"),
-            keystores: from.to_owned(),
-            out: self.path(out),
-            ..ResplitArgs::default()
-        }
+        ResplitArgs { halves: self.halves(from), out: self.path(out), json: false }
+    }
+
+    fn halves(&self, keystores: &Path) -> BothHalvesArgs {
+        let (data_dir, keystores) = (self.path("data"), keystores.to_owned());
+        BothHalvesArgs { data_dir, keystores, ..BothHalvesArgs::default() }
     }
 }
 
@@ -145,6 +145,12 @@ fn an_operator_moves_in_with_what_was_signed_before() {
     let imported = site.import();
     assert_eq!((imported.operator, imported.validators, imported.with_history), (1, VALIDATORS, VALIDATORS));
     assert_eq!(imported.waits_until, None);
+    let old = "the newest record";
+    assert!(
+        imported.warnings.iter().any(|words| words.contains(old)),
+        "it ends long ago: {:?}",
+        imported.warnings
+    );
     ensure_may_run(&site.path("data")).unwrap();
     // The node's half is nothing yet: the client's keystores, which stay where they are, hold whole shares.
     let curve = site.data().curve(&Reading::default()).unwrap();
@@ -168,6 +174,15 @@ fn without_a_history_nothing_moves_in_unless_it_waits() {
     let half = ImportArgs { history: Some(site.write_history(&site.shares()[1..])), ..site.import_args() };
     assert!(site.refused(&half).contains(&site.groups()[0].to_string()), "the one that lacks it is named");
 
+    // An empty record says nothing: a client that has lost its database writes just that.
+    let empty = site.path("empty.json");
+    let record = |key: PublicKey| Record { key, blocks: vec![], attestations: vec![] };
+    let records = site.shares().into_iter().map(record).collect();
+    let genesis_validators_root = spec().genesis_validators_root;
+    fs::write(&empty, Interchange { genesis_validators_root, records }.to_json()).unwrap();
+    let refused = site.refused(&ImportArgs { history: Some(empty), ..site.import_args() });
+    assert!(refused.contains("--no-history"), "{refused}");
+
     let imported = import(&ImportArgs { no_history: true, ..none }, now()).unwrap();
     let first = Epoch(NOW_EPOCH.0 + WAIT_EPOCHS + 1);
     assert_eq!(imported.waits_until, Some(Slot(spec().epoch_start(first).0 - 1)));
@@ -187,6 +202,41 @@ fn only_the_validators_without_a_record_wait() {
     assert_eq!(imported.with_history, 1);
     let [with, without] = site.histories().try_into().unwrap();
     assert!(allowed(&with, vote(NOW_EPOCH.0)) && !allowed(&without, vote(NOW_EPOCH.0)));
+}
+
+#[test]
+fn a_clock_that_is_far_off_is_refused_and_before_the_beginning_nothing_was_signed() {
+    let site = Site::new();
+    let none = ImportArgs { history: None, no_history: true, ..site.import_args() };
+    let error = format!("{:#}", import(&none, Millis(0)).unwrap_err());
+    assert!(error.contains("is the clock right?"), "a wait from 1970 would be over at once: {error}");
+    let eve = Millis(spec().genesis_time_ms - 1000);
+    let imported = import(&ImportArgs { no_history: false, ..none }, eve).unwrap();
+    assert_eq!(imported.waits_until, None);
+}
+
+#[test]
+fn no_vote_after_a_wait_surrounds_one_from_before_it() {
+    let site = Site::new();
+    import(&ImportArgs { history: None, no_history: true, ..site.import_args() }, now()).unwrap();
+    let target = Epoch(NOW_EPOCH.0 + WAIT_EPOCHS + 1);
+    for history in site.histories() {
+        // Before the import: at the latest from the epoch before to this one.
+        let surrounding = Promise::Attestation { source: Epoch(NOW_EPOCH.0 - 2), target };
+        assert!(!allowed(&history, surrounding));
+        assert!(allowed(&history, Promise::Attestation { source: Epoch(NOW_EPOCH.0 - 1), target }));
+    }
+}
+
+#[test]
+fn what_an_interrupted_import_left_aside_is_in_nobodys_way() {
+    let site = Site::new();
+    let aside = site.path("data").join(".import.tmp");
+    fs::create_dir_all(&aside).unwrap();
+    fs::write(aside.join(KEY_FILE), "half").unwrap();
+    site.import();
+    assert!(!aside.exists());
+    site.data();
 }
 
 #[test]
@@ -290,6 +340,9 @@ fn an_operator_moves_out_with_whole_shares_and_everything_that_was_signed() {
     // Two nodes with one share get validators slashed: ours does not start any more.
     let error = ensure_may_run(&site.path("data")).unwrap_err();
     assert!(error.to_string().contains("exported"), "{error}");
+    // What is signed from now on is not in this journal: a second export would lack it.
+    let again = export(&ExportArgs { obol: site.path("again"), ..site.export_args() }).unwrap_err();
+    assert!(again.to_string().contains("exported already"), "{again}");
     // And what went out comes in again, with its history.
     let back = ImportArgs {
         obol: out.clone(),
@@ -299,6 +352,32 @@ fn an_operator_moves_out_with_whole_shares_and_everything_that_was_signed() {
     };
     assert_eq!(import(&back, now()).unwrap().with_history, VALIDATORS);
     ensure_may_run(&site.path("back")).unwrap();
+}
+
+#[test]
+fn an_export_that_was_interrupted_is_finished_and_one_without_a_history_is_none() {
+    let site = Site::new();
+    site.import();
+    let data = site.path("data");
+    let refused = |words: &str| {
+        let error = format!("{:#}", export(&site.export_args()).unwrap_err());
+        assert!(error.contains(words), "{error}");
+        assert!(!site.path("out").exists());
+    };
+    fs::write(data.join(folder::HISTORY_WANTED), folder::HISTORY_WANTED_WORDS).unwrap();
+    refused("nobody here knows");
+    fs::remove_file(data.join(folder::HISTORY_WANTED)).unwrap();
+    fs::rename(data.join(folder::JOURNAL), site.path("elsewhere")).unwrap();
+    refused("does not exist");
+    assert!(!data.join(folder::JOURNAL).exists(), "an empty journal would say that nothing was signed");
+    fs::rename(site.path("elsewhere"), data.join(folder::JOURNAL)).unwrap();
+
+    // Killed between the mark and the end: nothing has left yet, no node starts, and the command goes on.
+    fs::create_dir(site.path(".out.tmp")).unwrap();
+    fs::write(data.join(folder::EXPORTED), folder::EXPORTED_WORDS).unwrap();
+    ensure_may_run(&data).unwrap_err();
+    assert_eq!(export(&site.export_args()).unwrap().validators, VALIDATORS);
+    assert!(!site.path(".out.tmp").exists());
 }
 
 #[test]
@@ -313,7 +392,7 @@ fn an_export_needs_both_halves_a_stopped_node_and_a_name_that_is_free() {
     let stranger = site.path("stranger");
     write_folder(&stranger, &[derive_master(&[5; 32]).unwrap()]).unwrap();
     refused(
-        &ExportArgs { keystores: stranger, ..site.export_args() },
+        &ExportArgs { halves: site.halves(&stranger), ..site.export_args() },
         "lacks the client's half of validator 0",
     );
     let running = Journal::open(&site.path("data").join(folder::JOURNAL), site.lock.lock_hash()).unwrap();
@@ -344,10 +423,37 @@ fn new_halves_make_the_same_share_and_old_ones_fit_them_no_more() {
     assert!(!site.path("newer").exists());
     // With the new ones it goes on, and in the end the share is what it was.
     resplit(&site.resplit_args(&site.path("new"), "newer")).unwrap();
-    let moved = ExportArgs { keystores: site.path("newer"), ..site.export_args() };
+    let moved = ExportArgs { halves: site.halves(&site.path("newer")), ..site.export_args() };
     export(&moved).unwrap();
     let shares = read_folder(&site.path("out").join(folder::KEYSTORES), &Passwords::Beside).unwrap();
     assert_eq!(shares.iter().map(|one| one.secret.public()).collect::<Vec<_>>(), site.shares());
+}
+
+#[test]
+fn a_resplit_that_was_interrupted_says_which_keystores_fit() {
+    let site = Site::new();
+    site.import();
+    let old = site.path("charon").join(folder::KEYSTORES);
+    let store = site.path("data").join("node-halves-0.bin");
+    let before = fs::read(&store).unwrap();
+    resplit(&site.resplit_args(&old, "new")).unwrap();
+    let after = fs::read(&store).unwrap();
+    // The client's own protection is by key: it gets a history of its new ones.
+    let history = Interchange::parse(&fs::read(site.path("new").join(HISTORY)).unwrap()).unwrap();
+    let new = read_folder(&site.path("new"), &Passwords::Beside).unwrap();
+    assert!(new.iter().all(|one| history.records.iter().any(|record| record.key == one.secret.public())));
+
+    // Killed before the node's halves were replaced: the new folder fits nothing.
+    fs::write(&store, &before).unwrap();
+    let error = format!("{:#}", resplit(&site.resplit_args(&old, "new")).unwrap_err());
+    assert!(
+        error.contains("does not fit the node's halves") && error.contains("remove the former"),
+        "{error}"
+    );
+    // Killed after: it is done, and said to be.
+    fs::write(&store, &after).unwrap();
+    assert_eq!(resplit(&site.resplit_args(&old, "new")).unwrap().validators, VALIDATORS);
+    assert_eq!(fs::read(&store).unwrap(), after);
 }
 
 #[test]
@@ -362,7 +468,7 @@ fn no_halves_are_made_beside_a_running_node_or_over_others() {
     drop(running);
     fs::create_dir(site.path("new")).unwrap();
     let error = format!("{:#}", resplit(&site.resplit_args(&old, "new")).unwrap_err());
-    assert!(error.contains("nothing is overwritten"), "{error}");
+    assert!(error.contains("remove the former"), "{error}");
     assert_eq!(fs::read(site.path("data").join("node-halves-0.bin")).unwrap(), before);
 }
 
@@ -393,16 +499,14 @@ fn keys_that_were_dealt_start_only_with_their_history_or_after_a_wait() {
 
 #[test]
 fn a_wait_silences_only_what_the_journal_does_not_know() {
-    let site = Site::new();
-    let blank = ImportArgs { history: Some(site.write_history(&site.shares()[..1])), ..site.import_args() };
-    import(&ImportArgs { no_history: true, ..blank }, Millis(spec().genesis_time_ms)).unwrap();
-    // A journal that knows nothing at all: as after a split.
     let fresh = operator::Operator::new();
-    let waiting = wait(&fresh.path(""), &Reading::default(), now()).unwrap();
-    assert_eq!(waiting.validators.len(), VALIDATORS);
     let keys: Vec<_> = fresh.validators.iter().map(|keys| keys.group).collect();
-    for history in fresh.journal().histories(&keys) {
-        assert!(!allowed(&history, vote(NOW_EPOCH.0 + WAIT_EPOCHS)));
-        assert!(allowed(&history, vote(NOW_EPOCH.0 + WAIT_EPOCHS + 1)));
-    }
+    let row = Row { key: keys[0], slot: Slot(900), promise: vote(28), root: None };
+    fresh.promise(&[row]);
+    let waiting = wait(&fresh.path(""), &Reading::default(), now()).unwrap();
+    assert_eq!(waiting.validators, keys[1..]);
+    let [known, unknown] = fresh.journal().histories(&keys).try_into().unwrap();
+    assert!(allowed(&known, vote(29)));
+    assert!(!allowed(&unknown, vote(NOW_EPOCH.0 + WAIT_EPOCHS)));
+    assert!(allowed(&unknown, vote(NOW_EPOCH.0 + WAIT_EPOCHS + 1)));
 }

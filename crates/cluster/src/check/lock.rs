@@ -20,7 +20,7 @@ impl Lock {
     /// - `networks`: where the chain id of the fork version is looked up; needed if wallets have signed.
     /// - Checks, in order: `config_hash`, `definition_hash`, `lock_hash`, `validator_count`, `operator_enrs`,
     ///   `operator_signatures`, `creator_signature`, `cluster_size`, `group_keys`, `public_shares`,
-    ///   `share_interpolation`, `signature_aggregate`, `node_signatures`, `builder_registrations`,
+    ///   `share_interpolation`, `signature_aggregate`, `node_signatures`, `builder_registrations`, `deposit_amounts`,
     ///   `deposit_signatures`, `withdrawal_credentials`.
     /// - The lock may be trusted if every one holds.
     /// - Cost: for every validator `n` subgroup checks, `n - t + 1` interpolations, two pairings for each deposit
@@ -52,6 +52,7 @@ impl Lock {
             Check::new("signature_aggregate", self.verify_aggregate(&shares)),
             Check::new("node_signatures", self.verify_nodes()),
             Check::new("builder_registrations", self.verify_registrations(&group)),
+            Check::new("deposit_amounts", self.find_amounts()),
             Check::new("deposit_signatures", self.verify_deposits(&group)),
             Check::new("withdrawal_credentials", self.find_credentials()),
         ]);
@@ -220,6 +221,17 @@ impl Lock {
             return Err("the signature does not verify".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether the deposit contract takes each amount, and such a validator can stake it.
+    fn find_amounts(&self) -> Result<String, String> {
+        for (number, validator) in self.validators.iter().enumerate() {
+            for deposit in signed_deposits(validator).flatten() {
+                deposit::check_amount(deposit.message.amount, self.definition.compounding())
+                    .map_err(|error| format!("validator {number}: {error}"))?;
+            }
+        }
+        Ok("within the bounds of a deposit".to_owned())
     }
 
     fn verify_deposits(&self, group: &[Option<PublicKeyPoint>]) -> Result<String, String> {

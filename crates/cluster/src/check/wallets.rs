@@ -26,16 +26,21 @@ pub struct ContractClaim {
 
 /// What contracts said of signatures, as an execution node reports it (ERC-1271). Whoever was not asked is not there.
 #[derive(Clone, Debug, Default)]
-pub struct ContractAnswers(BTreeMap<(Address, Root, Vec<u8>), bool>);
+pub struct ContractAnswers(BTreeMap<(Address, Root, Vec<u8>), Result<bool, String>>);
 
 impl ContractAnswers {
     /// Records what the contract of a claim said.
     pub fn record(&mut self, claim: ContractClaim, valid: bool) {
-        self.0.insert((claim.wallet, claim.digest, claim.signature), valid);
+        self.0.insert((claim.wallet, claim.digest, claim.signature), Ok(valid));
     }
 
-    fn of(&self, claim: &ContractClaim) -> Option<bool> {
-        self.0.get(&(claim.wallet, claim.digest, claim.signature.clone())).copied()
+    /// Records that the question was asked in vain, and why.
+    pub fn unanswered(&mut self, claim: ContractClaim, why: String) {
+        self.0.insert((claim.wallet, claim.digest, claim.signature), Err(why));
+    }
+
+    fn of(&self, claim: &ContractClaim) -> Option<&Result<bool, String>> {
+        self.0.get(&(claim.wallet, claim.digest, claim.signature.clone()))
     }
 }
 
@@ -112,20 +117,22 @@ fn sum_up(
             Found::Recovered => {}
             Found::Invalid(why) => return (Verdict::Broken, why),
             Found::Claim(claim) => match answers.of(&claim) {
-                Some(true) => asked += 1,
-                Some(false) => {
+                Some(Ok(true)) => asked += 1,
+                Some(Ok(false)) => {
                     let ContractClaim { whose, wallet, .. } = claim;
                     return (Verdict::Broken, format!("{whose}: {wallet} says that it is not its own"));
                 }
-                None => open = open.or(Some(claim)),
+                Some(Err(why)) => open = open.or(Some((claim, why.clone()))),
+                None => open = open.or(Some((claim, String::new()))),
             },
         }
     }
     match open {
-        Some(ContractClaim { whose, wallet, .. }) => {
+        Some((ContractClaim { whose, wallet, .. }, why)) => {
             let words =
                 "not by its wallet's key; if it is a contract's, only an execution node can tell (ERC-1271)";
-            (Verdict::Unverified, format!("{whose}, wallet {wallet}: {words}"))
+            let why = if why.is_empty() { why } else { format!("; {why}") };
+            (Verdict::Unverified, format!("{whose}, wallet {wallet}: {words}{why}"))
         }
         None if asked > 0 => (Verdict::Holds, format!("{good}, {asked} signatures by contracts")),
         None => (Verdict::Holds, good),
@@ -176,7 +183,10 @@ impl Wallets {
     ) -> Found {
         let invalid = |why: String| Found::Invalid(format!("{whose}: {why}"));
         let Some(chain) = self.chain else {
-            return invalid(format!("fork version {} is of no known network", self.fork_version));
+            return invalid(format!(
+                "fork version {} is of no known network; --network-config names one",
+                self.fork_version
+            ));
         };
         let Some(wallet) = address.address() else { return invalid("no address".to_owned()) };
         let bytes = signature.as_bytes();
