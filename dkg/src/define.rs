@@ -56,7 +56,7 @@ pub struct Defined {
 
 /// Makes and writes a definition; nothing is overwritten.
 pub fn define(config: &DefineConfig) -> anyhow::Result<Defined> {
-    let network = network::choose(config.network.as_deref(), config.network_config.as_deref())?;
+    let (network, _) = network::choose(config.network.as_deref(), config.network_config.as_deref())?;
     let operators = config.operators.iter().map(|enr| Enr::parse(enr).with_context(|| enr.clone()));
     let withdrawals = one_each(&config.withdrawal_addresses, config.validators, "--withdrawal-address")?;
     let fees = one_each(&config.fee_recipient_addresses, config.validators, "--fee-recipient-address")?;

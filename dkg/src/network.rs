@@ -5,8 +5,7 @@ use cluster::network::{Network, Networks};
 use std::path::Path;
 use types::{ChainSpec, ForkVersion};
 
-/// Reads a network file; its bytes come along, to be kept beside what was made for it.
-pub fn read(path: &Path) -> anyhow::Result<(ChainSpec, Vec<u8>)> {
+fn read(path: &Path) -> anyhow::Result<(ChainSpec, Vec<u8>)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec = ChainSpec::from_config_json(&bytes).with_context(|| path.display().to_string())?;
     Ok((spec, bytes))
@@ -14,20 +13,31 @@ pub fn read(path: &Path) -> anyhow::Result<(ChainSpec, Vec<u8>)> {
 
 /// The public networks, and the one of the file if there is one; it hides the public one of its fork version.
 pub fn known(config: Option<&Path>) -> anyhow::Result<Networks> {
-    let Some(path) = config else { return Ok(Networks::public()) };
-    Ok(Networks::public().with(Network::from(&read(path)?.0)))
+    Ok(known_with_file(config)?.0)
 }
 
-/// The network of a name or of a file: exactly one of them is given.
-pub fn choose(name: Option<&str>, config: Option<&Path>) -> anyhow::Result<Network> {
+/// The same, and the bytes of the file as they were read.
+pub fn known_with_file(config: Option<&Path>) -> anyhow::Result<(Networks, Option<Vec<u8>>)> {
+    let Some(path) = config else { return Ok((Networks::public(), None)) };
+    let (spec, bytes) = read(path)?;
+    Ok((Networks::public().with(Network::from(&spec)), Some(bytes)))
+}
+
+/// The network of a name or of a file: exactly one of them is given. The file's bytes come along.
+pub fn choose(name: Option<&str>, config: Option<&Path>) -> anyhow::Result<(Network, Option<Vec<u8>>)> {
     match (name, config) {
         (Some(name), None) => {
             let networks = Networks::public();
             let known: Vec<_> = networks.names().collect();
             let network = networks.by_name(name).cloned();
-            network.with_context(|| format!("unknown network {name:?}, known are {}", known.join(", ")))
+            let network = network
+                .with_context(|| format!("unknown network {name:?}, known are {}", known.join(", ")))?;
+            Ok((network, None))
         }
-        (None, Some(path)) => Ok(Network::from(&read(path)?.0)),
+        (None, Some(path)) => {
+            let (spec, bytes) = read(path)?;
+            Ok((Network::from(&spec), Some(bytes)))
+        }
         _ => bail!("either --network or --network-config names the network"),
     }
 }

@@ -150,9 +150,7 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
     let path = &config.definition;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
-    let networks = network::known(config.network_config.as_deref())?;
-    let network_file =
-        config.network_config.as_deref().map(network::read).transpose()?.map(|(_, bytes)| bytes);
+    let (networks, network_file) = network::known_with_file(config.network_config.as_deref())?;
     let ready =
         ReadyDefinition::new(definition.clone(), &networks).with_context(|| path.display().to_string())?;
     let definition_hash = definition.definition_hash();

@@ -106,12 +106,12 @@ pub fn split(args: &SplitArgs) -> anyhow::Result<Split> {
     };
     let keys = read_folder(&args.keystore_dir, &passwords)?;
     let keys: Vec<SecretShare> = keys.into_iter().map(|one| one.secret).collect();
-    let network = match (&args.network, &args.network_config) {
+    let (network, network_file) = match (&args.network, &args.network_config) {
         (None, None) => network::choose(Some(DEFAULT_NETWORK), None)?,
         (name, config) => network::choose(name.as_deref(), config.as_deref())?,
     };
     let staging = Staging::begin(&args.out)?;
-    let lock_hash = deal_into(staging.path(), args, size, &network, &keys)?;
+    let lock_hash = deal_into(staging.path(), args, size, (&network, network_file), &keys)?;
     staging.finish()?;
     Ok(Split {
         lock_hash,
@@ -157,7 +157,7 @@ fn deal_into(
     folder: &Path,
     args: &SplitArgs,
     size: ClusterSize,
-    network: &Network,
+    (network, network_file): (&Network, Option<Vec<u8>>),
     keys: &[SecretShare],
 ) -> anyhow::Result<types::Root> {
     let mut nodes = Vec::new();
@@ -180,7 +180,6 @@ fn deal_into(
     if let Some(check) = lock.check(&networks).into_iter().find(|check| !check.holds()) {
         bail!("the lock that was made does not hold: {}: {}", check.name, check.detail);
     }
-    let network_file = args.network_config.as_deref().map(network::read).transpose()?.map(|(_, bytes)| bytes);
     let mut halves: Vec<Vec<Halves>> = nodes.iter().map(|_| Vec::new()).collect();
     for (index, share) in dealt.into_iter().flatten() {
         let (vc, node) = split_share(share, &mut OsRng);

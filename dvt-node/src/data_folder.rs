@@ -67,7 +67,7 @@ impl DataFolder {
             );
         }
         let lock = read_lock(path)?;
-        let spec = network_of(&lock, Some(path), reading)?;
+        let (spec, _) = network_of(&lock, Some(path), reading)?;
         for check in lock_holds(&lock, &spec).with_context(|| folder::LOCK.to_owned())? {
             tracing::warn!(
                 check = check.name,
@@ -161,13 +161,20 @@ fn read_lock(path: &Path) -> anyhow::Result<Lock> {
 }
 
 /// The network of `--network-config`, of the folder's own file, or the built-in one that the lock names.
-pub fn network_of(lock: &Lock, folder: Option<&Path>, reading: &Reading) -> anyhow::Result<ChainSpec> {
+///
+/// - Returns the bytes of the file too, if it was one.
+pub fn network_of(
+    lock: &Lock,
+    folder: Option<&Path>,
+    reading: &Reading,
+) -> anyhow::Result<(ChainSpec, Option<Vec<u8>>)> {
     let version = lock.definition().fork_version();
     let own = folder.map(|folder| folder.join(folder::NETWORK)).filter(|own| own.exists());
-    let spec = match reading.network_config.clone().or(own) {
+    let (spec, file) = match reading.network_config.clone().or(own) {
         Some(file) => {
             let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            ChainSpec::from_config_json(&bytes).with_context(|| file.display().to_string())?
+            let spec = ChainSpec::from_config_json(&bytes).with_context(|| file.display().to_string())?;
+            (spec, Some(bytes))
         }
         None => {
             let networks = Networks::public();
@@ -175,7 +182,9 @@ pub fn network_of(lock: &Lock, folder: Option<&Path>, reading: &Reading) -> anyh
             let network =
                 network.with_context(|| format!("no built-in network has genesis fork version {version}"))?;
             let spec = ChainSpec::builtin(&network.name);
-            spec.with_context(|| format!("{} is not built in: use --network-config", network.name))?
+            let spec =
+                spec.with_context(|| format!("{} is not built in: use --network-config", network.name))?;
+            (spec, None)
         }
     };
     ensure!(
@@ -184,7 +193,7 @@ pub fn network_of(lock: &Lock, folder: Option<&Path>, reading: &Reading) -> anyh
         spec.name,
         spec.genesis_fork_version
     );
-    Ok(spec)
+    Ok((spec, file))
 }
 
 fn read_peers(path: &Path) -> anyhow::Result<Vec<peers_file::PeerEntry>> {

@@ -176,7 +176,7 @@ impl Import {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let lock = Lock::parse(&bytes).with_context(|| path.display().to_string())?;
         let reading = Reading { network_config: args.network_config.clone(), ..Reading::default() };
-        let spec = network_of(&lock, None, &reading)?;
+        let (spec, network) = network_of(&lock, None, &reading)?;
         let mut warnings = Vec::new();
         for check in lock_holds(&lock, &spec).with_context(|| path.display().to_string())? {
             ensure!(
@@ -201,7 +201,7 @@ impl Import {
         let keystores: Vec<_> = opened.into_iter().map(sealed).collect();
         check_shares(&cluster, me, &keystores)?;
         let mut import = Self {
-            network: args.network_config.as_ref().map(std::fs::read).transpose()?,
+            network,
             peers: peers_text(&cluster, &args.peers)?,
             rows: Vec::new(),
             with_history: 0,

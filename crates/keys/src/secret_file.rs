@@ -1,10 +1,11 @@
 //! Files that hold secrets: written whole and once, never overwritten, readable by their owner only.
 
+use crate::files::{folder_of, write_synced};
 use rand_core::{OsRng, RngCore};
 use secrecy::SecretString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -107,7 +108,7 @@ pub fn write_new_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     if path.symlink_metadata().is_ok() {
         return Err(WriteError::Exists { path: path.to_owned() });
     }
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::hard_link(&temporary, path));
+    let written = write_synced(&temporary, bytes, OWNER_ONLY).and_then(|()| fs::hard_link(&temporary, path));
     let removed = fs::remove_file(&temporary);
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -192,7 +193,7 @@ pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
     }
     // A file that its owner may only read is replaced all the same; it is not overwritten then.
     let old = OpenOptions::new().write(true).open(path).ok();
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_synced(&temporary, bytes, OWNER_ONLY).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // It never got its name; the error that is reported is why.
         let _ = fs::remove_file(&temporary);
@@ -215,12 +216,6 @@ fn overwrite(mut file: File) -> io::Result<()> {
     Ok(())
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 fn temporary_beside(path: &Path) -> Result<PathBuf, WriteError> {
     let name = path.file_name().ok_or_else(|| WriteError::NotAFile { path: path.to_owned() })?;
     let mut suffix = [0; 8];
@@ -229,10 +224,6 @@ fn temporary_beside(path: &Path) -> Result<PathBuf, WriteError> {
     hidden.push(name);
     hidden.push(format!(".{}.tmp", hex::encode(suffix)));
     Ok(folder_of(path).join(hidden))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -139,11 +139,8 @@ mod tests {
     #[test]
     fn one_operators_share_twice_is_refused() {
         let size = ClusterSize::new(3, 2).unwrap();
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let [first, again] = [3, 3].map(|seed: u64| {
-            rng = ChaCha20Rng::seed_from_u64(seed);
-            deal(&key(), size, &mut rng).remove(0)
-        });
+        let [first, again] =
+            [(); 2].map(|()| deal(&key(), size, &mut ChaCha20Rng::seed_from_u64(3)).remove(0));
         assert_eq!(
             recover(&[first, again], Threshold(2)).unwrap_err(),
             CombineError::Duplicate(ShareIndex::new(1).unwrap())

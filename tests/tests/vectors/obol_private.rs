@@ -137,6 +137,8 @@ fn exits_are_made_again_by_the_keys_and_by_every_quorum_of_shares() {
             let root = exit::signing_root(&spec, &message);
             assert_eq!(root.root().to_string(), text(published, "signing_root"));
             let signed = SignedVoluntaryExit { message, signature: cluster.keys()[number].sign(&root) };
+            let file = format!("exit-{}.json", text(published, "pubkey"));
+            assert_eq!(exit::file_name(&cluster.keys()[number].public()), file);
             // The file is the published object on one line.
             assert_eq!(exit::to_json(&signed), published["signed_exit"].to_string());
             assert_eq!(exit::parse_file(exit::to_json(&signed).as_bytes()).unwrap(), signed);
