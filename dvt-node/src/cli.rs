@@ -2,11 +2,11 @@
 
 use crate::clock;
 use crate::data_folder::Reading;
-use crate::export::{self, ExportArgs};
-use crate::import::{self, ImportArgs};
-use crate::resplit::{ResplitArgs, resplit};
+use crate::moving::export::{self, ExportArgs};
+use crate::moving::import::{self, ImportArgs};
+use crate::moving::resplit::{ResplitArgs, resplit};
+use crate::moving::slashing_protection::{self, Config, wait};
 use crate::run::{self, RunConfig};
-use crate::slashing_protection::{self, Config, wait};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
 use serde::Serialize;

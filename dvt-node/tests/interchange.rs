@@ -4,7 +4,7 @@
 //! nothing more is refused than watermarks demand. Between the two lies what only full histories can tell, and the
 //! last promise, which may be signed again.
 
-use dvt_node::interchange::{Interchange, InterchangeError};
+use dvt_node::moving::interchange::{Interchange, InterchangeError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

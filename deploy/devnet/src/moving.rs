@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use cluster::folder;
 use cluster::lock::{Cluster, Lock};
 use cluster::network::{Network, Networks};
-use dvt_node::interchange::{Interchange, Record};
+use dvt_node::moving::interchange::{Interchange, Record};
 use keys::identity::{KEY_FILE, NodeKey};
 use keys::keystores::{Passwords, read_folder};
 use serde_json::Value;
@@ -119,7 +119,7 @@ impl Obol {
             command.arg("--deposit-data").args(deposit_files(&to)?);
             output_of(command, "verify").await?;
             self.ensure_shares(operator, &to)?;
-            self.ensure_signed(operator, &to.join(dvt_node::export::HISTORY))?;
+            self.ensure_signed(operator, &to.join(dvt_node::moving::export::HISTORY))?;
             folders.push(to);
         }
         Ok(folders)

@@ -4,8 +4,8 @@ mod operator;
 
 use cluster::folder;
 use dvt_node::cli;
-use dvt_node::interchange::{Interchange, Record, SignedAttestation, SignedBlock};
-use dvt_node::slashing_protection::{export, import};
+use dvt_node::moving::interchange::{Interchange, Record, SignedAttestation, SignedBlock};
+use dvt_node::moving::slashing_protection::{export, import};
 use operator::Operator;
 use std::ffi::OsString;
 use std::fs;

@@ -7,7 +7,7 @@ use cluster::{Definition, Enr, Lock, Networks, NewAddresses, NewDefinition, NewV
 use cluster::{SignedDeposit, SignedRegistration};
 use crypto::aggregate;
 use dvt_node::journal::Journal;
-use dvt_node::slashing_protection::Config;
+use dvt_node::moving::slashing_protection::Config;
 use keys::identity::{KEY_FILE, NodeKey};
 use keys::keystores::write_folder;
 use keys::secret_file::write_new_secret;

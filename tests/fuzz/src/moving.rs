@@ -1,6 +1,6 @@
 //! What an operator moves with, and what is asked of the programs beside: histories, node keys, answers.
 
-use dvt_node::interchange::{Interchange, InterchangeError, Record, SignedAttestation, SignedBlock};
+use dvt_node::moving::interchange::{Interchange, InterchangeError, Record, SignedAttestation, SignedBlock};
 use keys::NodeKey;
 use remote::execution::parse_answer;
 use remote::keymanager::{parse_list, parse_pushed};

@@ -3,8 +3,8 @@
 //! `v + d` and `w - d` make the same share, so nothing changes for anybody else; what was stolen of one old half is worth
 //! nothing beside the other new one. An imported operator, whose keystores hold whole shares, is split by it.
 
-use crate::both_halves::{BothHalves, BothHalvesArgs};
-use crate::export::HISTORY;
+use crate::moving::both_halves::{BothHalves, BothHalvesArgs};
+use crate::moving::export::HISTORY;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use keys::files::PUBLIC;

@@ -1,8 +1,8 @@
 //! `dvt-node slashing-protection`: the journal from and to EIP-3076 files, while the node does not run.
 
 use crate::data_folder::{DataFolder, Reading};
-use crate::interchange::{FILE_LEN_MAX, Interchange, Rows};
 use crate::journal::Journal;
+use crate::moving::interchange::{FILE_LEN_MAX, Interchange, Rows};
 use anyhow::{Context as _, ensure};
 use cluster::folder;
 use keys::files::{PUBLIC, sync_folder, write_new};

@@ -6,9 +6,9 @@
 //! a lock no node starts.
 
 use crate::data_folder::{Reading, lock_holds, network_of};
-use crate::interchange::{Interchange, Rows};
 use crate::journal::Journal;
-use crate::slashing_protection::{WAIT_EPOCHS, has_begun, read, waiting};
+use crate::moving::interchange::{Interchange, Rows};
+use crate::moving::slashing_protection::{WAIT_EPOCHS, has_begun, read, waiting};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::enr::Enr;

@@ -3,9 +3,9 @@
 //! Obol's keystores hold whole shares, so both halves are joined here. The data folder is marked before anything leaves
 //! it: a node of ours and one of theirs with the same share would get the validators slashed.
 
-use crate::both_halves::{BothHalves, BothHalvesArgs};
 use crate::data_folder::DataFolder;
-use crate::interchange::Interchange;
+use crate::moving::both_halves::{BothHalves, BothHalvesArgs};
+use crate::moving::interchange::Interchange;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::folder;

@@ -1,8 +1,8 @@
 //! Both halves of an operator's shares, opened beside each other while no node runs: for export and resplit.
 
 use crate::data_folder::{DataFolder, Reading};
-use crate::interchange::Interchange;
 use crate::journal::Journal;
+use crate::moving::interchange::Interchange;
 use anyhow::Context as _;
 use clap::Args;
 use cluster::folder;
