@@ -117,6 +117,7 @@ impl Obol {
             let mut command = ourselves("dkg")?;
             command.arg("verify").arg("--json").arg("--lock").arg(to.join(folder::LOCK));
             command.arg("--deposit-data").args(deposit_files(&to)?);
+            command.arg("--network-config").arg(operator.data_dir.join(folder::NETWORK));
             output_of(command, "verify").await?;
             self.ensure_shares(operator, &to)?;
             self.ensure_signed(operator, &to.join(dvt_node::moving::export::HISTORY))?;

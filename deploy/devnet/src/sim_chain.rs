@@ -18,6 +18,8 @@ use types::{ChainSpec, ClusterSize, Millis, Slot};
 
 /// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
 const LEAD: Millis = Millis(12_000);
+/// All operators are imported within this time.
+const IMPORT_MAX: Millis = Millis(600_000);
 /// An attestation of the last judged slot is in the block of the next, or of the one after if that one is late.
 const EXTRA_SLOTS: u64 = 2;
 
@@ -27,7 +29,9 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
     let orders = &of_cluster(orders, obol.as_ref());
     let size = ClusterSize::new_safe(orders.operators, orders.threshold)?;
     let public = obol.as_ref().map(Obol::network).transpose()?;
-    let (draft, draft_path) = write_network(orders, public.as_ref(), "network-draft.json", now())?;
+    // Imported keys have signed nothing on this chain, which begins later: by the clock too, however slow the machine is.
+    let drafted = if obol.is_some() { now().after(IMPORT_MAX) } else { now() };
+    let (draft, draft_path) = write_network(orders, public.as_ref(), "network-draft.json", drafted)?;
     tracing::info!(operators = orders.operators, validators = orders.validators, "keys");
     let (operators, made) = match &obol {
         Some(obol) => obol.import(&orders.run_dir, &draft, &draft_path).await?,
