@@ -221,7 +221,8 @@ fn run_define(args: DefineArgs) -> anyhow::Result<()> {
     if args.json {
         let hash = definition.definition_hash();
         let line = json!({
-            "file": args.out.display().to_string(), "definition_hash": hash, "config_hash": definition.config_hash(), "warning": warning,
+            "file": args.out.display().to_string(), "definition_hash": hash,
+            "config_hash": definition.config_hash(), "warning": warning,
         });
         return print(&line.to_string());
     }
@@ -272,8 +273,9 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
     let Split { lock_hash, validators, folders, warnings } = split(args)?;
     warnings.iter().for_each(|words| warn(words));
     if args.json {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
         let line = json!({
-            "lock_hash": lock_hash, "validators": validators, "folders": folders.iter().map(|one| one.display().to_string()).collect::<Vec<_>>(), "warnings": warnings,
+            "lock_hash": lock_hash, "validators": validators, "folders": folders, "warnings": warnings,
         });
         return print(&line.to_string());
     }

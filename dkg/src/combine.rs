@@ -68,10 +68,15 @@ pub fn combine(args: &CombineArgs) -> anyhow::Result<Combined> {
     let size = lock.definition().size()?;
     let threshold = size.threshold();
     ensure!(count >= threshold, "{count} operators, but it takes {threshold} to give a key back");
+    // Held to the end: a node that starts meanwhile finds its folder in use, and later the mark in it.
+    let mut stopped = Vec::new();
     let mut all: Vec<Shares> = Vec::new();
     for (number, data_dir) in args.data_dirs.iter().enumerate() {
         ensure_same_cluster(&lock, data_dir)?;
-        ensure_stopped(data_dir)?;
+        // A folder that is named twice is found out by whose it is.
+        if !args.data_dirs[..number].contains(data_dir) {
+            stopped.extend(lock_journal(data_dir)?);
+        }
         let keystores = args.keystores.get(number).cloned();
         let keystores = keystores.unwrap_or_else(|| data_dir.join(folder::KEYSTORES));
         let password = args.password_files.get(number).cloned();
@@ -89,6 +94,7 @@ pub fn combine(args: &CombineArgs) -> anyhow::Result<Combined> {
     // Before a whole key leaves: no node starts with a share of it any more.
     args.data_dirs.iter().try_for_each(|data_dir| retire(data_dir))?;
     write_folder(&args.out, &keys)?;
+    drop(stopped);
     Ok(Combined { validators: keys.iter().map(SecretShare::public).collect(), operators })
 }
 
@@ -120,11 +126,14 @@ fn retire(data_dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a data folder in which a node runs.
-fn ensure_stopped(data_dir: &Path) -> anyhow::Result<()> {
-    let Ok(lock) = File::open(data_dir.join(folder::JOURNAL).join("lock")) else { return Ok(()) };
+/// Keeps nodes out of a data folder as long as what it returns lives; refuses one in which a node runs.
+///
+/// - `None` where no node has ever run.
+fn lock_journal(data_dir: &Path) -> anyhow::Result<Option<File>> {
+    let Ok(lock) = File::open(data_dir.join(folder::JOURNAL).join("lock")) else { return Ok(None) };
     let free = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-    free.ok().with_context(|| format!("a node runs in {}: stop the cluster first", data_dir.display()))
+    free.ok().with_context(|| format!("a node runs in {}: stop the cluster first", data_dir.display()))?;
+    Ok(Some(lock))
 }
 
 fn ensure_same_cluster(lock: &Lock, data_dir: &Path) -> anyhow::Result<()> {

@@ -156,6 +156,10 @@ fn a_cluster_that_runs_gives_no_key_back() {
     let out = root.path().join("back");
     let error = format!("{:#}", combine(&combine_args(&quorum, out.clone())).unwrap_err());
     assert!(error.contains("a node runs in"), "{error}");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::Unlock).unwrap();
+    let twice = [&folders[1], &folders[0], &folders[1]];
+    let error = format!("{:#}", combine(&combine_args(&twice, out.clone())).unwrap_err());
+    assert!(error.contains("both operator 2's"), "its own lock is not another's: {error}");
     assert!(!out.exists() && !folders[0].join(folder::EXPORTED).exists());
     drop(lock);
     combine(&combine_args(&quorum, out)).unwrap();

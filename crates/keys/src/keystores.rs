@@ -5,12 +5,11 @@
 
 use crate::files::{NewFile, SECRET, WriteError, write_new_folder};
 use crate::keystore::{DecryptError, EncryptOptions, KEYSTORE_LEN_MAX, Keystore, KeystoreSecret, ParseError};
-use crate::secret_file::{self, PASSWORD_FILE_LEN_MAX};
+use crate::secret_file::{self, PASSWORD_FILE_LEN_MAX, ReadError};
 use crate::share::SecretShare;
 use rand_core::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -32,7 +31,7 @@ const PASSWORD_RANDOM_LEN: usize = 16;
 /// Why a folder gives no keys.
 #[derive(Debug, Error)]
 pub enum KeystoresError {
-    /// A file cannot be read.
+    /// A folder cannot be read, or what is in it is no text.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// Which.
@@ -40,6 +39,9 @@ pub enum KeystoresError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A keystore or its password cannot be read, or is too long.
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// A file is no keystore.
     #[error("{}: {source}", path.display())]
     Parse {
@@ -222,17 +224,9 @@ fn password_of(path: &Path) -> Result<SecretString, KeystoresError> {
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
 }
 
+/// Whoever may read it: keystores are often another's, on a disk that is not ours.
 fn read(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, KeystoresError> {
-    let failed = |source| KeystoresError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    // One allocation: a vector that grows would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(max + 1));
-    file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > max {
-        let words = format!("longer than {max} bytes");
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, words)));
-    }
-    Ok(bytes)
+    Ok(secret_file::read_any(path, max)?.0)
 }
 
 fn not_text(path: &Path) -> KeystoresError {
