@@ -1,12 +1,16 @@
 //! The beacon nodes' side: grants the wishes of core that are questions or submissions to the chain.
 
 use crate::sidecars::Kept;
+use beacon::json::CommitteeSubscription;
 use beacon::{ApiError, Beacon, Head};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
+use types::aggregate::{Aggregate, AggregateShape, SignedAggregate};
 use types::attestation::{Attestation, SingleAttestation};
 use types::block::{ProposedBlock, SignedBlockContents, SignedBlockParts};
+use types::duty::AttesterDuty;
+use types::wire::Kind;
 use types::{Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex};
 
 /// One of the cluster's validators, as the chain knows it.
@@ -56,7 +60,11 @@ impl ChainSide {
     pub async fn answer(&self, wish: Output) -> Input {
         match wish {
             Output::FetchDuties { epoch } => self.duties(epoch).await,
-            Output::FetchVote { slot } => Input::BeaconVote { slot, vote: self.vote(slot).await },
+            Output::FetchVote { slot } => Input::BeaconVote { slot, votes: self.votes(slot).await },
+            Output::FetchAggregates { kind, slot, wanted } => {
+                Input::Aggregates { kind, slot, aggregates: self.aggregates(kind, slot, &wanted).await }
+            }
+            Output::Subscribe { duty } => self.subscribe(&duty).await,
             Output::FetchBlock { slot, randao } => {
                 Input::Block { slot, block: self.block(slot, &randao).await }
             }
@@ -95,7 +103,7 @@ impl ChainSide {
     async fn duties(&self, epoch: Epoch) -> Input {
         if let Err(error) = self.learn_indices().await {
             tracing::warn!(%error, "cannot ask the beacon nodes for our validators' indices");
-            return Input::Duties { epoch, attesters: None, proposers: None };
+            return Input::Duties { epoch, attesters: None, proposers: None, sync: None };
         }
         let known = self.known_indices();
         let indices: Vec<_> = known.values().copied().collect();
@@ -105,19 +113,28 @@ impl ChainSide {
             }
             self.beacon.attester_duties(epoch, &indices).await
         };
-        let (attesters, proposers) = tokio::join!(attesters, self.beacon.proposer_duties(epoch));
-        let wanted = |result: Result<_, ApiError>| result.map_err(|error| said(&error, "duties", ())).ok();
+        let sync = async {
+            if indices.is_empty() {
+                return Ok(Vec::new());
+            }
+            Ok(self.beacon.sync_duties_reply(epoch, &indices).await?.data)
+        };
+        let (attesters, proposers, sync) = tokio::join!(attesters, self.beacon.proposer_duties(epoch), sync);
+        let attesters = attesters.map_err(|error| said(&error, "duties", ())).ok();
+        let sync = sync.map_err(|error| said(&error, "sync committee duties", ())).ok();
         let proposers = proposers.map_err(|error| said(&error, "proposer duties", ())).ok();
         let proposers = proposers.map(|duties| {
             let ours = duties.into_iter();
             ours.filter(|duty| known.get(&duty.pubkey) == Some(&duty.validator_index)).collect()
         });
-        Input::Duties { epoch, attesters: wanted(attesters), proposers }
+        Input::Duties { epoch, attesters, proposers, sync }
     }
 
-    async fn vote(&self, slot: Slot) -> Option<BeaconVote> {
-        let data = self.beacon.attestation_data(slot).await;
-        data.map(|data| BeaconVote::of(&data)).map_err(|error| said(&error, "attestation data", ())).ok()
+    async fn votes(&self, slot: Slot) -> Vec<BeaconVote> {
+        match self.beacon.attestation_data(slot).await {
+            Ok(data) => vec![BeaconVote::of(&data)],
+            Err(error) => said(&error, "attestation data", Vec::new()),
+        }
     }
 
     async fn block(&self, slot: Slot, randao: &Signature) -> Option<ProposedBlock> {
@@ -127,9 +144,60 @@ impl ChainSide {
         Some(produced.block)
     }
 
+    /// The aggregates that the beacon nodes have, of those wanted: committee or subcommittee, and what it is about.
+    async fn aggregates(&self, kind: Kind, slot: Slot, wanted: &[(u64, Root)]) -> Vec<Aggregate> {
+        let asked = wanted.iter().map(|(place, subject)| self.aggregate(kind, slot, *place, *subject));
+        let answers = futures::future::join_all(asked).await;
+        let found = answers.into_iter();
+        found.filter_map(|answer| answer.map_err(|error| said(&error, "aggregate", ())).ok()).collect()
+    }
+
+    async fn aggregate(
+        &self,
+        kind: Kind,
+        slot: Slot,
+        place: u64,
+        subject: Root,
+    ) -> Result<Aggregate, ApiError> {
+        let preset = self.spec.preset;
+        let (shape, data) = if kind == Kind::Contribute {
+            let data = self.beacon.sync_contribution(slot, place, subject).await?;
+            (AggregateShape::Contribution { preset }, data)
+        } else {
+            let fork = self.spec.fork_at(self.spec.epoch_of(slot)).fork;
+            let (fork, data) = self.beacon.aggregate_attestation(fork, slot, subject, place).await?;
+            (AggregateShape::Attestation { preset, fork }, data)
+        };
+        shape.from_json(&data).map_err(|error| ApiError::Body(error.to_string()))
+    }
+
+    /// The beacon nodes collect a committee's attestations for its aggregator.
+    async fn subscribe(&self, duty: &AttesterDuty) -> Input {
+        let subscription = CommitteeSubscription {
+            validator_index: duty.validator_index,
+            committee_index: duty.committee_index,
+            committees_at_slot: duty.committees_at_slot,
+            slot: duty.slot,
+            is_aggregator: true,
+        };
+        if let Err(error) = self.beacon.subscribe_committees(&[subscription]).await {
+            said(&error, "committee subscription", ());
+        }
+        Input::Tick
+    }
+
     async fn submit(&self, submission: Submission) -> bool {
         let result = match submission {
             Submission::Attestations(attestations) => self.submit_attestations(attestations).await,
+            Submission::SyncMessages(messages) => match json_of(&messages) {
+                Ok(body) => self.beacon.submit_sync_messages(body).await,
+                Err(error) => Err(error),
+            },
+            Submission::Aggregates(signed) => self.submit_aggregates(&signed).await,
+            Submission::Exit(exit) => match json_of(&exit) {
+                Ok(body) => self.beacon.submit_exit(body).await,
+                Err(error) => Err(error),
+            },
             Submission::Block { block, signature } => self.submit_block(block, signature).await,
         };
         match result {
@@ -153,6 +221,15 @@ impl ChainSide {
         self.beacon.submit_attestations(fork, body).await
     }
 
+    async fn submit_aggregates(&self, signed: &[SignedAggregate]) -> Result<(), ApiError> {
+        let Some(first) = signed.first() else { return Ok(()) };
+        let body = signed.iter().map(SignedAggregate::to_json).collect();
+        match first.aggregate.shape {
+            AggregateShape::Attestation { fork, .. } => self.beacon.submit_aggregates(fork, body).await,
+            AggregateShape::Contribution { .. } => self.beacon.submit_contributions(body).await,
+        }
+    }
+
     async fn submit_block(&self, block: ProposedBlock, signature: Signature) -> Result<(), ApiError> {
         let fork = block.fork;
         let sidecars = self.sidecars.of(block.root).unwrap_or_default();
@@ -174,6 +251,10 @@ impl ChainSide {
             tracing::warn!(%error, "cannot tell the beacon nodes whom our blocks pay");
         }
     }
+}
+
+fn json_of(value: &impl serde::Serialize) -> Result<serde_json::Value, ApiError> {
+    serde_json::to_value(value).map_err(|error| ApiError::Body(error.to_string()))
 }
 
 fn said<T>(error: &ApiError, about: &'static str, otherwise: T) -> T {

@@ -208,6 +208,8 @@ impl Loop {
             | Output::FetchVote { .. }
             | Output::FetchBlock { .. }
             | Output::FetchHeader { .. }
+            | Output::FetchAggregates { .. }
+            | Output::Subscribe { .. }
             | Output::Submit { .. } => {
                 let chain = self.engine.chain.clone();
                 self.later(async move { chain.answer(output).await });

@@ -43,6 +43,8 @@ enum EndingLabel {
     NoValue,
     NotAgreed,
     Refused,
+    NotDistributed,
+    ClientSilent,
     TooFewPartials,
     NotTaken,
 }
@@ -55,6 +57,8 @@ impl From<Ending> for EndingLabel {
             Ending::NoValue => Self::NoValue,
             Ending::NotAgreed => Self::NotAgreed,
             Ending::Refused => Self::Refused,
+            Ending::NotDistributed => Self::NotDistributed,
+            Ending::ClientSilent => Self::ClientSilent,
             Ending::TooFewPartials => Self::TooFewPartials,
             Ending::NotTaken => Self::NotTaken,
         }
@@ -142,7 +146,7 @@ impl Metrics {
 
     /// A duty ended.
     pub fn outcome(&self, outcome: &Outcome) {
-        let kind = kind_label(outcome.instance.kind);
+        let kind = outcome.instance.kind.name();
         let ending = outcome.ending.into();
         self.duties.get_or_create(&OutcomeLabels { kind, ending }).inc();
         self.validators_due.get_or_create(&KindLabels { kind }).inc_by(outcome.due as u64);
@@ -195,15 +199,4 @@ impl Metrics {
 
 fn peer_label(peer: ShareIndex) -> PeerLabels {
     PeerLabels { peer: u32::from(peer.get()) }
-}
-
-const fn kind_label(kind: types::wire::Kind) -> &'static str {
-    use types::wire::Kind;
-    match kind {
-        Kind::Attest => "attest",
-        Kind::Propose => "propose",
-        Kind::Aggregate => "aggregate",
-        Kind::Contribute => "contribute",
-        Kind::Randao => "randao",
-    }
 }

@@ -308,7 +308,7 @@ async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, up: bool) {
 async fn hear_heads(chain: Arc<ChainSide>, door: Door) {
     let mut heads = chain.heads();
     while let Some(head) = heads.recv().await {
-        door.send(Event::Input(Input::Head { slot: head.slot, root: head.block })).await;
+        door.send(Event::Input(Input::Head { slot: head.slot, root: head.block, dependent: None })).await;
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt;
 use types::attestation::{Attestation, SingleAttestation};
+pub use types::duty::SyncDuty;
 use types::{
     Address, Checkpoint, Epoch, Fork, ForkVersion, PublicKey, Root, Signature, Slot, ValidatorIndex,
 };
@@ -255,18 +256,6 @@ pub struct ValidatorsRequest {
     /// Statuses, or groups of them; none asks for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statuses: Option<Vec<String>>,
-}
-
-/// A validator's place in a sync committee (`POST /eth/v1/validator/duties/sync/{epoch}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncDuty {
-    /// The validator's key.
-    pub pubkey: PublicKey,
-    /// The validator's index.
-    pub validator_index: ValidatorIndex,
-    /// Its places in the committee.
-    #[serde(with = "serde_utils::quoted_u64_vec")]
-    pub validator_sync_committee_indices: Vec<u64>,
 }
 
 /// Whom a proposer's payload should pay (`POST /eth/v1/validator/prepare_beacon_proposer`).

@@ -1,17 +1,17 @@
 //! Partial signatures on their way to signatures.
 //!
-//! One [`Collect`] per instance. It stores what operators send, at most one partial per operator and validator, and
-//! says which validators can be combined: those whose signing root is known and that have `t` partials not
+//! One [`Collect`] per instance. It stores what operators send, at most one partial per operator and item, and says
+//! which items can be combined: those whose signing root is known and that have `t` partials not
 //! known to be bad. Nothing is verified here: combining is optimistic, blame comes back with the result.
 //!
-//! Bound: operators x due validators partials; partials for validators that are not due are refused.
+//! Bound: operators x due items partials; partials for items that are not due are refused.
 
 use crate::{CombineJob, Combined};
 use std::collections::{BTreeMap, BTreeSet};
-use types::wire::PartialSignature;
-use types::{ShareIndex, Signature, SigningRoot, ValidatorNo};
+use types::wire::{Item, PartialSignature};
+use types::{ShareIndex, Signature, SigningRoot};
 
-/// What one validator's signature has come to.
+/// What one signature has come to.
 #[derive(Debug, Default)]
 struct Entry {
     root: Option<SigningRoot>,
@@ -28,38 +28,43 @@ struct Entry {
 #[derive(Debug)]
 pub struct Collect {
     threshold: usize,
-    entries: BTreeMap<ValidatorNo, Entry>,
+    entries: BTreeMap<Item, Entry>,
 }
 
 impl Collect {
-    /// For the validators due, whose roots come with [`Collect::set_root`].
-    pub fn new(threshold: usize, due: impl IntoIterator<Item = ValidatorNo>) -> Self {
-        let entries = due.into_iter().map(|validator| (validator, Entry::default())).collect();
+    /// For the items due, whose roots come with [`Collect::set_root`].
+    pub fn new(threshold: usize, due: impl IntoIterator<Item = Item>) -> Self {
+        let entries = due.into_iter().map(|item| (item, Entry::default())).collect();
         Self { threshold, entries }
     }
 
-    /// Tells what a validator's partials are over.
-    pub fn set_root(&mut self, validator: ValidatorNo, root: SigningRoot) {
-        if let Some(entry) = self.entries.get_mut(&validator) {
+    /// One more item is due.
+    pub fn expect(&mut self, item: Item) {
+        self.entries.entry(item).or_default();
+    }
+
+    /// Tells what an item's partials are over.
+    pub fn set_root(&mut self, item: Item, root: SigningRoot) {
+        if let Some(entry) = self.entries.get_mut(&item) {
             entry.root = Some(root);
         }
     }
 
-    /// Takes an operator's partials; a second one for the same validator is not counted.
+    /// Takes an operator's partials; a second one for the same item is not counted.
     pub fn add(&mut self, from: ShareIndex, partials: &[PartialSignature]) {
         for partial in partials {
-            let Some(entry) = self.entries.get_mut(&partial.validator) else { continue };
+            let Some(entry) = self.entries.get_mut(&partial.item) else { continue };
             if entry.partials.iter().all(|(index, _)| *index != from) {
                 entry.partials.push((from, partial.signature));
             }
         }
     }
 
-    /// Validators that can be combined now; each partial that arrives later makes one more try possible.
-    pub fn ready(&mut self) -> Vec<CombineJob> {
+    /// Items that can be combined now; each partial that arrives later makes one more try possible.
+    pub fn ready(&mut self) -> Vec<(Item, CombineJob)> {
         let threshold = self.threshold;
         let mut jobs = Vec::new();
-        for (&validator, entry) in &mut self.entries {
+        for (&item, entry) in &mut self.entries {
             let Some(root) = entry.root else { continue };
             if entry.combining || entry.signature.is_some() || entry.partials.len() == entry.tried {
                 continue;
@@ -71,30 +76,35 @@ impl Collect {
             }
             entry.combining = true;
             entry.tried = entry.partials.len();
-            jobs.push(CombineJob { validator, root, partials });
+            jobs.push((item, CombineJob { validator: item.validator, root, partials }));
         }
         jobs
     }
 
     /// Takes the result of a job.
-    pub fn combined(&mut self, validator: ValidatorNo, result: &Combined) {
-        let Some(entry) = self.entries.get_mut(&validator) else { return };
+    pub fn combined(&mut self, item: Item, result: &Combined) {
+        let Some(entry) = self.entries.get_mut(&item) else { return };
         entry.combining = false;
         entry.bad.extend(&result.culprits);
         entry.signature = entry.signature.or(result.signature);
     }
 
     /// The validator's signature, once there is one.
-    pub fn signature(&self, validator: ValidatorNo) -> Option<Signature> {
-        self.entries.get(&validator)?.signature
+    pub fn signature(&self, item: Item) -> Option<Signature> {
+        self.entries.get(&item)?.signature
     }
 
-    /// How many validators have their signature.
+    /// Items due.
+    pub fn items(&self) -> impl Iterator<Item = Item> {
+        self.entries.keys().copied()
+    }
+
+    /// How many items have their signature.
     pub fn done(&self) -> usize {
         self.entries.values().filter(|entry| entry.signature.is_some()).count()
     }
 
-    /// How many validators are due.
+    /// How many items are due.
     pub fn due(&self) -> usize {
         self.entries.len()
     }
@@ -103,19 +113,21 @@ impl Collect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::Root;
+    use types::{Root, ValidatorNo};
+
+    const FIRST: Item = Item::of(ValidatorNo(0));
 
     fn index(number: u8) -> ShareIndex {
         ShareIndex::new(number).unwrap()
     }
 
     fn partial(byte: u8) -> [PartialSignature; 1] {
-        [PartialSignature { validator: ValidatorNo(0), signature: Signature([byte; 96]) }]
+        [PartialSignature { item: FIRST, signature: Signature([byte; 96]) }]
     }
 
     fn collect() -> Collect {
-        let mut collect = Collect::new(2, [ValidatorNo(0)]);
-        collect.set_root(ValidatorNo(0), SigningRoot::compute(Root::ZERO, Root::ZERO));
+        let mut collect = Collect::new(2, [FIRST]);
+        collect.set_root(FIRST, SigningRoot::compute(Root::ZERO, Root::ZERO));
         collect
     }
 
@@ -127,7 +139,7 @@ mod tests {
         assert!(collect.ready().is_empty());
         collect.add(index(2), &partial(3));
         let jobs = collect.ready();
-        assert_eq!(jobs[0].partials, [(index(1), Signature([1; 96])), (index(2), Signature([3; 96]))]);
+        assert_eq!(jobs[0].1.partials, [(index(1), Signature([1; 96])), (index(2), Signature([3; 96]))]);
         assert!(collect.ready().is_empty(), "one job at a time");
     }
 
@@ -137,24 +149,24 @@ mod tests {
         collect.add(index(1), &partial(1));
         collect.add(index(2), &partial(2));
         assert_eq!(collect.ready().len(), 1);
-        collect.combined(ValidatorNo(0), &Combined { signature: None, culprits: vec![index(2)] });
+        collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(2)] });
         assert!(collect.ready().is_empty(), "nothing new to try");
         collect.add(index(3), &partial(3));
         let jobs = collect.ready();
-        assert_eq!(jobs[0].partials.iter().map(|(who, _)| who.get()).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(jobs[0].1.partials.iter().map(|(who, _)| who.get()).collect::<Vec<_>>(), [1, 3]);
         let signature = Signature([9; 96]);
-        collect.combined(ValidatorNo(0), &Combined { signature: Some(signature), culprits: vec![] });
+        collect.combined(FIRST, &Combined { signature: Some(signature), culprits: vec![] });
         assert_eq!((collect.done(), collect.due()), (1, 1));
         collect.add(index(4), &partial(4));
         assert!(collect.ready().is_empty(), "done is done");
     }
 
     #[test]
-    fn partials_for_validators_not_due_take_no_room() {
+    fn partials_for_items_not_due_take_no_room() {
         let mut collect = collect();
-        let foreign = PartialSignature { validator: ValidatorNo(7), signature: Signature::ZERO };
+        let foreign = PartialSignature { item: Item::of(ValidatorNo(7)), signature: Signature::ZERO };
         collect.add(index(1), &[foreign]);
         assert_eq!(collect.entries.len(), 1);
-        assert!(collect.entries[&ValidatorNo(0)].partials.is_empty());
+        assert!(collect.entries[&FIRST].partials.is_empty());
     }
 }

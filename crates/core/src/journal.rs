@@ -1,7 +1,7 @@
 //! What this operator promised never to contradict: rows, histories, permits.
 //!
 //! A [`Permit`] is the right to add this node's half to one signature over one root. Only this module can make
-//! one, and it makes one only for rows that were reported durable, or for a RANDAO reveal, which cannot be slashed.
+//! one, and it makes one only for rows that were reported durable, or for something [`Harmless`], which cannot be slashed.
 //! `keys` consumes it; it cannot be copied. So the order guard, journal, sign is a matter of types.
 //!
 //! ```text
@@ -14,7 +14,8 @@
 use crate::Ticket;
 use crate::guard::{Rule, Verdict, judge};
 use std::collections::BTreeMap;
-use types::{ChainSpec, Epoch, PublicKey, SigningRoot, Slot, ValidatorNo};
+use types::operations::VoluntaryExit;
+use types::{ChainSpec, DomainType, Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
 
 /// What a row promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,9 +152,71 @@ impl Permit {
         self.root
     }
 
-    /// The right to reveal RANDAO: nothing that could be slashed, so no row.
-    pub fn randao(spec: &ChainSpec, validator: ValidatorNo, slot: Slot) -> Self {
-        Self { validator, root: SigningRoot::randao(spec, spec.epoch_of(slot)) }
+    /// The right to sign what nobody can be slashed for: no row.
+    pub fn harmless(spec: &ChainSpec, validator: ValidatorNo, what: Harmless) -> Self {
+        Self { validator, root: what.root(spec) }
+    }
+}
+
+/// What a validator signs that nobody can be slashed for. A closed list: the roots are computed here, under domains of
+/// their own, so that none of them can be a block's or an attestation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harmless {
+    /// The RANDAO reveal of a slot's epoch.
+    Randao(Slot),
+    /// An attester's selection proof.
+    Selection(Slot),
+    /// A sync committee member's selection proof.
+    SyncSelection {
+        /// For which slot.
+        slot: Slot,
+        /// For which subcommittee.
+        subcommittee_index: u64,
+    },
+    /// A sync committee member's vote.
+    SyncMessage {
+        /// In which slot.
+        slot: Slot,
+        /// For which block.
+        beacon_block_root: Root,
+    },
+    /// An aggregate and its proof.
+    Aggregate {
+        /// Of which slot.
+        slot: Slot,
+        /// Hash tree root of the container.
+        root: Root,
+    },
+    /// A contribution and its proof.
+    Contribution {
+        /// Of which slot.
+        slot: Slot,
+        /// Hash tree root of the container.
+        root: Root,
+    },
+    /// A voluntary exit. Nobody is slashed for it, but it cannot be taken back: `t` operators have to approve.
+    Exit(VoluntaryExit),
+}
+
+impl Harmless {
+    fn root(self, spec: &ChainSpec) -> SigningRoot {
+        match self {
+            Self::Randao(slot) => SigningRoot::randao(spec, spec.epoch_of(slot)),
+            Self::Selection(slot) => SigningRoot::selection_proof(spec, slot),
+            Self::SyncSelection { slot, subcommittee_index } => {
+                SigningRoot::sync_selection_proof(spec, slot, subcommittee_index)
+            }
+            Self::SyncMessage { slot, beacon_block_root } => {
+                SigningRoot::sync_message(spec, slot, beacon_block_root)
+            }
+            Self::Aggregate { slot, root } => {
+                SigningRoot::of(spec, DomainType::AggregateAndProof, spec.epoch_of(slot), root)
+            }
+            Self::Contribution { slot, root } => {
+                SigningRoot::of(spec, DomainType::ContributionAndProof, spec.epoch_of(slot), root)
+            }
+            Self::Exit(exit) => SigningRoot::voluntary_exit(spec, &exit),
+        }
     }
 }
 
@@ -227,7 +290,6 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::Root;
 
     fn candidate(target: u64, byte: u8) -> Candidate {
         Candidate {

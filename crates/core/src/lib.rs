@@ -22,12 +22,16 @@ mod outcome;
 pub mod schedule;
 
 use journal::{Permit, Row};
+use std::collections::BTreeMap;
+use types::aggregate::{Aggregate, SignedAggregate};
 use types::block::ProposedBlock;
-use types::duty::{AttesterDuty, ProposerDuty};
-use types::wire::{Instance, Message, Signed, Verified};
+use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
+use types::operations::SignedVoluntaryExit;
+use types::sync::SyncCommitteeMessage;
+use types::wire::{Instance, Item, Kind, Message, Signed, Verified};
 use types::{
-    AttestationData, BeaconVote, Checkpoint, Epoch, PublicKey, Root, ShareIndex, Signature, SigningRoot,
-    Slot, ValidatorNo,
+    AttestationData, BeaconVote, Checkpoint, Epoch, Millis, PublicKey, Root, ShareIndex, Signature,
+    SigningRoot, Slot, ValidatorIndex, ValidatorNo,
 };
 
 /// Names a question of the validator client, so that its answer finds it.
@@ -79,6 +83,87 @@ pub enum Ask {
         /// By the client's half of the proposer's share.
         half: Signature,
     },
+    /// The head that the cluster votes for in a slot (`blocks/head/root`): what sync committee members sign.
+    HeadRoot {
+        /// Which slot.
+        slot: Slot,
+    },
+    /// Votes of sync committee members, signed with the client's halves.
+    SyncMessages {
+        /// Their slot.
+        slot: Slot,
+        /// At most one for each validator.
+        halves: Vec<HalfSyncMessage>,
+    },
+    /// Selection proofs of a slot, by the client's halves: answered with the validators' own.
+    Selections {
+        /// [`Kind::Selection`] or [`Kind::SyncSelection`].
+        kind: Kind,
+        /// Their slot: this one, or one of up to two epochs ahead.
+        slot: Slot,
+        /// At most one for each item.
+        halves: Vec<HalfSelection>,
+    },
+    /// An aggregate to sign (`aggregate_attestation`, `sync_committee_contribution`).
+    Aggregate {
+        /// [`Kind::Aggregate`] or [`Kind::Contribute`].
+        kind: Kind,
+        /// Its slot.
+        slot: Slot,
+        /// Which committee or subcommittee.
+        place: u64,
+        /// What it is about: root of the attestation data, or of the block.
+        subject: Root,
+    },
+    /// Aggregates of one slot, signed with the client's halves.
+    SignedAggregates {
+        /// [`Kind::Aggregate`] or [`Kind::Contribute`].
+        kind: Kind,
+        /// Their slot.
+        slot: Slot,
+        /// Each with its aggregator.
+        halves: Vec<HalfAggregate>,
+    },
+    /// A voluntary exit, signed with the client's half: this operator's approval.
+    Exit {
+        /// Who leaves.
+        validator: ValidatorNo,
+        /// The validator's index on the chain.
+        index: ValidatorIndex,
+        /// Not before this epoch.
+        epoch: Epoch,
+        /// By the client's half of the validator's share.
+        half: Signature,
+    },
+}
+
+/// A sync committee member's vote signed with a half of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfSyncMessage {
+    /// Whose.
+    pub validator: ValidatorNo,
+    /// The block voted for.
+    pub beacon_block_root: Root,
+    /// By the client's half of the share.
+    pub half: Signature,
+}
+
+/// A selection proof by a half of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfSelection {
+    /// Whose, and for which subcommittee.
+    pub item: Item,
+    /// By the client's half of the share.
+    pub half: Signature,
+}
+
+/// An aggregate signed with a half of a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalfAggregate {
+    /// Whose, and for which subcommittee.
+    pub item: Item,
+    /// What was signed, with the half in place of the signature.
+    pub signed: SignedAggregate,
 }
 
 /// An attestation signed with a half of a share.
@@ -99,7 +184,13 @@ pub enum Answer {
     Vote(BeaconVote),
     /// The agreed block.
     Block(ProposedBlock),
-    /// Taken. For attestations: every one of them.
+    /// The agreed head.
+    HeadRoot(Root),
+    /// Selection proofs of the validators, by position in the request; those that are missing did not combine in time.
+    Selections(Vec<(usize, Signature)>),
+    /// The agreed aggregate.
+    Aggregate(Aggregate),
+    /// Taken. For lists: every one of them.
     Accepted,
     /// Some parts of a request were refused, by position, the others taken. A block has one part.
     PartlyRefused(Vec<(usize, Refusal)>),
@@ -139,6 +230,51 @@ pub enum Refusal {
     /// The cluster did not agree in time.
     #[error("the cluster did not agree in time for slot {0}")]
     TooLate(Slot),
+    /// Too few operators' clients asked for these selection proofs.
+    #[error("too few operators asked for the selection proofs of slot {0} yet")]
+    TooFewSelections(Slot),
+    /// The client aggregates by a selection proof of its own half: it is not in distributed mode.
+    #[error(
+        "the validator client is not in distributed mode: its selection proof is of its own half of the share, so \
+         its aggregates cannot be combined; start it with its flag for distributed validators"
+    )]
+    NotDistributed,
+    /// The agreed set has no aggregate there.
+    #[error("no aggregate of committee {place} was agreed on for slot {slot}")]
+    NoAggregate {
+        /// Which slot.
+        slot: Slot,
+        /// Which committee or subcommittee.
+        place: u64,
+    },
+    /// The selection proof is not the validator's.
+    #[error("the selection proof of validator {0} is not the one that the operators' halves combine to")]
+    WrongProof(ValidatorNo),
+    /// An exit under another index than the chain's.
+    #[error("validator {validator} has index {known} on the chain, not {named}")]
+    WrongIndex {
+        /// Which validator.
+        validator: ValidatorNo,
+        /// What the chain says.
+        known: ValidatorIndex,
+        /// What the exit says.
+        named: ValidatorIndex,
+    },
+    /// Too many exits wait for approval.
+    #[error("exits from {max} different epochs wait already: approve one of those")]
+    TooManyExits {
+        /// How many may wait.
+        max: usize,
+    },
+}
+
+/// The blocks that duties stand on, as a beacon node tells them with a head: others mean other duties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DependentRoots {
+    /// Attester duties of the head's epoch stand on it.
+    pub previous: Root,
+    /// Proposer duties of the head's epoch stand on it, and attester duties of the next.
+    pub current: Root,
 }
 
 /// What can happen to a node.
@@ -154,6 +290,8 @@ pub enum Input {
         attesters: Option<Vec<AttesterDuty>>,
         /// Blocks of the epoch, if the beacon nodes told them.
         proposers: Option<Vec<ProposerDuty>>,
+        /// Sync committee members of the epoch, if the beacon nodes told them.
+        sync: Option<Vec<SyncDuty>>,
     },
     /// The beacon node has a new head.
     Head {
@@ -161,13 +299,24 @@ pub enum Input {
         slot: Slot,
         /// Its root.
         root: Root,
+        /// What duties stand on, if the beacon node says.
+        dependent: Option<DependentRoots>,
     },
-    /// The answer to [`Output::FetchVote`]; `None` if no beacon node had one.
+    /// The answer to [`Output::FetchVote`].
     BeaconVote {
         /// Slot asked for.
         slot: Slot,
-        /// What to attest.
-        vote: Option<BeaconVote>,
+        /// What to attest: the best beacon node's first, then others that differ from it. Empty if none had one.
+        votes: Vec<BeaconVote>,
+    },
+    /// The answer to [`Output::FetchAggregates`].
+    Aggregates {
+        /// Which kind was asked for.
+        kind: Kind,
+        /// Slot asked for.
+        slot: Slot,
+        /// Those that the beacon nodes had.
+        aggregates: Vec<Aggregate>,
     },
     /// The answer to [`Output::FetchBlock`]; `None` if no beacon node made one.
     Block {
@@ -272,6 +421,12 @@ pub struct Combined {
 pub enum Submission {
     /// Attestations of a slot.
     Attestations(Vec<SignedAttestation>),
+    /// Votes of sync committee members.
+    SyncMessages(Vec<SyncCommitteeMessage>),
+    /// Aggregates, or contributions, of a slot.
+    Aggregates(Vec<SignedAggregate>),
+    /// An exit.
+    Exit(SignedVoluntaryExit),
     /// A block.
     Block {
         /// The block.
@@ -311,6 +466,20 @@ pub enum Output {
         slot: Slot,
         /// The group's RANDAO reveal.
         randao: Signature,
+    },
+    /// Ask the beacon nodes for aggregates.
+    FetchAggregates {
+        /// [`Kind::Aggregate`] or [`Kind::Contribute`].
+        kind: Kind,
+        /// Which slot.
+        slot: Slot,
+        /// Committee or subcommittee, and what it is about.
+        wanted: Vec<(u64, Root)>,
+    },
+    /// Ask the beacon nodes to follow a committee whose aggregator is ours.
+    Subscribe {
+        /// The aggregator's duty.
+        duty: AttesterDuty,
     },
     /// Ask the beacon nodes whether they know a block.
     FetchHeader {
@@ -420,6 +589,50 @@ pub struct Outcome {
     pub ending: Ending,
 }
 
+/// What a node knows of one duty of one slot: for operators who ask whose fault it was. Times are of this node's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Which duty.
+    pub instance: Instance,
+    /// Signatures due.
+    pub due: usize,
+    /// Signatures combined.
+    pub done: usize,
+    /// When the value to agree on was first at hand.
+    pub value_at: Option<Millis>,
+    /// When it was decided.
+    pub decided_at: Option<Millis>,
+    /// In which round.
+    pub round: Option<u32>,
+    /// When the own validator client asked for the value.
+    pub asked_at: Option<Millis>,
+    /// When the own validator client handed in its first half that fits.
+    pub half_at: Option<Millis>,
+    /// When the last signature was combined.
+    pub signed_at: Option<Millis>,
+    /// Whether a beacon node took it, once handed in.
+    pub taken: Option<bool>,
+    /// What each operator said, this one included; who said nothing is missing.
+    pub operators: BTreeMap<ShareIndex, Heard>,
+    /// How it ended, once it has.
+    pub ending: Option<Ending>,
+}
+
+/// When an operator said what in one instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Its first vote: when, in which round, for what.
+    pub vote: Option<(Millis, u32, Root)>,
+    /// Its first commit: when, for what.
+    pub commit: Option<(Millis, Root)>,
+    /// Its last wish for another round: when, which.
+    pub new_round: Option<(Millis, u32)>,
+    /// Its last proposal: when, in which round, what.
+    pub proposal: Option<(Millis, u32, Root)>,
+    /// Its partial signatures: when the first came, how many.
+    pub partial: Option<(Millis, usize)>,
+}
+
 /// The closed list of endings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
@@ -433,7 +646,11 @@ pub enum Ending {
     NotAgreed,
     /// Agreed, but the journal refused every validator.
     Refused,
-    /// Agreed, but our validator client sent no half and others sent too few partials.
+    /// The validator client aggregates by itself, outside distributed mode: what it signed cannot be combined.
+    NotDistributed,
+    /// Agreed, but our validator client handed in no half, and the others sent too few partials.
+    ClientSilent,
+    /// Agreed and signed here, but too few others sent partials.
     TooFewPartials,
     /// Signed, but no beacon node took it.
     NotTaken,

@@ -1,28 +1,42 @@
 //! An operator's whole mind: every duty of every slot, one machine.
 //!
 //! It finds the instance that an event belongs to and lets the duty speak; it starts duties when their slot
-//! begins and forgets them when an epoch has passed. Bounds: duties of one epoch back and one slot ahead, and
-//! [`EARLY_MAX`] messages per operator that came before their slot.
+//! begins and forgets them when an epoch has passed. Bounds: duties of one epoch back and one slot ahead, selection
+//! proofs of two epochs ahead, exits from [`EXITS_MAX`] epochs, and [`EARLY_MAX`] messages per operator that came
+//! before their slot.
 
 use crate::agree::Timers;
-use crate::duty::attest::Attest;
+use crate::duty::attest::{Attest, Due};
+use crate::duty::exit::Exits;
+use crate::duty::gather::{self, Gather};
 use crate::duty::propose::Propose;
-use crate::duty::{Desk, Event, Purpose, Tickets, View};
+use crate::duty::select::Select;
+use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::journal::{History, Journal};
+use crate::outcome::Story;
 use crate::schedule::Schedule;
-use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Ticket};
-use std::collections::{BTreeMap, VecDeque};
-use types::wire::{Instance, Kind, Message, Verified};
+use crate::{Account, Answer, Ask, DependentRoots, Input, Output, Refusal, RequestId, Ticket};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::duty::AttesterDuty;
+use types::selection::{subcommittee_len, subcommittee_of};
+use types::wire::{Instance, Item, Kind, Message, Verified};
 use types::{
-    Address, ChainSpec, Checkpoint, ClusterSize, Generation, Machine, Millis, PublicKey, Root, ShareIndex,
-    Slot,
+    Address, ChainSpec, Checkpoint, ClusterSize, Epoch, Generation, Machine, Millis, PublicKey, Root,
+    ShareIndex, Slot, ValidatorNo,
 };
 
 /// A peer's clock may run ahead of ours by this much before its messages count as early (rule H1).
 pub const CLOCK_AHEAD: Millis = Millis(500);
 
-/// Messages kept per operator until their slot begins or its duties are known: one slot's messages of all kinds.
-pub const EARLY_MAX: usize = 64;
+/// Messages kept per operator until their slot begins or its duties are known: one slot's messages of all kinds, and
+/// the selection proofs of an epoch whose duties are not known yet.
+pub const EARLY_MAX: usize = 128;
+
+/// Epochs ahead for which selection proofs are taken: clients ask for the next epoch, and clocks differ.
+pub const SELECTION_EPOCHS: u64 = 2;
+
+/// Epochs from which exits wait for approval: operators agree on one, and may change their minds.
+pub const EXITS_MAX: usize = 16;
 
 /// One of the cluster's validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,31 +69,70 @@ pub struct Setup {
 /// A duty that runs.
 #[derive(Debug)]
 enum Duty {
-    Attest(Attest),
-    Propose(Propose),
+    Attest(Box<Attest>),
+    Propose(Box<Propose>),
+    Select(Box<Select>),
+    Gather(Box<Gather>),
 }
 
 impl Duty {
-    fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
+    /// Takes an event. `true` if the board has news.
+    fn handle(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
         match self {
-            Self::Attest(duty) => duty.handle(desk, event),
+            Self::Attest(duty) => return duty.handle(desk, event),
+            Self::Select(duty) => return duty.handle(desk, event),
             Self::Propose(duty) => duty.handle(desk, event),
+            Self::Gather(duty) => duty.handle(desk, event),
         }
+        false
     }
 
     fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
         match self {
             Self::Attest(duty) => duty.wake_at(spec),
             Self::Propose(duty) => duty.wake_at(spec),
+            Self::Select(duty) => duty.wake_at(),
+            Self::Gather(duty) => duty.wake_at(spec),
         }
     }
 
-    fn outcome(&mut self, over: bool) -> Option<crate::Outcome> {
+    /// The stories that it tells: its own, and that of what lives inside it.
+    fn stories(&mut self) -> Vec<&mut Story> {
         match self {
-            Self::Attest(duty) => duty.story.outcome(over),
-            Self::Propose(duty) => duty.story.outcome(over),
+            Self::Attest(duty) => vec![&mut duty.deal.story, &mut duty.sync.story],
+            Self::Propose(duty) => vec![&mut duty.deal.story, &mut duty.randao_story],
+            Self::Select(duty) => vec![&mut duty.story],
+            Self::Gather(duty) => vec![duty.story()],
         }
     }
+}
+
+/// The instance whose duty takes care of this one's partials.
+const fn home(kind: Kind) -> Kind {
+    match kind {
+        Kind::Randao => Kind::Propose,
+        Kind::SyncMessage => Kind::Attest,
+        Kind::Attest
+        | Kind::Propose
+        | Kind::Aggregate
+        | Kind::Contribute
+        | Kind::Selection
+        | Kind::SyncSelection
+        | Kind::Exit => kind,
+    }
+}
+
+/// An exit that operators approve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitApproval {
+    /// Who leaves.
+    pub validator: ValidatorNo,
+    /// Not before this epoch.
+    pub epoch: Epoch,
+    /// Operators that approve, as far as this node has heard.
+    pub operators: BTreeSet<ShareIndex>,
+    /// Whether it is signed.
+    pub signed: bool,
 }
 
 /// The machine.
@@ -92,7 +145,9 @@ pub struct Node {
     journal: Journal,
     schedule: Schedule,
     tickets: Tickets,
+    board: Board,
     duties: BTreeMap<Instance, Duty>,
+    exits: BTreeMap<Instance, Exits>,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
@@ -117,7 +172,9 @@ impl Node {
             journal,
             schedule: Schedule::new(keys),
             tickets: Tickets::default(),
+            board: Board::default(),
             duties: BTreeMap::new(),
+            exits: BTreeMap::new(),
             early: BTreeMap::new(),
             begun: None,
             out: VecDeque::new(),
@@ -129,7 +186,27 @@ impl Node {
     /// Whether a message is worth the cost of checking its signatures: inside the window, of our generation.
     pub fn wants(&self, message: &Message) -> bool {
         let instance = message.instance();
-        instance.generation == self.setup.generation && self.in_window(instance.slot)
+        instance.generation == self.setup.generation && self.in_window(instance.slot, instance.kind)
+    }
+
+    /// What is known of a slot's duties, for operators who ask whose fault it was.
+    pub fn accounts(&mut self, slot: Slot) -> Vec<Account> {
+        let of_slot = self.duties.iter_mut().filter(|(instance, _)| instance.slot == slot);
+        of_slot.flat_map(|(_, duty)| duty.stories()).map(|story| story.account()).collect()
+    }
+
+    /// Exits that operators approve.
+    pub fn exits(&self) -> Vec<ExitApproval> {
+        let of_epoch = |exits: &Exits| -> Vec<ExitApproval> {
+            let approvals = exits.approvals().map(|(validator, operators, signed)| ExitApproval {
+                validator,
+                epoch: exits.epoch(),
+                operators: operators.clone(),
+                signed,
+            });
+            approvals.collect()
+        };
+        self.exits.values().flat_map(of_epoch).collect()
     }
 
     /// Up to here the node only follows what others decide.
@@ -137,11 +214,19 @@ impl Node {
         self.follow_until
     }
 
-    /// H1: not before the slot's start - 0.5 s (one slot more is kept for later), not older than one epoch.
-    fn in_window(&self, slot: Slot) -> bool {
+    /// H1: not before the slot's start - 0.5 s (one slot more is kept for later), not older than one epoch. Selection
+    /// proofs come ahead of their slot; exits name an epoch that has begun, however long ago.
+    fn in_window(&self, slot: Slot, kind: Kind) -> bool {
         let spec = &self.setup.spec;
         let current = spec.slot_at(self.now.after(CLOCK_AHEAD)).unwrap_or(Slot(0));
-        slot <= current.next() && slot.0 + spec.slots_per_epoch >= current.0
+        let newest = match kind {
+            Kind::Selection | Kind::SyncSelection => {
+                let epoch = Epoch(spec.epoch_of(current).0.saturating_add(SELECTION_EPOCHS + 1));
+                Slot(spec.epoch_start(epoch).0.saturating_sub(1))
+            }
+            _ => current.next(),
+        };
+        slot <= newest && (kind == Kind::Exit || slot.0 + spec.slots_per_epoch >= current.0)
     }
 
     fn has_begun(&self, slot: Slot) -> bool {
@@ -154,6 +239,7 @@ impl Node {
             now: self.now,
             setup: &self.setup,
             view: &self.view,
+            board: &mut self.board,
             journal: &mut self.journal,
             tickets: &mut self.tickets,
             out: &mut self.out,
@@ -164,9 +250,28 @@ impl Node {
     fn with(&mut self, instance: Instance, event: Event) {
         let (mut desk, duties) = self.lend();
         let Some(duty) = duties.get_mut(&instance) else { return };
-        duty.handle(&mut desk, event);
-        let outcome = duty.outcome(false);
-        self.out.extend(outcome.map(Output::Outcome));
+        let news = duty.handle(&mut desk, event);
+        let outcomes: Vec<_> = duty.stories().into_iter().filter_map(|story| story.outcome(false)).collect();
+        self.out.extend(outcomes.into_iter().map(Output::Outcome));
+        if news {
+            for kind in [Kind::Aggregate, Kind::Contribute] {
+                self.with(Instance { kind, ..instance }, Event::Board);
+            }
+        }
+    }
+
+    fn with_exits(&mut self, instance: Instance, event: Event) {
+        let mut desk = Desk {
+            now: self.now,
+            setup: &self.setup,
+            view: &self.view,
+            board: &mut self.board,
+            journal: &mut self.journal,
+            tickets: &mut self.tickets,
+            out: &mut self.out,
+        };
+        let Some(exits) = self.exits.get_mut(&instance) else { return };
+        exits.handle(&mut desk, self.schedule.indices(), event);
     }
 
     fn with_all(&mut self, event: impl Fn() -> Event) {
@@ -183,30 +288,111 @@ impl Node {
     fn begin(&mut self, slot: Slot) {
         let follow_only = self.follow_until.is_some_and(|until| slot <= until);
         let attesters = self.schedule.attesters(&self.setup.spec, slot).to_vec();
+        let members = self.schedule.members(&self.setup.spec, slot).to_vec();
         let proposer = self.schedule.proposer(&self.setup.spec, slot).cloned();
-        let (attest, propose) = (self.instance(slot, Kind::Attest), self.instance(slot, Kind::Propose));
-        let (mut desk, duties) = self.lend();
         let mut fresh = Vec::new();
+        let propose = self.instance(slot, Kind::Propose);
         if let Some(due) = proposer
-            && !duties.contains_key(&propose)
+            && !self.duties.contains_key(&propose)
         {
+            let (mut desk, duties) = self.lend();
             let duty = Propose::new(&mut desk, propose, &due, follow_only);
-            duties.insert(propose, Duty::Propose(duty));
+            duties.insert(propose, Duty::Propose(Box::new(duty)));
             fresh.push(propose);
         }
-        if !attesters.is_empty() && !duties.contains_key(&attest) {
-            let duty = Attest::new(&desk, attest, &attesters, follow_only);
-            duties.insert(attest, Duty::Attest(duty));
+        let attest = self.instance(slot, Kind::Attest);
+        if !(attesters.is_empty() && members.is_empty()) && !self.duties.contains_key(&attest) {
+            let due = Due { attesters: &attesters, members: &members };
+            let (desk, duties) = self.lend();
+            let duty = Attest::new(&desk, attest, &due, follow_only);
+            duties.insert(attest, Duty::Attest(Box::new(duty)));
             fresh.push(attest);
+        }
+        for kind in [Kind::Aggregate, Kind::Contribute] {
+            fresh.extend(self.begin_gather(slot, kind, follow_only));
         }
         let head = self.view.head;
         for instance in fresh {
             self.with(instance, Event::Presence);
             self.with(instance, Event::Tick);
             if let Some((head_slot, root)) = head.filter(|(head_slot, _)| *head_slot == slot) {
-                self.with(instance, Event::Input(Input::Head { slot: head_slot, root }));
+                let head = Input::Head { slot: head_slot, root, dependent: None };
+                self.with(instance, Event::Input(head));
             }
         }
+    }
+
+    /// Begins the aggregates of a slot, where one of ours may be chosen for them.
+    fn begin_gather(&mut self, slot: Slot, kind: Kind, follow_only: bool) -> Option<Instance> {
+        let instance = self.instance(slot, kind);
+        let candidates = match kind {
+            Kind::Contribute => self.contributors(slot),
+            _ => {
+                let attesters = self.schedule.attesters(&self.setup.spec, slot).iter();
+                let candidate = |(validator, duty): &(ValidatorNo, AttesterDuty)| {
+                    let (index, place) = (duty.validator_index, duty.committee_index);
+                    let length = duty.committee_length;
+                    (Item::of(*validator), gather::Candidate { index, place, length })
+                };
+                attesters.map(candidate).collect()
+            }
+        };
+        if candidates.is_empty() || self.duties.contains_key(&instance) {
+            return None;
+        }
+        self.duties.insert(instance, Duty::Gather(Box::new(Gather::new(instance, candidates, follow_only))));
+        // Proofs may have combined before the slot began.
+        self.with(instance, Event::Board);
+        Some(instance)
+    }
+
+    /// Our sync committee members of a slot, once for each subcommittee that they are in.
+    fn contributors(&self, slot: Slot) -> BTreeMap<Item, gather::Candidate> {
+        let preset = self.setup.spec.preset;
+        let mut candidates = BTreeMap::new();
+        for (validator, duty) in self.schedule.members(&self.setup.spec, slot) {
+            let positions = duty.validator_sync_committee_indices.iter();
+            for part in positions.filter_map(|position| subcommittee_of(preset, *position)) {
+                let item = Item { validator: *validator, part };
+                let (index, place) = (duty.validator_index, u64::from(part));
+                candidates.insert(item, gather::Candidate { index, place, length: subcommittee_len(preset) });
+            }
+        }
+        candidates
+    }
+
+    /// Begins the exchange of selection proofs of a slot, which may be ahead; adds what a new shuffling brings.
+    fn begin_select(&mut self, slot: Slot, kind: Kind) {
+        let instance = self.instance(slot, kind);
+        let (due, attesters): (Vec<Item>, BTreeMap<Item, AttesterDuty>) = match kind {
+            Kind::SyncSelection => (self.contributors(slot).into_keys().collect(), BTreeMap::new()),
+            _ => {
+                let attesters = self.schedule.attesters(&self.setup.spec, slot).iter();
+                let attesters: BTreeMap<_, _> =
+                    attesters.map(|(validator, duty)| (Item::of(*validator), duty.clone())).collect();
+                (attesters.keys().copied().collect(), attesters)
+            }
+        };
+        let (mut desk, duties) = self.lend();
+        match duties.get_mut(&instance) {
+            Some(Duty::Select(select)) => select.extend(&mut desk, &due, attesters),
+            _ if due.is_empty() => {}
+            _ => {
+                let select = Select::new(&mut desk, instance, &due, attesters);
+                duties.insert(instance, Duty::Select(Box::new(select)));
+            }
+        }
+    }
+
+    /// Begins the approval of exits from an epoch, which its first slot names.
+    fn begin_exits(&mut self, instance: Instance) -> bool {
+        let epoch = self.setup.spec.epoch_of(instance.slot);
+        let first = self.setup.spec.epoch_start(epoch) == instance.slot;
+        if first && !self.exits.contains_key(&instance) && self.exits.len() < EXITS_MAX {
+            let threshold = self.setup.size.threshold();
+            self.exits.insert(instance, Exits::new(instance, epoch, threshold));
+        }
+        self.exits.contains_key(&instance)
     }
 
     /// Begins what is due now, asks for duties, forgets what is over.
@@ -225,8 +411,10 @@ impl Node {
         let oldest = Slot(slot.0.saturating_sub(self.setup.spec.slots_per_epoch));
         let keep = self.duties.split_off(&Instance::new(Generation(0), oldest, Kind::Attest));
         for (_, mut duty) in std::mem::replace(&mut self.duties, keep) {
-            self.out.extend(duty.outcome(true).map(Output::Outcome));
+            let outcomes = duty.stories().into_iter().filter_map(|story| story.outcome(true));
+            self.out.extend(outcomes.map(Output::Outcome));
         }
+        self.board.forget(oldest);
     }
 
     fn retell_early(&mut self) {
@@ -242,16 +430,35 @@ impl Node {
             return;
         }
         let instance = message.message().instance();
-        let kind = if instance.kind == Kind::Randao { Kind::Propose } else { instance.kind };
-        let home = Instance { kind, ..instance };
+        if instance.kind == Kind::Exit {
+            if self.begin_exits(instance) {
+                self.with_exits(instance, Event::Input(Input::Peer(message)));
+            }
+            return;
+        }
+        let home = Instance { kind: home(instance.kind), ..instance };
+        let ahead = matches!(instance.kind, Kind::Selection | Kind::SyncSelection);
         if !self.duties.contains_key(&home) {
             let known = self.schedule.knows(&self.setup.spec, instance.slot);
-            if !self.has_begun(instance.slot) || !known {
+            if !known || !(ahead || self.has_begun(instance.slot)) {
                 return self.keep_early(message);
             }
-            self.begin(instance.slot);
+            if ahead { self.begin_select(instance.slot, instance.kind) } else { self.begin(instance.slot) }
         }
+        self.note(instance, &message);
         self.with(home, Event::Input(Input::Peer(message)));
+    }
+
+    /// Remembers who said what when, for whoever asks.
+    fn note(&mut self, instance: Instance, message: &Verified) {
+        let now = self.now;
+        let Some(duty) = self.duties.get_mut(&Instance { kind: home(instance.kind), ..instance }) else {
+            return;
+        };
+        let story = duty.stories().into_iter().find(|story| story.instance() == instance);
+        if let Some(story) = story {
+            story.heard(now, message.sender(), message.message());
+        }
     }
 
     fn keep_early(&mut self, message: Verified) {
@@ -264,18 +471,44 @@ impl Node {
 
     fn ask(&mut self, request: RequestId, ask: Ask) {
         let (slot, kind) = match &ask {
-            Ask::Vote { slot } | Ask::Attestations { slot, .. } => (*slot, Kind::Attest),
+            Ask::Vote { slot }
+            | Ask::Attestations { slot, .. }
+            | Ask::HeadRoot { slot }
+            | Ask::SyncMessages { slot, .. } => (*slot, Kind::Attest),
             Ask::Block { slot, .. } | Ask::SignedBlock { slot, .. } => (*slot, Kind::Propose),
+            Ask::Selections { kind, slot, .. }
+            | Ask::Aggregate { kind, slot, .. }
+            | Ask::SignedAggregates { kind, slot, .. } => (*slot, *kind),
+            Ask::Exit { epoch, .. } => (self.setup.spec.epoch_start(*epoch), Kind::Exit),
         };
-        if self.has_begun(slot) && self.in_window(slot) {
-            self.begin(slot);
-        }
         let instance = self.instance(slot, kind);
+        let event = Event::Input(Input::Ask { request, ask });
+        if kind == Kind::Exit {
+            return self.ask_exit(request, instance, event);
+        }
+        if self.in_window(slot, kind) {
+            match kind {
+                Kind::Selection | Kind::SyncSelection => self.begin_select(slot, kind),
+                _ if self.has_begun(slot) => self.begin(slot),
+                _ => {}
+            }
+        }
         if self.duties.contains_key(&instance) {
-            return self.with(instance, Event::Input(Input::Ask { request, ask }));
+            return self.with(instance, event);
         }
         let answer = Answer::Refused(Refusal::NoDuty(slot));
         self.out.push_back(Output::Reply { request, answer });
+    }
+
+    fn ask_exit(&mut self, request: RequestId, instance: Instance, event: Event) {
+        let refusal = if !self.in_window(instance.slot, Kind::Exit) {
+            Refusal::NoDuty(instance.slot)
+        } else if !self.begin_exits(instance) {
+            Refusal::TooManyExits { max: EXITS_MAX }
+        } else {
+            return self.with_exits(instance, event);
+        };
+        self.out.push_back(Output::Reply { request, answer: Answer::Refused(refusal) });
     }
 
     fn presence(&mut self, peer: ShareIndex, up: bool) {
@@ -286,15 +519,22 @@ impl Node {
         self.with_all(|| Event::Presence);
         if up {
             self.with_all(|| Event::Reconnected(peer));
+            for instance in self.exits.keys().copied().collect::<Vec<_>>() {
+                self.with_exits(instance, Event::Reconnected(peer));
+            }
         }
     }
 
-    fn head(&mut self, slot: Slot, root: Root) {
+    fn head(&mut self, slot: Slot, root: Root, dependent: Option<DependentRoots>) {
         self.view.know(root);
+        if let Some(roots) = dependent {
+            self.schedule.head(&self.setup.spec, slot, roots);
+        }
         if self.view.head.is_none_or(|(highest, _)| slot >= highest) {
             self.view.head = Some((slot, root));
         }
-        self.with(self.instance(slot, Kind::Attest), Event::Input(Input::Head { slot, root }));
+        let head = Input::Head { slot, root, dependent };
+        self.with(self.instance(slot, Kind::Attest), Event::Input(head));
     }
 
     fn finalized(&mut self, checkpoint: Checkpoint) {
@@ -305,21 +545,33 @@ impl Node {
 
     fn result(&mut self, ticket: Ticket, input: Input) {
         let Some((instance, purpose)) = self.tickets.redeem(ticket) else { return };
-        if instance.kind == Kind::Randao {
-            return self.randao_result(instance, purpose, input);
+        if instance.kind == Kind::Exit {
+            return self.with_exits(instance, Event::Result(instance, purpose, input));
         }
+        let home = Instance { kind: home(instance.kind), ..instance };
         // A duty that is over still settles its journal ticket, so that no permit lingers.
-        if let (None, Purpose::Journal) = (self.duties.get(&instance), &purpose) {
+        if let (None, Purpose::Journal) = (self.duties.get(&home), &purpose) {
             self.journal.settle(ticket, false);
         }
-        self.with(instance, Event::Result(purpose, input));
+        self.with(home, Event::Result(instance, purpose, input));
     }
 
-    fn randao_result(&mut self, instance: Instance, purpose: Purpose, input: Input) {
-        let home = Instance { kind: Kind::Propose, ..instance };
-        let (mut desk, duties) = self.lend();
-        let Some(Duty::Propose(duty)) = duties.get_mut(&home) else { return };
-        duty.randao_result(&mut desk, purpose, input);
+    /// Duties came: what was waiting for them is told, and what they change is.
+    fn duties(&mut self) {
+        let selections: Vec<_> = self
+            .duties
+            .keys()
+            .filter(|instance| matches!(instance.kind, Kind::Selection | Kind::SyncSelection))
+            .filter(|instance| !self.has_begun(instance.slot))
+            .copied()
+            .collect();
+        for Instance { slot, kind, .. } in selections {
+            self.begin_select(slot, kind);
+        }
+        for instance in self.exits.keys().copied().collect::<Vec<_>>() {
+            self.with_exits(instance, Event::Tick);
+        }
+        self.retell_early();
     }
 }
 
@@ -331,20 +583,24 @@ impl Machine for Node {
         self.now = self.now.max(now);
         match input {
             Input::Tick => self.with_all(|| Event::Tick),
-            Input::Duties { epoch, attesters, proposers } => {
-                self.schedule.tell(epoch, attesters, proposers);
-                self.retell_early();
+            Input::Duties { epoch, attesters, proposers, sync } => {
+                self.schedule.tell(epoch, attesters, proposers, sync);
+                self.duties();
             }
-            Input::Head { slot, root } => self.head(slot, root),
-            Input::BeaconVote { slot, vote } => {
-                if let Some(vote) = &vote {
+            Input::Head { slot, root, dependent } => self.head(slot, root, dependent),
+            Input::BeaconVote { slot, votes } => {
+                for vote in &votes {
                     self.view.know(vote.beacon_block_root);
                 }
-                let event = Event::Input(Input::BeaconVote { slot, vote });
+                let event = Event::Input(Input::BeaconVote { slot, votes });
                 self.with(self.instance(slot, Kind::Attest), event);
             }
             Input::Block { slot, block } => {
                 self.with(self.instance(slot, Kind::Propose), Event::Input(Input::Block { slot, block }));
+            }
+            Input::Aggregates { kind, slot, aggregates } => {
+                let event = Event::Input(Input::Aggregates { kind, slot, aggregates });
+                self.with(self.instance(slot, kind), event);
             }
             Input::Header { root, known } => {
                 if known {

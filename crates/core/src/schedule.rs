@@ -3,9 +3,10 @@
 //! An epoch is asked for when the one before it begins, and again when it begins itself, because a late block
 //! may have changed it. What a beacon node could not tell is asked for again every [`RETRY`].
 
+use crate::DependentRoots;
 use std::collections::BTreeMap;
-use types::duty::{AttesterDuty, ProposerDuty};
-use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorNo};
+use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
+use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorIndex, ValidatorNo};
 
 /// Between two questions for the same epoch's missing duties: a few tries within the shortest slot in use (1 s).
 pub const RETRY: Millis = Millis(300);
@@ -15,15 +16,18 @@ pub const RETRY: Millis = Millis(300);
 struct EpochDuties {
     attesters: Option<BTreeMap<Slot, Vec<(ValidatorNo, AttesterDuty)>>>,
     proposers: Option<BTreeMap<Slot, (ValidatorNo, ProposerDuty)>>,
+    members: Option<Vec<(ValidatorNo, SyncDuty)>>,
     /// When the beacon nodes were last asked, if an answer is still to come or something is missing.
     asked: Option<Millis>,
     /// Whether it was asked for after it had begun.
     confirmed: bool,
+    /// Whether it is to be asked for again: a reorganisation may have changed it.
+    stale: bool,
 }
 
 impl EpochDuties {
     const fn complete(&self) -> bool {
-        self.attesters.is_some() && self.proposers.is_some()
+        self.attesters.is_some() && self.proposers.is_some() && self.members.is_some()
     }
 }
 
@@ -31,14 +35,17 @@ impl EpochDuties {
 #[derive(Debug)]
 pub struct Schedule {
     validators: BTreeMap<PublicKey, ValidatorNo>,
+    indices: BTreeMap<ValidatorNo, ValidatorIndex>,
     epochs: BTreeMap<Epoch, EpochDuties>,
+    /// What the duties of the newest head's epoch stand on.
+    dependent: Option<(Epoch, DependentRoots)>,
 }
 
 impl Schedule {
     /// For validators in the lock's order.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
         let validators = keys.into_iter().zip(0..).map(|(key, number)| (key, ValidatorNo(number))).collect();
-        Self { validators, epochs: BTreeMap::new() }
+        Self { validators, indices: BTreeMap::new(), epochs: BTreeMap::new(), dependent: None }
     }
 
     /// Epochs to ask the beacon nodes for now.
@@ -55,7 +62,7 @@ impl Schedule {
 
     fn ask_one(&mut self, now: Millis, epoch: Epoch, begun: bool) -> bool {
         let duties = self.epochs.entry(epoch).or_default();
-        let confirm = begun && !duties.confirmed;
+        let confirm = (begun && !duties.confirmed) || duties.stale;
         if duties.complete() && !confirm {
             return false;
         }
@@ -65,7 +72,29 @@ impl Schedule {
         }
         duties.asked = Some(now);
         duties.confirmed |= begun;
+        duties.stale = false;
         true
+    }
+
+    /// A head names the blocks that duties stand on. Others than before, within an epoch: a reorganisation, and what is
+    /// known of this epoch and the next is asked for again. Returns whether that is so.
+    pub fn head(&mut self, spec: &ChainSpec, slot: Slot, roots: DependentRoots) -> bool {
+        let epoch = spec.epoch_of(slot);
+        let before = self.dependent.replace((epoch, roots));
+        let changed = match before {
+            Some((of, known)) if of == epoch => known != roots,
+            // The epoch before: what the next one stood on then has become what this one stands on.
+            Some((of, known)) if of.next() == epoch => known.current != roots.previous,
+            _ => false,
+        };
+        if changed {
+            for of in [epoch, epoch.next()] {
+                if let Some(duties) = self.epochs.get_mut(&of) {
+                    duties.stale = true;
+                }
+            }
+        }
+        changed
     }
 
     /// Takes an answer. Duties of keys that are not the cluster's are left out.
@@ -74,12 +103,14 @@ impl Schedule {
         epoch: Epoch,
         attesters: Option<Vec<AttesterDuty>>,
         proposers: Option<Vec<ProposerDuty>>,
+        members: Option<Vec<SyncDuty>>,
     ) {
         let Some(duties) = self.epochs.get_mut(&epoch) else { return };
         if let Some(attesters) = attesters {
             let mut by_slot: BTreeMap<Slot, Vec<_>> = BTreeMap::new();
             for duty in attesters {
                 let Some(validator) = self.validators.get(&duty.pubkey) else { continue };
+                self.indices.insert(*validator, duty.validator_index);
                 by_slot.entry(duty.slot).or_default().push((*validator, duty));
             }
             duties.attesters = Some(by_slot);
@@ -90,6 +121,10 @@ impl Schedule {
                 Some((duty.slot, (validator, duty)))
             };
             duties.proposers = Some(proposers.into_iter().filter_map(ours).collect());
+        }
+        if let Some(members) = members {
+            let ours = |duty: SyncDuty| Some((*self.validators.get(&duty.pubkey)?, duty));
+            duties.members = Some(members.into_iter().filter_map(ours).collect());
         }
     }
 
@@ -109,13 +144,26 @@ impl Schedule {
         self.epochs.get(&spec.epoch_of(slot))?.proposers.as_ref()?.get(&slot)
     }
 
+    /// Our members of the sync committee that votes in a slot: what they sign goes into the next slot's block, so at
+    /// the end of a period it is the next committee.
+    pub fn members(&self, spec: &ChainSpec, slot: Slot) -> &[(ValidatorNo, SyncDuty)] {
+        let of = |slot| self.epochs.get(&spec.epoch_of(slot))?.members.as_ref();
+        // But at a period's end both epochs have the same committee.
+        of(slot.next()).or_else(|| of(slot)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Indices of validators on the chain, as far as duties have told them.
+    pub const fn indices(&self) -> &BTreeMap<ValidatorNo, ValidatorIndex> {
+        &self.indices
+    }
+
     /// When to call [`Schedule::ask`] again.
     pub fn wake_at(&self, now: Millis, spec: &ChainSpec) -> Millis {
         let next_epoch = match spec.slot_at(now) {
             Some(slot) => spec.slot_start(spec.epoch_start(spec.epoch_of(slot).next())),
             None => spec.slot_start(Slot(0)),
         };
-        let missing = self.epochs.values().filter(|duties| !duties.complete());
+        let missing = self.epochs.values().filter(|duties| !duties.complete() || duties.stale);
         let retry = missing.filter_map(|duties| Some(duties.asked?.after(RETRY))).min();
         retry.map_or(next_epoch, |retry| retry.min(next_epoch))
     }
@@ -147,13 +195,13 @@ mod tests {
     fn each_epoch_is_asked_for_ahead_and_confirmed_when_it_begins() {
         let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
         assert_eq!(schedule.ask(Millis(90_000), &spec), [Epoch(0)]);
-        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]));
+        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
         assert_eq!(schedule.ask(Millis(99_999), &spec), []);
         assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)]);
-        schedule.tell(Epoch(1), Some(vec![]), None);
+        schedule.tell(Epoch(1), Some(vec![]), None, Some(vec![]));
         assert_eq!(schedule.ask(Millis(100_299), &spec), []);
         assert_eq!(schedule.ask(Millis(100_300), &spec), [Epoch(1)], "its blocks are missing");
-        schedule.tell(Epoch(1), None, Some(vec![]));
+        schedule.tell(Epoch(1), None, Some(vec![]), None);
         assert_eq!(schedule.ask(Millis(107_999), &spec), []);
         assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)]);
         assert!(schedule.knows(&spec, Slot(15)) && !schedule.knows(&spec, Slot(16)));
@@ -168,8 +216,45 @@ mod tests {
             validator_index: 0.into(),
             slot: Slot(u64::from(byte)),
         };
-        schedule.tell(Epoch(0), None, Some(vec![duty(1), duty(2)]));
+        schedule.tell(Epoch(0), None, Some(vec![duty(1), duty(2)]), None);
         assert!(schedule.proposer(&spec, Slot(1)).is_some());
         assert!(schedule.proposer(&spec, Slot(2)).is_none());
+    }
+
+    fn roots(previous: u8, current: u8) -> DependentRoots {
+        DependentRoots { previous: Root([previous; 32]), current: Root([current; 32]) }
+    }
+
+    #[test]
+    fn a_reorganisation_that_changes_duties_makes_them_stale() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
+        schedule.ask(Millis(100_000), &spec);
+        for epoch in [Epoch(0), Epoch(1)] {
+            schedule.tell(epoch, Some(vec![]), Some(vec![]), Some(vec![]));
+        }
+        assert!(!schedule.head(&spec, Slot(1), roots(0, 0)), "the first head changes nothing");
+        assert!(!schedule.head(&spec, Slot(2), roots(0, 0)));
+        assert_eq!(schedule.ask(Millis(102_000), &spec), []);
+        assert!(schedule.head(&spec, Slot(2), roots(0, 1)), "another branch");
+        assert_eq!(schedule.ask(Millis(102_001), &spec), [Epoch(0), Epoch(1)]);
+        assert_eq!(schedule.ask(Millis(102_002), &spec), [], "once");
+        assert!(!schedule.head(&spec, Slot(8), roots(1, 5)), "an epoch passes");
+        assert!(schedule.head(&spec, Slot(16), roots(6, 7)), "the branch before it was another");
+    }
+
+    #[test]
+    fn the_last_slot_of_an_epoch_is_voted_for_by_the_next_committee() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey([1; 48])]));
+        schedule.ask(Millis(100_000), &spec);
+        let member = |place| SyncDuty {
+            pubkey: PublicKey([1; 48]),
+            validator_index: 0.into(),
+            validator_sync_committee_indices: vec![place],
+        };
+        schedule.tell(Epoch(0), None, None, Some(vec![member(3)]));
+        assert_eq!(schedule.members(&spec, Slot(7))[0].1, member(3), "as far as is known");
+        schedule.tell(Epoch(1), None, None, Some(vec![member(9)]));
+        assert_eq!(schedule.members(&spec, Slot(6))[0].1, member(3));
+        assert_eq!(schedule.members(&spec, Slot(7))[0].1, member(9));
     }
 }

@@ -235,7 +235,7 @@ impl World {
                 self.input(person, Input::Tick);
             }
             Event::Head { slot, root } => {
-                self.input(person, Input::Head { slot, root });
+                self.input(person, Input::Head { slot, root, dependent: None });
                 self.client_attests(person, slot);
             }
             Event::AttestDeadline(slot) => self.client_attests(person, slot),
@@ -325,17 +325,22 @@ impl World {
                 let attesters = attesters.into_iter().filter(|duty| (duty.validator_index.0 as usize) < ours);
                 let attesters = Some(attesters.collect());
                 let proposers = Some(self.chain.proposers(epoch));
-                self.soon(person, Input::Duties { epoch, attesters, proposers });
+                let sync = Some(Vec::new());
+                self.soon(person, Input::Duties { epoch, attesters, proposers, sync });
             }
             Output::FetchVote { slot } => {
                 let head = self.head_of(person);
-                let vote = Some(self.chain.vote(slot, head));
-                self.soon(person, Input::BeaconVote { slot, vote });
+                let votes = vec![self.chain.vote(slot, head)];
+                self.soon(person, Input::BeaconVote { slot, votes });
             }
             Output::FetchBlock { slot, randao } => {
                 let block = Some(self.produce(person, slot, randao));
                 self.soon(person, Input::Block { slot, block });
             }
+            Output::FetchAggregates { kind, slot, .. } => {
+                self.soon(person, Input::Aggregates { kind, slot, aggregates: Vec::new() });
+            }
+            Output::Subscribe { .. } => {}
             Output::FetchHeader { root } => {
                 let known = self.chain.block(&root).is_some();
                 self.soon(person, Input::Header { root, known });
@@ -474,6 +479,7 @@ impl World {
                     self.tell(person, || format!("attest@{slot}: submits the signature"));
                 }
             }
+            Submission::SyncMessages(_) | Submission::Aggregates(_) | Submission::Exit(_) => taken = false,
             Submission::Block { block, signature } => {
                 let instance = Instance::new(Generation(0), block.slot, wire::Kind::Propose);
                 self.signed.entry((instance, operator)).or_insert(self.now);
@@ -668,6 +674,7 @@ fn describe(message: &Message, to: To) -> String {
             format!("proposes {} in round {}", short(&statement.hash), statement.round)
         }
         Message::Partial(partials) => format!("sends {} partial signatures", partials.partials.len()),
+        Message::Contents(answer) => format!("sends the contents of {}", short(&answer.id.hash)),
         Message::Fetch(id) => format!("asks for the value {}", short(&id.hash)),
         Message::Value(answer) => format!("sends the value {}", short(&answer.id.hash)),
     };

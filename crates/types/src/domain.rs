@@ -3,8 +3,10 @@
 //! An opaque root is never signed: a [`SigningRoot`] is made here only, from an object and its domain.
 //! Source: consensus-specs, `compute_domain`, `compute_signing_root`; EIP-7044 for exits.
 
+use crate::operations::VoluntaryExit;
 use crate::sizes::containers;
-use crate::{ChainSpec, Epoch, Fork, ForkVersion, Root};
+use crate::sync::SyncAggregatorSelectionData;
+use crate::{ChainSpec, Epoch, Fork, ForkVersion, Root, Slot};
 use std::fmt;
 
 /// What kinds of messages are ever signed.
@@ -159,6 +161,27 @@ impl SigningRoot {
     /// The RANDAO reveal's: the epoch itself is signed.
     pub fn randao(spec: &ChainSpec, epoch: Epoch) -> Self {
         Self::of(spec, DomainType::Randao, epoch, Root::of(&epoch))
+    }
+
+    /// An attester's selection proof: the slot itself is signed.
+    pub fn selection_proof(spec: &ChainSpec, slot: Slot) -> Self {
+        Self::of(spec, DomainType::SelectionProof, spec.epoch_of(slot), Root::of(&slot))
+    }
+
+    /// A sync committee member's selection proof for one of its subcommittees.
+    pub fn sync_selection_proof(spec: &ChainSpec, slot: Slot, subcommittee_index: u64) -> Self {
+        let object = Root::of(&SyncAggregatorSelectionData { slot, subcommittee_index });
+        Self::of(spec, DomainType::SyncCommitteeSelectionProof, spec.epoch_of(slot), object)
+    }
+
+    /// A sync committee member's vote for a block.
+    pub fn sync_message(spec: &ChainSpec, slot: Slot, beacon_block_root: Root) -> Self {
+        Self::of(spec, DomainType::SyncCommittee, spec.epoch_of(slot), beacon_block_root)
+    }
+
+    /// A voluntary exit's.
+    pub fn voluntary_exit(spec: &ChainSpec, exit: &VoluntaryExit) -> Self {
+        Self::of(spec, DomainType::VoluntaryExit, exit.epoch, Root::of(exit))
     }
 
     /// A cluster's lock hash, which its shares sign raw, without an eth2 domain, when a ceremony ends.

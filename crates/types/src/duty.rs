@@ -36,3 +36,15 @@ pub struct ProposerDuty {
     /// When.
     pub slot: Slot,
 }
+
+/// A validator's places in the sync committee of an epoch (`POST /eth/v1/validator/duties/sync/{epoch}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDuty {
+    /// The validator's key.
+    pub pubkey: PublicKey,
+    /// The validator's index.
+    pub validator_index: ValidatorIndex,
+    /// Its places in the committee; one validator may have several.
+    #[serde(with = "serde_utils::quoted_u64_vec")]
+    pub validator_sync_committee_indices: Vec<u64>,
+}

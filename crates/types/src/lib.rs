@@ -8,12 +8,14 @@
 //! - [`spec`], [`networks`]: a network's parameters (slot timing, forks, genesis root, preset), and the built-in ones.
 //! - [`domain`]: the closed list of signing domains, and signing roots.
 //! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
+//! - [`aggregate`]: what aggregators publish, whatever fork and preset; [`selection`]: who aggregates.
 //! - [`payload`]: the execution layer's part of a block.
 //! - [`sizes`]: what the containers of the presets differ in.
 //! - [`duty`]: what a validator is due to do.
 //! - [`wire`]: what the operators of a cluster say to each other.
 //! - [`machine`]: the one trait of all pure machines.
 
+pub mod aggregate;
 pub mod attestation;
 pub mod block;
 pub mod builder;
@@ -25,6 +27,7 @@ pub mod networks;
 pub mod operations;
 pub mod operators;
 pub mod payload;
+pub mod selection;
 pub mod sizes;
 pub mod spec;
 pub mod sync;

@@ -182,6 +182,11 @@ impl ChainSpec {
         self.slot_point(slot, self.timing.attestation_bps)
     }
 
+    /// When a slot's aggregates are due.
+    pub fn aggregate_due(&self, slot: Slot) -> Millis {
+        self.slot_point(slot, self.timing.aggregate_bps)
+    }
+
     /// The slot at a time; `None` before genesis.
     pub fn slot_at(&self, now: Millis) -> Option<Slot> {
         let elapsed = now.0.checked_sub(self.genesis_time_ms)?;

@@ -5,8 +5,8 @@
 //! A message that reached a machine is a [`Verified`]: [`decode`] and [`verify`] are its only doors, and check every
 //! signature inside.
 //!
-//! Bytes: one version byte, then the SSZ of [`Message`]. A reader of version `k` takes `k` and, from the second
-//! version on, `k - 1`.
+//! Bytes: one version byte, then the SSZ of [`Message`]. A reader of version `k` takes `k` and, from the first release
+//! on, `k - 1`. Version 1 was never released.
 
 use crate::bytes::{NodeSignature, Root, Signature};
 use crate::operators::{ClusterId, ClusterSize, Generation, OPERATORS_MAX, ShareIndex};
@@ -18,7 +18,7 @@ use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 /// Version of the frames written here.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 
 /// No frame is longer: a full block of 10 MiB (the gossip limit) and room for its justification.
 pub const FRAME_LEN_MAX: usize = 12 << 20;
@@ -40,27 +40,64 @@ pub enum Kind {
     Contribute,
     /// RANDAO reveals: everybody can compute them, so partials only.
     Randao,
+    /// Votes of sync committee members for the head in the slot's [`crate::BeaconVote`]: partials only.
+    SyncMessage,
+    /// Selection proofs of a slot's attesters: everybody can compute them, so partials only.
+    Selection,
+    /// Selection proofs of sync committee members, one for each subcommittee: partials only.
+    SyncSelection,
+    /// Voluntary exits from an epoch on, whose first slot names it: partials only, each an operator's approval.
+    Exit,
 }
 
 impl Kind {
-    /// The first round: 0 where everybody votes at once, 1 where a leader proposes.
+    /// All of them, in the order of their numbers on the wire.
+    pub const ALL: [Self; 9] = [
+        Self::Attest,
+        Self::Propose,
+        Self::Aggregate,
+        Self::Contribute,
+        Self::Randao,
+        Self::SyncMessage,
+        Self::Selection,
+        Self::SyncSelection,
+        Self::Exit,
+    ];
+
+    /// The first round: 0 where everybody votes at once, 1 where a leader proposes; of no meaning for partials only.
     pub const fn first_round(self) -> u32 {
         match self {
             Self::Attest => 0,
-            Self::Propose | Self::Aggregate | Self::Contribute | Self::Randao => 1,
+            Self::Propose
+            | Self::Aggregate
+            | Self::Contribute
+            | Self::Randao
+            | Self::SyncMessage
+            | Self::Selection
+            | Self::SyncSelection
+            | Self::Exit => 1,
+        }
+    }
+
+    /// In a word, for logs, metrics and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attest => "attest",
+            Self::Propose => "propose",
+            Self::Aggregate => "aggregate",
+            Self::Contribute => "contribute",
+            Self::Randao => "randao",
+            Self::SyncMessage => "sync_message",
+            Self::Selection => "selection",
+            Self::SyncSelection => "sync_selection",
+            Self::Exit => "exit",
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Attest => "attest",
-            Self::Propose => "propose",
-            Self::Aggregate => "aggregate",
-            Self::Contribute => "contribute",
-            Self::Randao => "randao",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -270,11 +307,40 @@ impl Proposal {
     }
 }
 
-/// One validator's partial signature.
+/// One signature of an instance: whose, and over which of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Item {
+    /// Whose.
+    pub validator: ValidatorNo,
+    /// The subcommittee, for sync selections and contributions; 0 for everything else.
+    pub part: u8,
+}
+
+impl Item {
+    /// The one signature of a validator in an instance that has one of each.
+    pub const fn of(validator: ValidatorNo) -> Self {
+        Self { validator, part: 0 }
+    }
+}
+
+impl From<ValidatorNo> for Item {
+    fn from(validator: ValidatorNo) -> Self {
+        Self::of(validator)
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.validator)?;
+        if self.part > 0 { write!(f, "/{}", self.part) } else { Ok(()) }
+    }
+}
+
+/// One partial signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PartialSignature {
-    /// Whose share.
-    pub validator: ValidatorNo,
+    /// Whose share, over what.
+    pub item: Item,
     /// By the author's share, over the signing root that everybody computes from the agreed value.
     pub signature: Signature,
 }
@@ -284,7 +350,7 @@ pub struct PartialSignature {
 pub struct Partials {
     /// The author's statement; its `extra` is [`Partials::extra`].
     pub signed: Signed,
-    /// At most one per validator, in order.
+    /// At most one per item, in order.
     pub partials: Vec<PartialSignature>,
 }
 
@@ -335,6 +401,9 @@ pub enum Message {
     Fetch(ValueId),
     /// `VALUE`.
     Value(ValueAnswer),
+    /// The payload and blobs behind a block that is agreed on in its blinded form: [`crate::block::BlockContents`]. Proves
+    /// itself, like `VALUE`.
+    Contents(ValueAnswer),
 }
 
 impl Message {
@@ -348,7 +417,7 @@ impl Message {
             Self::Proposal(proposal) => proposal.signed.statement.instance,
             Self::Partial(partials) => partials.signed.statement.instance,
             Self::Fetch(id) => id.instance,
-            Self::Value(answer) => answer.id.instance,
+            Self::Value(answer) | Self::Contents(answer) => answer.id.instance,
         }
     }
 
@@ -364,6 +433,7 @@ impl Message {
             Self::Partial(_) => "partial",
             Self::Fetch(_) => "fetch",
             Self::Value(_) => "value",
+            Self::Contents(_) => "contents",
         }
     }
 
@@ -489,7 +559,7 @@ pub fn verify(
             door.own(sender, &proposal.signed)?;
             proposal.justification.iter().try_for_each(|new_round| door.new_round(new_round))?;
         }
-        Message::Fetch(_) | Message::Value(_) => {}
+        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => {}
     }
     Ok(Verified { sender, message })
 }
@@ -508,7 +578,11 @@ pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> 
         Message::NewRound(new_round) => Some(&mut new_round.signed),
         Message::Proposal(proposal) => Some(&mut proposal.signed),
         Message::Partial(partials) => Some(&mut partials.signed),
-        Message::Cert(_) | Message::Decided(_) | Message::Fetch(_) | Message::Value(_) => None,
+        Message::Cert(_)
+        | Message::Decided(_)
+        | Message::Fetch(_)
+        | Message::Value(_)
+        | Message::Contents(_) => None,
     };
     if let Some(signed) = own {
         *signed = sign(signed.statement, cluster, node_key);
@@ -595,12 +669,12 @@ fn check_shape(message: &Message) -> Result<(), FrameError> {
         }
         Message::Partial(partials) => {
             step_is(&partials.signed, Step::Partial)?;
-            let numbers = partials.partials.iter().map(|partial| partial.validator);
-            shape(ascending(numbers), "partials list each validator once, in order")?;
+            let items = partials.partials.iter().map(|partial| partial.item);
+            shape(ascending(items), "partials list each item once, in order")?;
             let extra = Partials::extra(&partials.partials);
             shape(partials.signed.statement.extra == extra, "partials that their author did not sign")
         }
-        Message::Fetch(_) | Message::Value(_) => Ok(()),
+        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => Ok(()),
     }
 }
 

@@ -40,9 +40,7 @@ pub(crate) async fn data<D: Duties, U: Upstream>(State(desk): Shared<D, U>, uri:
     match desk.ask(Ask::Vote { slot }).await? {
         Answer::Vote(vote) => Ok(proxy::json_reply(&json!({ "data": vote.data(index) }))),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Block(_) | Answer::Accepted | Answer::PartlyRefused(_) => {
-            Err(ApiError::internal("asked for a vote, answered something else"))
-        }
+        other => Err(ApiError::unasked(&other)),
     }
 }
 
@@ -81,9 +79,7 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
                 .filter_map(|(position, refusal)| Some(Failure::of(*places.get(position)?, refusal.into())))
                 .collect(),
             Ok(Answer::Refused(refusal)) => all(refusal.into()),
-            Ok(Answer::Vote(_) | Answer::Block(_)) => {
-                all(ApiError::internal("handed in attestations, answered something else"))
-            }
+            Ok(other) => all(ApiError::unasked(&other)),
             Err(error) => all(error),
         }
     }

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::fmt::Display;
-use symbolon_core::Refusal;
+use symbolon_core::{Answer, Refusal};
 
 /// Most characters of a message: what a beacon node or a parser says may be long, a log line should not be.
 const MESSAGE_LEN_MAX: usize = 1000;
@@ -72,6 +72,12 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
+    /// 500: core has answered something else than was asked.
+    pub(crate) fn unasked(answer: &Answer) -> Self {
+        tracing::error!(?answer, "an answer to another question");
+        Self::internal("answered something else than was asked")
+    }
+
     /// 502: the beacon node answered something that makes no sense here.
     pub(crate) fn bad_gateway(message: impl Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, message)
@@ -104,8 +110,15 @@ impl From<Refusal> for ApiError {
             | Refusal::NothingAgreed(_)
             | Refusal::NotAgreed { .. }
             | Refusal::Slashable(_)
-            | Refusal::BadHalf(_) => Self::bad(refusal),
-            Refusal::JournalFailed | Refusal::TooLate(_) => Self::unavailable(refusal),
+            | Refusal::BadHalf(_)
+            | Refusal::NotDistributed
+            | Refusal::WrongProof(_)
+            | Refusal::WrongIndex { .. } => Self::bad(refusal),
+            Refusal::NoAggregate { .. } => Self::new(StatusCode::NOT_FOUND, refusal),
+            Refusal::JournalFailed
+            | Refusal::TooLate(_)
+            | Refusal::TooFewSelections(_)
+            | Refusal::TooManyExits { .. } => Self::unavailable(refusal),
         }
     }
 }

@@ -27,9 +27,7 @@ pub(crate) async fn produce<D: Duties, U: Upstream>(
     let block = match desk.ask(Ask::Block { slot, randao_half }).await? {
         Answer::Block(block) => block,
         Answer::Refused(refusal) => return Err(refusal.into()),
-        Answer::Vote(_) | Answer::Accepted | Answer::PartlyRefused(_) => {
-            return Err(ApiError::internal("asked for a block, answered something else"));
-        }
+        other => return Err(ApiError::unasked(&other)),
     };
     let sidecars = (desk.sidecars)(&block.root).unwrap_or_default();
     let preset = desk.spec.preset;
@@ -73,9 +71,7 @@ pub(crate) async fn publish<D: Duties, U: Upstream>(State(desk): Shared<D, U>, b
             || ApiError::internal("refused a block without saying why"),
             |(_, refusal)| refusal.into(),
         )),
-        Answer::Vote(_) | Answer::Block(_) => {
-            Err(ApiError::internal("handed in a block, answered something else"))
-        }
+        other => Err(ApiError::unasked(&other)),
     }
 }
 

@@ -33,7 +33,7 @@ async fn the_twin_is_accepted(world: &World, validator: u32) {
     let sent = world.partials_sent(Kind::Attest);
     assert_eq!(sent.len(), before + 1);
     let partial = sent.last().unwrap();
-    assert_eq!((partial.validator, partial.signature), (ValidatorNo(validator), keys.share(1, &root)));
+    assert_eq!((partial.item.validator, partial.signature), (ValidatorNo(validator), keys.share(1, &root)));
 }
 
 /// The plaintext of everything that a node says while it attests; the test of whole processes sees it encrypted only.
@@ -226,6 +226,6 @@ async fn one_bad_half_among_good_ones_costs_only_itself() {
     refused(&got, 400, "1 refused");
     assert_eq!(got.1["failures"][0]["index"], 0);
     let sent = world.partials_sent(Kind::Attest);
-    assert_eq!(sent.iter().map(|partial| partial.validator).collect::<Vec<_>>(), [ValidatorNo(1)]);
+    assert_eq!(sent.iter().map(|partial| partial.item.validator).collect::<Vec<_>>(), [ValidatorNo(1)]);
     the_twin_is_accepted(&world, 0).await;
 }

@@ -71,7 +71,7 @@ async fn the_twin_is_accepted(world: &World, block: &ProposedBlock) {
     taken(&publish(world, block, half(world, block)).await);
     let sent = world.partials_sent(Kind::Propose);
     let share = world.keys[0].share(1, &block_root(block.root));
-    let sent: Vec<_> = sent.iter().map(|partial| (partial.validator, partial.signature)).collect();
+    let sent: Vec<_> = sent.iter().map(|partial| (partial.item.validator, partial.signature)).collect();
     assert_eq!(sent, [(ValidatorNo(0), share)]);
 }
 

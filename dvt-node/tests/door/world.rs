@@ -215,15 +215,19 @@ impl Room {
                 let keys: Vec<_> = self.points.iter().map(|(group, _)| group.bytes()).collect();
                 let (attesters, proposers) = if epoch == EPOCH { duties(&keys) } else { Default::default() };
                 let (attesters, proposers) = (Some(attesters), Some(proposers));
-                self.results.push_back(Input::Duties { epoch, attesters, proposers });
+                self.results.push_back(Input::Duties { epoch, attesters, proposers, sync: Some(Vec::new()) });
             }
             Output::FetchVote { slot } => {
-                self.results.push_back(Input::BeaconVote { slot, vote: self.vote });
+                self.results.push_back(Input::BeaconVote { slot, votes: self.vote.into_iter().collect() });
             }
             Output::FetchBlock { slot, .. } => {
                 self.block_asked = true;
                 self.results.push_back(Input::Block { slot, block: self.block.clone() });
             }
+            Output::FetchAggregates { kind, slot, .. } => {
+                self.results.push_back(Input::Aggregates { kind, slot, aggregates: Vec::new() });
+            }
+            Output::Subscribe { .. } => {}
             Output::FetchHeader { root } => {
                 self.results.push_back(Input::Header { root, known: root == HEAD });
             }
@@ -427,7 +431,7 @@ impl World {
 
     /// The own beacon node has the slot's head.
     pub(crate) fn head(&self) {
-        self.room().input(Input::Head { slot: ATTEST, root: HEAD });
+        self.room().input(Input::Head { slot: ATTEST, root: HEAD, dependent: None });
     }
 
     /// An operator says something: sealed, framed, and through the node's door for frames.
@@ -463,7 +467,7 @@ impl World {
 
     /// An operator sends a partial signature of the first validator.
     pub(crate) fn partial(&self, from: u8, instance: Instance, hash: Root, signature: Signature) {
-        let partials = vec![PartialSignature { validator: ValidatorNo(0), signature }];
+        let partials = vec![PartialSignature { item: ValidatorNo(0).into(), signature }];
         let extra = Partials::extra(&partials);
         let statement = Statement { instance, step: Step::Partial, round: 0, hash, extra };
         self.hear(from, Message::Partial(Partials { signed: statement.unsigned(operator(from)), partials }));

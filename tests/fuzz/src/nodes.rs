@@ -209,7 +209,8 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
     };
     let justification = vec![new_round.clone()];
     let proposal = signed(Step::Proposal, hash, Proposal::extra(&justification));
-    let partials = vec![PartialSignature { validator: ValidatorNo(3), signature: types::Signature([8; 96]) }];
+    let partials =
+        vec![PartialSignature { item: ValidatorNo(3).into(), signature: types::Signature([8; 96]) }];
     let partial = signed(Step::Partial, hash, Partials::extra(&partials));
     let id = ValueId { instance, hash };
     let messages = [

@@ -46,7 +46,7 @@ impl Agree {
             },
             Message::Fetch(id) => self.serve(sender, id),
             Message::Value(answer) => self.on_value(sender, answer),
-            Message::Partial(_) => {}
+            Message::Partial(_) | Message::Contents(_) => {}
         }
     }
 

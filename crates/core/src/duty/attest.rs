@@ -1,41 +1,37 @@
-//! Attestations: one vote of a slot for all its attesters.
+//! Attestations: one vote of a slot for all its attesters, and for its sync committee members.
 //!
 //! ```text
 //! head or deadline -> FetchVote -> agree (vote, decide) -> guard, journal -> the client attests
 //!      -> halves -> partials -> signatures -> Submit
 //! ```
+//!
+//! Where the own beacon nodes disagree, the other operators' votes break the tie: this node votes for the view that
+//! one of them votes for too, and for its best beacon node's view if [`TIE_WAIT`] passes without one.
 
-use super::signing::Signing;
-use super::{Desk, Event, Purpose, SignRequest};
-use crate::agree::{self, Agree, Verdict};
+use super::deal::{Deal, Settled, Turn, agree_setup};
+use super::fetch::Fetch;
+use super::sync_message::SyncMessages;
+use super::{Desk, Event, SignRequest};
+use crate::agree::{self, Verdict};
 use crate::guard;
 use crate::journal::{Candidate, Promise};
-use crate::outcome::Story;
 use crate::{Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, SignedAttestation, Submission};
 use ssz::{Decode as _, Encode as _};
 use std::collections::BTreeMap;
-use types::duty::AttesterDuty;
-use types::machine::Machine as _;
-use types::wire::{Instance, Message, Value};
+use types::duty::{AttesterDuty, SyncDuty};
+use types::wire::{Instance, Item, Kind, Message, Value};
 use types::{
-    AttestationData, BeaconVote, DomainType, Epoch, Fork, Millis, Root, Signature, SigningRoot, Slot,
-    ValidatorNo,
+    AttestationData, BeaconVote, ChainSpec, DomainType, Epoch, Fork, Millis, Root, Signature, SigningRoot,
+    Slot, ValidatorNo,
 };
 
-/// Between two questions to the beacon nodes when they had no vote: several tries within the shortest slot.
-const FETCH_RETRY: Millis = Millis(200);
+/// How long a node whose beacon nodes disagree waits for another operator's vote: a vote's way at 120 ms and some.
+const TIE_WAIT: Millis = Millis(150);
 
-/// Whether the own beacon nodes have been asked what to attest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fetch {
-    /// Not wanted yet.
-    Idle,
-    /// Asked; the answer will come.
-    Asked,
-    /// There was no answer: ask again then.
-    Again(Millis),
-    /// Answered.
-    Done,
+/// Who is due in a slot.
+pub(crate) struct Due<'a> {
+    pub(crate) attesters: &'a [(ValidatorNo, AttesterDuty)],
+    pub(crate) members: &'a [(ValidatorNo, SyncDuty)],
 }
 
 /// The attestations of one slot.
@@ -43,79 +39,83 @@ enum Fetch {
 pub(crate) struct Attest {
     slot: Slot,
     due: BTreeMap<ValidatorNo, AttesterDuty>,
-    agree: Agree,
-    signing: Signing,
+    pub(crate) deal: Deal,
+    pub(crate) sync: SyncMessages,
     fetch: Fetch,
-    own: Option<BeaconVote>,
+    /// What the own beacon nodes say, the best one's first.
+    views: Vec<BeaconVote>,
+    /// While they disagree and nobody has voted for one of their views: until when to wait.
+    tie: Option<Millis>,
     /// Values that agreement has asked about, by hash.
     asked: BTreeMap<Root, Value>,
     agreed: Option<BeaconVote>,
-    waiting: Vec<RequestId>,
-    pub(crate) story: Story,
 }
 
 impl Attest {
     /// Begins the agreement of a slot.
-    pub(crate) fn new(
-        desk: &Desk<'_>,
-        instance: Instance,
-        due: &[(ValidatorNo, AttesterDuty)],
-        follow_only: bool,
-    ) -> Self {
-        let spec = &desk.setup.spec;
-        let setup = agree::Setup {
-            instance,
-            size: desk.setup.size,
-            me: desk.setup.me,
-            start: spec.slot_start(instance.slot),
-            deadline: spec.attestation_due(instance.slot),
-            follow_only,
-            timers: desk.setup.timers.clone(),
-        };
-        let due: BTreeMap<_, _> = due.iter().cloned().collect();
+    pub(crate) fn new(desk: &Desk<'_>, instance: Instance, due: &Due<'_>, follow_only: bool) -> Self {
+        let start = desk.setup.spec.slot_start(instance.slot);
+        let setup = agree_setup(desk, instance, start, follow_only);
+        let sync = Instance { kind: Kind::SyncMessage, ..instance };
+        let threshold = desk.setup.size.threshold();
+        let attesters: BTreeMap<_, _> = due.attesters.iter().cloned().collect();
         Self {
             slot: instance.slot,
-            agree: Agree::new(setup),
-            signing: Signing::new(instance, desk.setup.size.threshold(), due.keys().copied()),
-            due,
+            deal: Deal::new(desk, setup, attesters.keys().map(|validator| Item::of(*validator))),
+            sync: SyncMessages::new(sync, threshold, due.members),
+            due: attesters,
             fetch: Fetch::Idle,
-            own: None,
+            views: Vec::new(),
+            tie: None,
             asked: BTreeMap::new(),
             agreed: None,
-            waiting: Vec::new(),
-            story: Story::new(instance),
         }
     }
 
-    /// Takes one event.
-    pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
+    /// Takes one event. `true` if the board has news.
+    pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
+        let known = self.agreed.is_some();
         match event {
             Event::Tick => self.tick(desk),
             Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
-            Event::Reconnected(peer) => self.drive(desk, agree::Input::Reconnected(peer)),
+            Event::Reconnected(peer) => {
+                self.drive(desk, agree::Input::Reconnected(peer));
+                self.sync.signing.resend(desk, peer);
+            }
             Event::Input(input) => self.input(desk, input),
-            Event::Result(purpose, input) => self.result(desk, purpose, input),
+            Event::Result(instance, purpose, input) if instance.kind == Kind::SyncMessage => {
+                self.sync.result(desk, purpose, input);
+            }
+            Event::Result(_, purpose, input) => match self.deal.result(desk, purpose, input) {
+                Settled::Opened => self.serve(desk),
+                Settled::Signatures { hash, fresh } => self.submit(desk, hash, &fresh),
+                Settled::Nothing => {}
+            },
+            Event::Board => {}
         }
-        self.story.progress(self.signing.progress());
+        self.deal.story.progress(self.deal.signing.progress());
+        self.sync.story.progress(self.sync.signing.progress());
+        !known && self.agreed.is_some()
     }
 
     /// When to tick.
-    pub(crate) fn wake_at(&self, desk_spec: &types::ChainSpec) -> Option<Millis> {
-        let retry = if let Fetch::Again(at) = self.fetch { Some(at) } else { None };
-        let late = (!self.waiting.is_empty()).then(|| desk_spec.slot_start(self.slot.next()));
-        [self.agree.wake_at(), retry, late].into_iter().flatten().min()
+    pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
+        let late = self.sync.is_waited_for().then(|| spec.slot_start(self.slot.next()));
+        [self.deal.wake_at(spec), self.fetch.wake_at(), self.tie, late].into_iter().flatten().min()
     }
 
     fn tick(&mut self, desk: &mut Desk<'_>) {
-        if let Fetch::Again(at) = self.fetch
-            && desk.now >= at
-        {
+        if self.fetch.retry(desk.now) {
             self.ask_beacon_node(desk);
         }
-        if desk.now >= desk.setup.spec.slot_start(self.slot.next()) {
-            self.refuse_waiting(desk, &Refusal::TooLate(self.slot));
+        if self.tie.is_some_and(|until| desk.now >= until) {
+            self.offer(desk, self.views[0]);
         }
-        self.drive(desk, agree::Input::Tick);
+        if desk.now >= desk.setup.spec.slot_start(self.slot.next()) {
+            self.sync.answer(desk, &Answer::Refused(Refusal::TooLate(self.slot)));
+        }
+        self.deal.tick(desk);
+        self.drain(desk);
     }
 
     fn input(&mut self, desk: &mut Desk<'_>, input: Input) {
@@ -123,40 +123,42 @@ impl Attest {
             Input::Head { slot, .. } if slot == self.slot && self.fetch == Fetch::Idle => {
                 self.ask_beacon_node(desk);
             }
-            Input::BeaconVote { vote, .. } => self.beacon_vote(desk, vote),
-            Input::Peer(verified) => {
-                let from = verified.sender();
-                if let Message::Partial(partials) = verified.message() {
-                    self.signing.partials(desk, from, partials.clone());
-                    self.try_vouched(desk);
-                } else {
-                    self.drive(desk, agree::Input::Message(verified));
-                }
-            }
-            Input::Ask { request, ask: Ask::Vote { .. } } => {
-                self.waiting.push(request);
-                self.serve(desk);
-            }
-            Input::Ask { request, ask: Ask::Attestations { halves, .. } } => {
-                self.halves(desk, request, halves);
-            }
+            Input::BeaconVote { votes, .. } => self.beacon_votes(desk, votes),
+            Input::Peer(verified) => self.message(desk, verified),
+            Input::Ask { request, ask } => self.ask(desk, request, ask),
             _ => {}
         }
     }
 
-    fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
-        match (purpose, input) {
-            (Purpose::Journal, Input::Journaled { ticket, durable }) => {
-                self.signing.journaled(desk, ticket, durable);
+    fn message(&mut self, desk: &mut Desk<'_>, verified: types::wire::Verified) {
+        let from = verified.sender();
+        let kind = verified.message().instance().kind;
+        if let Message::Partial(partials) = verified.message()
+            && kind == Kind::SyncMessage
+        {
+            return self.sync.partials(desk, from, partials.clone());
+        }
+        if let Message::Vote(vote) = verified.message() {
+            self.break_tie(desk, vote.signed.statement.hash);
+        }
+        if self.deal.message(desk, verified) {
+            self.try_vouched(desk);
+        }
+        self.drain(desk);
+    }
+
+    fn ask(&mut self, desk: &mut Desk<'_>, request: RequestId, ask: Ask) {
+        match ask {
+            Ask::Vote { .. } if self.due.is_empty() => desk.refuse(request, Refusal::NoDuty(self.slot)),
+            Ask::Vote { .. } => {
+                self.deal.story.asked_at(desk.now);
+                self.deal.wait(request);
                 self.serve(desk);
             }
-            (Purpose::Sign { validators, request }, Input::Signed { results, .. }) => {
-                self.signing.signed(desk, &validators, request, results);
-            }
-            (Purpose::Combine { validators, hash }, Input::Combined { results, .. }) => {
-                self.combined(desk, &validators, hash, &results);
-            }
-            (Purpose::Submit, Input::Submitted { taken, .. }) => self.story.submitted(taken),
+            Ask::Attestations { halves, .. } => self.halves(desk, request, halves),
+            Ask::HeadRoot { .. } if self.sync.is_empty() => desk.refuse(request, Refusal::NoDuty(self.slot)),
+            Ask::HeadRoot { .. } => self.sync.wait(desk, request),
+            Ask::SyncMessages { halves, .. } => self.sync.halves(desk, request, halves),
             _ => {}
         }
     }
@@ -166,16 +168,18 @@ impl Attest {
         desk.wish(Output::FetchVote { slot: self.slot });
     }
 
-    fn beacon_vote(&mut self, desk: &mut Desk<'_>, vote: Option<BeaconVote>) {
-        let Some(vote) = vote.filter(|vote| vote.slot == self.slot) else {
-            self.fetch = Fetch::Again(desk.now.after(FETCH_RETRY));
-            return;
-        };
+    fn beacon_votes(&mut self, desk: &mut Desk<'_>, mut votes: Vec<BeaconVote>) {
+        votes.retain(|vote| vote.slot == self.slot);
+        let Some(&best) = votes.first() else { return self.fetch.failed(desk.now) };
         self.fetch = Fetch::Done;
-        self.own = Some(vote);
-        self.story.value_at(desk.now);
-        let (hash, value) = encode(&vote);
-        self.drive(desk, agree::Input::Own { hash, value });
+        self.deal.story.value_at(desk.now);
+        self.views = votes;
+        let vouched = self.asked.keys().find_map(|hash| self.view(hash));
+        match vouched {
+            _ if self.views.len() == 1 => self.offer(desk, best),
+            Some(view) => self.offer(desk, view),
+            None => self.tie = Some(desk.now.after(TIE_WAIT)),
+        }
         // What was judged before is judged again, now that there is something to compare with.
         for (hash, value) in self.asked.clone() {
             self.check(desk, hash, &value);
@@ -183,36 +187,50 @@ impl Attest {
         self.drain(desk);
     }
 
+    /// The own beacon nodes' view of this hash.
+    fn view(&self, hash: &Root) -> Option<BeaconVote> {
+        self.views.iter().find(|view| Root::of(*view) == *hash).copied()
+    }
+
+    /// Another operator's vote breaks a tie between the own beacon nodes.
+    fn break_tie(&mut self, desk: &mut Desk<'_>, hash: Root) {
+        if self.tie.is_some()
+            && let Some(view) = self.view(&hash)
+        {
+            self.offer(desk, view);
+        }
+    }
+
+    /// Hands agreement the own value.
+    fn offer(&mut self, desk: &mut Desk<'_>, vote: BeaconVote) {
+        self.tie = None;
+        let (hash, value) = encode(&vote);
+        self.drive(desk, agree::Input::Own { hash, value });
+    }
+
     fn drive(&mut self, desk: &mut Desk<'_>, input: agree::Input) {
-        self.agree.handle(desk.now, input);
+        self.deal.tell(desk.now, input);
         self.drain(desk);
     }
 
     fn drain(&mut self, desk: &mut Desk<'_>) {
-        while let Some(output) = self.agree.poll() {
-            match output {
-                agree::Output::Send { to, message } => desk.wish(Output::Send { to, message }),
-                agree::Output::Check { hash, value } => {
+        while let Some(turn) = self.deal.turn(desk) {
+            match turn {
+                Turn::Check { hash, value } => {
                     self.asked.insert(hash, value.clone());
                     self.check(desk, hash, &value);
                 }
-                agree::Output::NeedOwn { .. } | agree::Output::NeedVote => self.need_own(desk),
-                agree::Output::Decided { value, round, .. } => self.decided(desk, &value, round),
-                agree::Output::ResendPartial { to } => self.signing.resend(desk, to),
-                agree::Output::Evidence { author, first, second } => {
-                    desk.wish(Output::Evidence { author, first, second });
-                }
-                agree::Output::Fault { peer, fault } => {
-                    desk.wish(Output::Fault { peer, instance: self.story.instance(), fault });
-                }
+                Turn::NeedOwn => self.need_own(desk),
+                Turn::Decided { value, .. } => self.decided(desk, &value),
             }
         }
     }
 
     fn need_own(&mut self, desk: &mut Desk<'_>) {
-        if let Some(vote) = self.own {
-            let (hash, value) = encode(&vote);
-            self.agree.handle(desk.now, agree::Input::Own { hash, value });
+        if let Some(vote) = self.views.first() {
+            let (hash, value) = encode(vote);
+            self.tie = None;
+            self.deal.tell(desk.now, agree::Input::Own { hash, value });
         } else if self.fetch == Fetch::Idle {
             self.ask_beacon_node(desk);
         }
@@ -225,7 +243,7 @@ impl Attest {
             Some(vote) if !self.soft(&vote) => Verdict::OnlyHard,
             Some(_) => Verdict::Good,
         };
-        self.agree.handle(desk.now, agree::Input::Checked { hash, verdict });
+        self.deal.tell(desk.now, agree::Input::Checked { hash, verdict });
     }
 
     /// H1 to H3 and H5: computed from the agreed bytes, never waived.
@@ -240,17 +258,16 @@ impl Attest {
         let candidates = self.candidates(desk, vote);
         let allowed =
             |candidate: &Candidate| !matches!(desk.journal.judge(candidate), guard::Verdict::Refused(_));
-        shape && final_enough && candidates.iter().any(allowed)
+        shape && final_enough && (candidates.is_empty() || candidates.iter().any(allowed))
     }
 
     /// S1 to S3: against what the own beacon nodes say.
     fn soft(&self, vote: &BeaconVote) -> bool {
-        self.own.is_some_and(|own| own.source == vote.source && own.target == vote.target)
+        self.views.iter().any(|own| own.source == vote.source && own.target == vote.target)
     }
 
     fn data(&self, desk: &Desk<'_>, vote: &BeaconVote, duty: &AttesterDuty) -> AttestationData {
-        let fork = desk.setup.spec.fork_at(vote.target.epoch).fork;
-        vote.data(if fork < Fork::Electra { duty.committee_index } else { 0 })
+        attestation_data(&desk.setup.spec, vote, duty.committee_index)
     }
 
     fn candidates(&self, desk: &Desk<'_>, vote: &BeaconVote) -> Vec<Candidate> {
@@ -264,52 +281,49 @@ impl Attest {
         self.due.iter().map(candidate).collect()
     }
 
-    fn decided(&mut self, desk: &mut Desk<'_>, value: &Value, round: u32) {
+    fn decided(&mut self, desk: &mut Desk<'_>, value: &Value) {
         let vote = BeaconVote::from_ssz_bytes(&value.0).expect("hard checks passed, so it decodes");
-        self.story.decided(round);
         self.agreed = Some(vote);
-        let candidates = self.candidates(desk, &vote);
-        self.signing.decide(desk, Root::of(&vote), &candidates);
-        if self.signing.all_refused() {
-            self.story.refused();
+        desk.board.votes.insert(self.slot, vote);
+        let hash = Root::of(&vote);
+        if !self.due.is_empty() {
+            let candidates = self.candidates(desk, &vote);
+            self.deal.signing.decide(desk, hash, &candidates);
+            if self.deal.signing.all_refused().is_some() {
+                self.deal.story.refused();
+            }
+        }
+        if !self.sync.is_empty() {
+            self.sync.decided(desk, hash, vote.beacon_block_root);
         }
     }
 
     /// Answers the client's questions for the vote: only what is agreed, guarded and durable.
     fn serve(&mut self, desk: &mut Desk<'_>) {
-        if self.signing.has_failed() {
-            return self.refuse_waiting(desk, &Refusal::JournalFailed);
+        if let Some(refusal) = self.deal.refusal() {
+            return self.deal.answer(desk, &Answer::Refused(refusal));
         }
-        let Some(vote) = self.agreed.filter(|_| self.signing.is_open()) else { return };
-        if self.signing.all_refused() {
-            let refusal = self.due.keys().find_map(|validator| self.signing.refusal(*validator));
-            return self.refuse_waiting(desk, &refusal.expect("all of them are refused"));
-        }
-        for request in self.waiting.drain(..) {
-            desk.wish(Output::Reply { request, answer: Answer::Vote(vote) });
-        }
-    }
-
-    fn refuse_waiting(&mut self, desk: &mut Desk<'_>, refusal: &Refusal) {
-        for request in self.waiting.drain(..) {
-            desk.wish(Output::Reply { request, answer: Answer::Refused(refusal.clone()) });
+        if let Some(vote) = self.agreed.filter(|_| self.deal.signing.is_open()) {
+            self.deal.answer(desk, &Answer::Vote(vote));
         }
     }
 
     fn halves(&mut self, desk: &mut Desk<'_>, request: RequestId, halves: Vec<HalfAttestation>) {
-        let mut refused = Vec::new();
-        let mut matching: BTreeMap<ValidatorNo, (usize, Signature)> = BTreeMap::new();
+        let mut request = SignRequest::of(request);
+        let mut matching: BTreeMap<Item, (usize, Signature)> = BTreeMap::new();
         for (position, half) in halves.into_iter().enumerate() {
             let verdict = self.match_half(desk, &half);
             if let Err(refusal) = verdict {
-                refused.push((position, refusal));
-            } else if matching.insert(half.validator, (position, half.half)).is_some() {
-                refused.push((position, Refusal::NotDue(half.validator)));
+                request.refused.push((position, refusal));
+            } else if matching.insert(Item::of(half.validator), (position, half.half)).is_some() {
+                request.refused.push((position, Refusal::NotDue(half.validator)));
             }
         }
-        let request = SignRequest { request: Some(request), positions: Vec::new(), refused };
-        let halves = matching.into_iter().map(|(validator, (position, half))| (position, validator, half));
-        self.signing.halves(desk, request, halves.collect());
+        if !matching.is_empty() {
+            self.deal.story.half_at(desk.now);
+        }
+        let halves = matching.into_iter().map(|(item, (position, half))| (position, item, half));
+        self.deal.signing.halves(desk, request, halves.collect());
     }
 
     fn match_half(&self, desk: &Desk<'_>, half: &HalfAttestation) -> Result<(), Refusal> {
@@ -326,37 +340,32 @@ impl Attest {
 
     /// Rule 6: `t` partials that combine and verify decide, even if nothing else has.
     fn try_vouched(&mut self, desk: &mut Desk<'_>) {
-        let Some(hash) = self.signing.vouched(desk.setup.size.threshold()) else { return };
+        let Some(hash) = self.deal.signing.vouched(desk.setup.size.threshold()) else { return };
         let Some(vote) = self.asked.get(&hash).and_then(|value| decode(hash, value)) else { return };
         let candidates = self.candidates(desk, &vote);
-        self.signing.adopt(hash, candidates.iter().map(|candidate| (candidate.validator, candidate.root)));
-        self.signing.combine(desk);
+        let roots = candidates.iter().map(|candidate| (candidate.validator.into(), candidate.root));
+        self.deal.signing.adopt(hash, roots);
+        self.deal.signing.combine(desk);
     }
 
-    fn combined(
-        &mut self,
-        desk: &mut Desk<'_>,
-        validators: &[ValidatorNo],
-        hash: Root,
-        results: &[crate::Combined],
-    ) {
-        let fresh = self.signing.combined(desk, validators, results);
-        if fresh.is_empty() {
-            return;
-        }
+    fn submit(&mut self, desk: &mut Desk<'_>, hash: Root, fresh: &[(Item, Signature)]) {
         let Some(vote) = self.asked.get(&hash).and_then(|value| decode(hash, value)).or(self.agreed) else {
             return;
         };
-        let signed = fresh.into_iter().map(|(validator, signature)| {
-            let duty = self.due[&validator].clone();
-            SignedAttestation { data: self.data(desk, &vote, &duty), duty, signature }
+        let signed = fresh.iter().map(|(item, signature)| {
+            let duty = self.due[&item.validator].clone();
+            SignedAttestation { data: self.data(desk, &vote, &duty), duty, signature: *signature }
         });
         let submission = Submission::Attestations(signed.collect());
-        let ticket = desk.tickets.issue(self.story.instance(), Purpose::Submit);
-        desk.wish(Output::Submit { ticket, submission });
-        self.story.signed_at(desk.now);
-        self.drive(desk, agree::Input::Combined { hash });
+        self.deal.submit(desk, hash, submission);
+        self.drain(desk);
     }
+}
+
+/// What an attester of a committee signs for a vote.
+pub(super) fn attestation_data(spec: &ChainSpec, vote: &BeaconVote, committee_index: u64) -> AttestationData {
+    let fork = spec.fork_at(vote.target.epoch).fork;
+    vote.data(if fork < Fork::Electra { committee_index } else { 0 })
 }
 
 fn encode(vote: &BeaconVote) -> (Root, Value) {

@@ -1,19 +1,29 @@
 //! One duty of one slot: from the value at hand to the validator's signature at the beacon node.
 //!
-//! - [`attest`]: one vote for all attesters of a slot.
+//! - [`attest`]: one vote for all attesters of a slot; [`sync_message`] for its sync committee members.
 //! - [`propose`]: one block, and the RANDAO reveal it needs.
-//! - [`signing`]: what both share: guard, journal, sign, send, collect, in this order.
+//! - [`select`]: selection proofs, which say who aggregates.
+//! - [`gather`]: aggregates and sync contributions.
+//! - [`exit`]: exits that operators approve.
+//! - [`deal`]: what agreed duties share; [`signing`]: guard, journal, sign, send, collect, in this order; [`fetch`]:
+//!   questions to the own beacon nodes.
 
 pub(crate) mod attest;
+pub(crate) mod deal;
+pub(crate) mod exit;
+pub(crate) mod fetch;
+pub(crate) mod gather;
 pub(crate) mod propose;
+pub(crate) mod select;
 pub(crate) mod signing;
+pub(crate) mod sync_message;
 
 use crate::journal::Journal;
 use crate::node::Setup;
 use crate::{Input, Output, RequestId, Ticket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use types::wire::Instance;
-use types::{Checkpoint, Millis, Root, ShareIndex, Slot, ValidatorNo};
+use types::wire::{Instance, Item, Kind};
+use types::{BeaconVote, Checkpoint, Millis, Root, ShareIndex, Signature, Slot};
 
 /// How many recent block roots a node remembers as known to its beacon nodes.
 const KNOWN_BLOCKS_MAX: usize = 64;
@@ -48,15 +58,40 @@ impl View {
     }
 }
 
+/// What the duties of a slot tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    /// The agreed vote of a slot.
+    pub(crate) votes: BTreeMap<Slot, BeaconVote>,
+    /// Selection proofs of the validators, by [`Kind::Selection`] or [`Kind::SyncSelection`].
+    pub(crate) proofs: BTreeMap<(Slot, Kind), BTreeMap<Item, Signature>>,
+    /// Slots for which the own client has asked for selection proofs: it is in distributed mode.
+    pub(crate) asked: BTreeSet<(Slot, Kind)>,
+}
+
+impl Board {
+    /// A selection proof, once combined.
+    pub(crate) fn proof(&self, slot: Slot, kind: Kind, item: Item) -> Option<Signature> {
+        self.proofs.get(&(slot, kind))?.get(&item).copied()
+    }
+
+    /// Forgets slots before this one.
+    pub(crate) fn forget(&mut self, before: Slot) {
+        self.votes = self.votes.split_off(&before);
+        self.proofs = self.proofs.split_off(&(before, Kind::Attest));
+        self.asked = self.asked.split_off(&(before, Kind::Attest));
+    }
+}
+
 /// What the result of a wish is for.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
     /// Rows of the agreed value.
     Journal,
-    /// Halves of these validators, for a request of the validator client.
-    Sign { validators: Vec<ValidatorNo>, request: SignRequest },
-    /// Signatures of these validators, over the value of this hash.
-    Combine { validators: Vec<ValidatorNo>, hash: Root },
+    /// Halves of these items, for a request of the validator client.
+    Sign { items: Vec<Item>, request: SignRequest },
+    /// Signatures of these items, over the value of this hash.
+    Combine { items: Vec<Item>, hash: Root },
     /// The RANDAO reveal in the block of this root.
     Verify { block: Root },
     /// The signatures handed in.
@@ -64,14 +99,21 @@ pub(crate) enum Purpose {
 }
 
 /// A request of the validator client, part of which is being signed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SignRequest {
-    /// Whom to answer; nobody for a RANDAO half, whose answer is the block.
+    /// Whom to answer; nobody where the answer is what the halves combine to.
     pub(crate) request: Option<RequestId>,
     /// Positions in the request of what is being signed.
     pub(crate) positions: Vec<usize>,
     /// What of the request was refused already.
     pub(crate) refused: Vec<(usize, crate::Refusal)>,
+}
+
+impl SignRequest {
+    /// A request that is answered once nothing of it is being signed any more.
+    pub(crate) fn of(request: RequestId) -> Self {
+        Self { request: Some(request), ..Self::default() }
+    }
 }
 
 /// Tickets that are out, with their instance and purpose.
@@ -101,6 +143,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Millis,
     pub(crate) setup: &'a Setup,
     pub(crate) view: &'a View,
+    pub(crate) board: &'a mut Board,
     pub(crate) journal: &'a mut Journal,
     pub(crate) tickets: &'a mut Tickets,
     pub(crate) out: &'a mut VecDeque<Output>,
@@ -109,6 +152,21 @@ pub(crate) struct Desk<'a> {
 impl Desk<'_> {
     pub(crate) fn wish(&mut self, output: Output) {
         self.out.push_back(output);
+    }
+
+    /// Answers the validator client's request once nothing of it is being signed any more.
+    pub(crate) fn answer(&mut self, request: SignRequest) {
+        let Some(id) = request.request else { return };
+        let mut refused = request.refused;
+        refused.sort_by_key(|(position, _)| *position);
+        let answer =
+            if refused.is_empty() { crate::Answer::Accepted } else { crate::Answer::PartlyRefused(refused) };
+        self.wish(Output::Reply { request: id, answer });
+    }
+
+    /// Says no to the validator client.
+    pub(crate) fn refuse(&mut self, request: RequestId, refusal: crate::Refusal) {
+        self.wish(Output::Reply { request, answer: crate::Answer::Refused(refusal) });
     }
 }
 
@@ -121,8 +179,10 @@ pub(crate) enum Event {
     Presence,
     /// This operator's connection came up.
     Reconnected(ShareIndex),
+    /// Another duty has written on the board.
+    Board,
     /// Anything else, as the node got it.
     Input(Input),
-    /// The result of a wish.
-    Result(Purpose, Input),
+    /// The result of a wish, of this instance or of one that lives with it.
+    Result(Instance, Purpose, Input),
 }

@@ -6,22 +6,20 @@
 //!      -> its half -> partials -> signature -> Submit
 //! ```
 
+use super::deal::{Deal, Settled, Turn, agree_setup};
+use super::fetch::Fetch;
 use super::signing::Signing;
 use super::{Desk, Event, Purpose, SignRequest};
-use crate::agree::{self, Agree, Verdict};
+use crate::agree::{self, Verdict};
 use crate::guard;
-use crate::journal::{Candidate, Permit, Promise};
+use crate::journal::{Candidate, Harmless, Permit, Promise};
 use crate::outcome::Story;
 use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission};
 use std::collections::{BTreeMap, BTreeSet};
 use types::block::ProposedBlock;
 use types::duty::ProposerDuty;
-use types::machine::Machine as _;
-use types::wire::{Instance, Kind, Message, Value};
+use types::wire::{Instance, Item, Kind, Message, Value};
 use types::{ChainSpec, DomainType, Millis, Root, Signature, SigningRoot, Slot, ValidatorNo};
-
-/// Between two questions for a block when the beacon nodes had none: several tries within the led round.
-const FETCH_RETRY: Millis = Millis(200);
 
 /// A value that agreement has asked about.
 #[derive(Debug)]
@@ -34,21 +32,6 @@ struct Asked {
     parent: Option<bool>,
 }
 
-/// Whether a block has been asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fetch {
-    /// Nobody needs one from here.
-    Idle,
-    /// Needed, but the RANDAO reveal is not there yet.
-    Needed,
-    /// Asked; the answer will come.
-    Asked,
-    /// There was no answer: ask again then.
-    Again(Millis),
-    /// Answered.
-    Done,
-}
-
 /// The block of one slot.
 #[derive(Debug)]
 pub(crate) struct Propose {
@@ -56,15 +39,14 @@ pub(crate) struct Propose {
     validator: ValidatorNo,
     duty: ProposerDuty,
     randao: Signing,
-    agree: Agree,
-    signing: Signing,
+    pub(crate) deal: Deal,
     fetch: Fetch,
     own: Option<ProposedBlock>,
     asked: BTreeMap<Root, Asked>,
     headers_asked: BTreeSet<Root>,
     agreed: Option<ProposedBlock>,
-    waiting: Vec<RequestId>,
-    pub(crate) story: Story,
+    /// Who sent a partial of the RANDAO reveal when.
+    pub(crate) randao_story: Story,
 }
 
 impl Propose {
@@ -75,36 +57,25 @@ impl Propose {
         due: &(ValidatorNo, ProposerDuty),
         follow_only: bool,
     ) -> Self {
-        let spec = &desk.setup.spec;
-        let setup = agree::Setup {
-            instance,
-            size: desk.setup.size,
-            me: desk.setup.me,
-            start: spec.slot_start(instance.slot),
-            deadline: spec.attestation_due(instance.slot),
-            follow_only,
-            timers: desk.setup.timers.clone(),
-        };
+        let start = desk.setup.spec.slot_start(instance.slot);
+        let setup = agree_setup(desk, instance, start, follow_only);
         let (validator, duty) = due.clone();
-        let threshold = desk.setup.size.threshold();
         let randao = Instance { kind: Kind::Randao, ..instance };
         let mut propose = Self {
             slot: instance.slot,
             validator,
             duty,
-            randao: Signing::new(randao, threshold, [validator]),
-            agree: Agree::new(setup),
-            signing: Signing::new(instance, threshold, [validator]),
+            randao: Signing::new(randao, desk.setup.size.threshold(), [validator.into()]),
+            deal: Deal::new(desk, setup, [validator.into()]),
             fetch: Fetch::Idle,
             own: None,
             asked: BTreeMap::new(),
             headers_asked: BTreeSet::new(),
             agreed: None,
-            waiting: Vec::new(),
-            story: Story::new(instance),
+            randao_story: Story::new(randao),
         };
-        let permit = Permit::randao(&desk.setup.spec, validator, instance.slot);
-        propose.randao.decide_harmless(desk, permit);
+        let permit = Permit::harmless(&desk.setup.spec, validator, Harmless::Randao(instance.slot));
+        propose.randao.decide_harmless(desk, Root::ZERO, [(Item::of(validator), permit)]);
         propose
     }
 
@@ -118,29 +89,26 @@ impl Propose {
                 self.randao.resend(desk, peer);
             }
             Event::Input(input) => self.input(desk, input),
-            Event::Result(purpose, input) => self.result(desk, purpose, input),
+            Event::Result(instance, purpose, input) if instance.kind == Kind::Randao => {
+                self.randao_result(desk, purpose, input);
+            }
+            Event::Result(_, purpose, input) => self.result(desk, purpose, input),
+            Event::Board => {}
         }
-        self.story.progress(self.signing.progress());
+        self.deal.story.progress(self.deal.signing.progress());
     }
 
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
-        let retry = if let Fetch::Again(at) = self.fetch { Some(at) } else { None };
-        let late = (!self.waiting.is_empty()).then(|| spec.slot_start(self.slot.next()));
-        [self.agree.wake_at(), retry, late].into_iter().flatten().min()
+        [self.deal.wake_at(spec), self.fetch.wake_at()].into_iter().flatten().min()
     }
 
     fn tick(&mut self, desk: &mut Desk<'_>) {
-        if let Fetch::Again(at) = self.fetch
-            && desk.now >= at
-        {
-            self.fetch = Fetch::Needed;
+        if self.fetch.retry(desk.now) {
             self.fetch_block(desk);
         }
-        if desk.now >= desk.setup.spec.slot_start(self.slot.next()) {
-            self.refuse_waiting(desk, &Refusal::TooLate(self.slot));
-        }
-        self.drive(desk, agree::Input::Tick);
+        self.deal.tick(desk);
+        self.drain(desk);
     }
 
     fn input(&mut self, desk: &mut Desk<'_>, input: Input) {
@@ -149,9 +117,10 @@ impl Propose {
             Input::Header { root, known } => self.header(desk, root, known),
             Input::Peer(verified) => self.message(desk, verified),
             Input::Ask { request, ask: Ask::Block { randao_half, .. } } => {
-                self.waiting.push(request);
-                let sign = SignRequest { request: None, positions: Vec::new(), refused: Vec::new() };
-                self.randao.halves(desk, sign, vec![(0, self.validator, randao_half)]);
+                self.deal.story.asked_at(desk.now);
+                self.deal.wait(request);
+                let half = (0, Item::of(self.validator), randao_half);
+                self.randao.halves(desk, SignRequest::default(), vec![half]);
                 self.serve(desk);
             }
             Input::Ask { request, ask: Ask::SignedBlock { root, half, .. } } => {
@@ -163,29 +132,27 @@ impl Propose {
 
     fn message(&mut self, desk: &mut Desk<'_>, verified: types::wire::Verified) {
         let from = verified.sender();
-        match verified.message() {
-            Message::Partial(partials) if partials.signed.statement.instance.kind == Kind::Randao => {
-                self.randao.partials(desk, from, partials.clone());
-            }
-            Message::Partial(partials) => {
-                self.signing.partials(desk, from, partials.clone());
-                self.try_vouched(desk);
-            }
-            _ => self.drive(desk, agree::Input::Message(verified)),
+        if let Message::Partial(partials) = verified.message()
+            && partials.signed.statement.instance.kind == Kind::Randao
+        {
+            return self.randao.partials(desk, from, partials.clone());
         }
+        if self.deal.message(desk, verified) {
+            self.try_vouched(desk);
+        }
+        self.drain(desk);
     }
 
-    /// Results of the RANDAO exchange and of the block's come here alike; `instance` tells them apart.
-    pub(crate) fn randao_result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
+    fn randao_result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
         match (purpose, input) {
-            (Purpose::Sign { validators, request }, Input::Signed { results, .. }) => {
+            (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
                 if results.iter().any(Result::is_err) {
-                    self.refuse_waiting(desk, &Refusal::BadHalf(self.validator));
+                    self.deal.answer(desk, &Answer::Refused(Refusal::BadHalf(self.validator)));
                 }
-                self.randao.signed(desk, &validators, request, results);
+                self.randao.signed(desk, &items, request, results);
             }
-            (Purpose::Combine { validators, .. }, Input::Combined { results, .. }) => {
-                let fresh = self.randao.combined(desk, &validators, &results);
+            (Purpose::Combine { items, .. }, Input::Combined { results, .. }) => {
+                let fresh = self.randao.combined(desk, &items, &results);
                 self.randao_known(desk, !fresh.is_empty());
             }
             _ => {}
@@ -193,26 +160,17 @@ impl Propose {
     }
 
     fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
-        match (purpose, input) {
-            (Purpose::Journal, Input::Journaled { ticket, durable }) => {
-                self.signing.journaled(desk, ticket, durable);
-                self.serve(desk);
+        if let (Purpose::Verify { block }, Input::GroupVerified { valid, .. }) = (&purpose, &input) {
+            if let Some(asked) = self.asked.get_mut(block) {
+                asked.randao = Some(*valid);
             }
-            (Purpose::Sign { validators, request }, Input::Signed { results, .. }) => {
-                self.signing.signed(desk, &validators, request, results);
-            }
-            (Purpose::Combine { validators, hash }, Input::Combined { results, .. }) => {
-                self.combined(desk, &validators, hash, &results);
-            }
-            (Purpose::Verify { block }, Input::GroupVerified { valid, .. }) => {
-                if let Some(asked) = self.asked.get_mut(&block) {
-                    asked.randao = Some(valid);
-                }
-                self.judge(desk, block);
-                self.drain(desk);
-            }
-            (Purpose::Submit, Input::Submitted { taken, .. }) => self.story.submitted(taken),
-            _ => {}
+            self.judge(desk, *block);
+            return self.drain(desk);
+        }
+        match self.deal.result(desk, purpose, input) {
+            Settled::Opened => self.serve(desk),
+            Settled::Signatures { hash, fresh } => self.submit(desk, hash, &fresh),
+            Settled::Nothing => {}
         }
     }
 
@@ -233,18 +191,15 @@ impl Propose {
         if self.fetch != Fetch::Needed {
             return;
         }
-        let Some(randao) = self.randao.signature(self.validator) else { return };
+        let Some(randao) = self.randao.signature(self.validator.into()) else { return };
         self.fetch = Fetch::Asked;
         desk.wish(Output::FetchBlock { slot: self.slot, randao });
     }
 
     fn own_block(&mut self, desk: &mut Desk<'_>, block: Option<ProposedBlock>) {
-        let Some(block) = block else {
-            self.fetch = Fetch::Again(desk.now.after(FETCH_RETRY));
-            return;
-        };
+        let Some(block) = block else { return self.fetch.failed(desk.now) };
         self.fetch = Fetch::Done;
-        self.story.value_at(desk.now);
+        self.deal.story.value_at(desk.now);
         let (hash, value) = (block.root, block.to_value());
         let asked = Asked { block: Some(block.clone()), randao: None, parent: Some(true) };
         self.asked.insert(hash, asked);
@@ -253,24 +208,16 @@ impl Propose {
     }
 
     fn drive(&mut self, desk: &mut Desk<'_>, input: agree::Input) {
-        self.agree.handle(desk.now, input);
+        self.deal.tell(desk.now, input);
         self.drain(desk);
     }
 
     fn drain(&mut self, desk: &mut Desk<'_>) {
-        while let Some(output) = self.agree.poll() {
-            match output {
-                agree::Output::Send { to, message } => desk.wish(Output::Send { to, message }),
-                agree::Output::Check { hash, value } => self.check(desk, hash, &value),
-                agree::Output::NeedOwn { .. } | agree::Output::NeedVote => self.need_own(desk),
-                agree::Output::Decided { hash, round, .. } => self.decided(desk, hash, round),
-                agree::Output::ResendPartial { to } => self.signing.resend(desk, to),
-                agree::Output::Evidence { author, first, second } => {
-                    desk.wish(Output::Evidence { author, first, second });
-                }
-                agree::Output::Fault { peer, fault } => {
-                    desk.wish(Output::Fault { peer, instance: self.story.instance(), fault });
-                }
+        while let Some(turn) = self.deal.turn(desk) {
+            match turn {
+                Turn::Check { hash, value } => self.check(desk, hash, &value),
+                Turn::NeedOwn => self.need_own(desk),
+                Turn::Decided { hash, .. } => self.decided(desk, hash),
             }
         }
     }
@@ -278,7 +225,7 @@ impl Propose {
     fn need_own(&mut self, desk: &mut Desk<'_>) {
         if let Some(block) = &self.own {
             let (hash, value) = (block.root, block.to_value());
-            self.agree.handle(desk.now, agree::Input::Own { hash, value });
+            self.deal.tell(desk.now, agree::Input::Own { hash, value });
         } else if self.fetch == Fetch::Idle {
             self.fetch = Fetch::Needed;
             self.fetch_block(desk);
@@ -289,7 +236,7 @@ impl Propose {
         if self.asked.get(&hash).is_none_or(|asked| asked.block.is_none()) {
             let block = ProposedBlock::from_value(desk.setup.spec.preset, &value.0).ok();
             let block = block.filter(|block| block.root == hash);
-            self.story.value_at(desk.now);
+            self.deal.story.value_at(desk.now);
             self.asked.insert(hash, Asked { block, randao: None, parent: None });
         }
         self.check_randao(desk, hash);
@@ -299,7 +246,7 @@ impl Propose {
 
     /// H4: the reveal is the group's. Ours tells at once, for BLS signatures are unique; else a pairing does.
     fn check_randao(&mut self, desk: &mut Desk<'_>, hash: Root) {
-        let known = self.randao.signature(self.validator);
+        let known = self.randao.signature(self.validator.into());
         let Some(asked) = self.asked.get_mut(&hash) else { return };
         let Some(block) = asked.block.as_ref().filter(|_| asked.randao.is_none()) else { return };
         if let Some(randao) = known {
@@ -308,7 +255,7 @@ impl Propose {
         }
         let spec = &desk.setup.spec;
         let purpose = Purpose::Verify { block: hash };
-        let ticket = desk.tickets.issue(self.story.instance(), purpose);
+        let ticket = desk.tickets.issue(self.deal.instance(), purpose);
         desk.wish(Output::VerifyGroup {
             ticket,
             key: desk.setup.validators[self.validator.0 as usize].group_key,
@@ -355,7 +302,7 @@ impl Propose {
                 (Some(true), Some(false) | None) => Verdict::OnlyHard,
             },
         };
-        self.agree.handle(desk.now, agree::Input::Checked { hash, verdict });
+        self.deal.tell(desk.now, agree::Input::Checked { hash, verdict });
     }
 
     /// H1 and H4 without the reveal: computed from the agreed bytes, never waived.
@@ -382,37 +329,23 @@ impl Propose {
         self.asked.get(&hash)?.block.as_ref()
     }
 
-    fn decided(&mut self, desk: &mut Desk<'_>, hash: Root, round: u32) {
+    fn decided(&mut self, desk: &mut Desk<'_>, hash: Root) {
         let block = self.block(hash).expect("hard checks passed, so it was read").clone();
-        self.story.decided(round);
         let candidate = self.candidate(desk, &block);
         self.agreed = Some(block);
-        self.signing.decide(desk, hash, &[candidate]);
-        if self.signing.all_refused() {
-            self.story.refused();
+        self.deal.signing.decide(desk, hash, &[candidate]);
+        if self.deal.signing.all_refused().is_some() {
+            self.deal.story.refused();
         }
     }
 
     /// Answers the client's questions for the block: only what is agreed, guarded and durable.
     fn serve(&mut self, desk: &mut Desk<'_>) {
-        if self.signing.has_failed() {
-            return self.refuse_waiting(desk, &Refusal::JournalFailed);
+        if let Some(refusal) = self.deal.refusal() {
+            return self.deal.answer(desk, &Answer::Refused(refusal));
         }
-        if !self.signing.is_open() {
-            return;
-        }
-        if let Some(refusal) = self.signing.refusal(self.validator) {
-            return self.refuse_waiting(desk, &refusal);
-        }
-        let Some(block) = &self.agreed else { return };
-        for request in self.waiting.drain(..) {
-            desk.wish(Output::Reply { request, answer: Answer::Block(block.clone()) });
-        }
-    }
-
-    fn refuse_waiting(&mut self, desk: &mut Desk<'_>, refusal: &Refusal) {
-        for request in self.waiting.drain(..) {
-            desk.wish(Output::Reply { request, answer: Answer::Refused(refusal.clone()) });
+        if let Some(block) = self.agreed.clone().filter(|_| self.deal.signing.is_open()) {
+            self.deal.answer(desk, &Answer::Block(block));
         }
     }
 
@@ -425,34 +358,26 @@ impl Propose {
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
-            return desk.wish(Output::Reply { request, answer: Answer::Refused(refusal) });
+            return desk.refuse(request, refusal);
         }
-        let sign = SignRequest { request: Some(request), positions: Vec::new(), refused: Vec::new() };
-        self.signing.halves(desk, sign, vec![(0, self.validator, half)]);
+        self.deal.story.half_at(desk.now);
+        let half = (0, Item::of(self.validator), half);
+        self.deal.signing.halves(desk, SignRequest::of(request), vec![half]);
     }
 
     /// Rule 6: `t` partials that combine and verify decide, even if nothing else has.
     fn try_vouched(&mut self, desk: &mut Desk<'_>) {
-        let Some(hash) = self.signing.vouched(desk.setup.size.threshold()) else { return };
+        let Some(hash) = self.deal.signing.vouched(desk.setup.size.threshold()) else { return };
         let Some(block) = self.block(hash) else { return };
         let candidate = self.candidate(desk, block);
-        self.signing.adopt(hash, [(candidate.validator, candidate.root)]);
-        self.signing.combine(desk);
+        self.deal.signing.adopt(hash, [(candidate.validator.into(), candidate.root)]);
+        self.deal.signing.combine(desk);
     }
 
-    fn combined(
-        &mut self,
-        desk: &mut Desk<'_>,
-        validators: &[ValidatorNo],
-        hash: Root,
-        results: &[crate::Combined],
-    ) {
-        let fresh = self.signing.combined(desk, validators, results);
+    fn submit(&mut self, desk: &mut Desk<'_>, hash: Root, fresh: &[(Item, Signature)]) {
         let Some((_, signature)) = fresh.first().copied() else { return };
         let Some(block) = self.block(hash).cloned() else { return };
-        let ticket = desk.tickets.issue(self.story.instance(), Purpose::Submit);
-        desk.wish(Output::Submit { ticket, submission: Submission::Block { block, signature } });
-        self.story.signed_at(desk.now);
-        self.drive(desk, agree::Input::Combined { hash });
+        self.deal.submit(desk, hash, Submission::Block { block, signature });
+        self.drain(desk);
     }
 }

@@ -11,10 +11,11 @@ use super::{Desk, Purpose, SignRequest};
 use crate::collect::Collect;
 use crate::guard::Rule;
 use crate::journal::{Candidate, Permit};
-use crate::{Answer, Combined, Fault, Output, Refusal, SignJob, Ticket, To};
+use crate::{Combined, Fault, Output, Refusal, SignJob, Ticket, To};
 use std::collections::{BTreeMap, BTreeSet};
-use types::wire::{Instance, Message, PartialSignature, Partials, Signed, Statement, Step};
-use types::{Root, ShareIndex, Signature, SigningRoot, ValidatorNo};
+use types::selection::SUBCOMMITTEES;
+use types::wire::{Instance, Item, Message, PartialSignature, Partials, Signed, Statement, Step};
+use types::{Root, ShareIndex, Signature, SigningRoot};
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ enum Stage {
 #[derive(Debug)]
 struct Sender {
     signed: Signed,
-    partials: BTreeMap<ValidatorNo, Signature>,
+    partials: BTreeMap<Item, Signature>,
 }
 
 /// The signatures of one instance.
@@ -42,22 +43,18 @@ pub(crate) struct Signing {
     instance: Instance,
     stage: Stage,
     hash: Option<Root>,
-    permits: BTreeMap<ValidatorNo, Permit>,
-    refused: BTreeMap<ValidatorNo, Rule>,
-    /// Validators whose half is being completed.
-    busy: BTreeSet<ValidatorNo>,
-    own: BTreeMap<ValidatorNo, Signature>,
+    permits: BTreeMap<Item, Permit>,
+    refused: BTreeMap<Item, Rule>,
+    /// Items whose half is being completed.
+    busy: BTreeSet<Item>,
+    own: BTreeMap<Item, Signature>,
     senders: BTreeMap<ShareIndex, Sender>,
     collect: Collect,
 }
 
 impl Signing {
-    /// For the validators due in an instance.
-    pub(crate) fn new(
-        instance: Instance,
-        threshold: usize,
-        due: impl IntoIterator<Item = ValidatorNo>,
-    ) -> Self {
+    /// For the items due in an instance.
+    pub(crate) fn new(instance: Instance, threshold: usize, due: impl IntoIterator<Item = Item>) -> Self {
         Self {
             instance,
             stage: Stage::Waiting,
@@ -73,31 +70,58 @@ impl Signing {
 
     /// What was agreed is promised: guard, then journal. Called once.
     pub(crate) fn decide(&mut self, desk: &mut Desk<'_>, hash: Root, candidates: &[Candidate]) {
-        self.adopt(hash, candidates.iter().map(|candidate| (candidate.validator, candidate.root)));
+        self.adopt(hash, candidates.iter().map(|candidate| (candidate.validator.into(), candidate.root)));
         let ticket = desk.tickets.issue(self.instance, Purpose::Journal);
         let promised = desk.journal.promise(ticket, candidates);
-        self.refused.extend(promised.refused);
+        let refused = promised.refused.into_iter();
+        self.refused.extend(refused.map(|(validator, rule)| (Item::of(validator), rule)));
         self.stage = Stage::Journaling;
         desk.wish(Output::Journal { ticket, rows: promised.rows });
         self.combine(desk);
     }
 
-    /// What everybody can compute, and nobody can be slashed for, needs no journal.
-    pub(crate) fn decide_harmless(&mut self, desk: &mut Desk<'_>, permit: Permit) {
-        self.adopt(Root::ZERO, [(permit.validator(), permit.root())]);
-        self.permits.insert(permit.validator(), permit);
+    /// What nobody can be slashed for needs no journal.
+    pub(crate) fn decide_harmless(
+        &mut self,
+        desk: &mut Desk<'_>,
+        hash: Root,
+        permits: impl IntoIterator<Item = (Item, Permit)>,
+    ) {
+        let permits: BTreeMap<Item, Permit> = permits.into_iter().collect();
+        self.adopt(hash, permits.iter().map(|(item, permit)| (*item, permit.root())));
+        self.permits.extend(permits);
         self.stage = Stage::Open;
         self.combine(desk);
     }
 
+    /// One more item is due, whose root is not known yet.
+    pub(crate) fn expect(&mut self, item: Item) {
+        self.collect.expect(item);
+    }
+
+    /// One more harmless item of what was decided: its root was not known before.
+    pub(crate) fn admit(&mut self, desk: &mut Desk<'_>, item: Item, permit: Permit) {
+        self.collect.expect(item);
+        self.collect.set_root(item, permit.root());
+        self.permits.insert(item, permit);
+        for (from, sender) in &self.senders {
+            let partial =
+                sender.partials.get(&item).filter(|_| self.hash == Some(sender.signed.statement.hash));
+            if let Some(&signature) = partial {
+                self.collect.add(*from, &[PartialSignature { item, signature }]);
+            }
+        }
+        self.combine(desk);
+    }
+
     /// Tells collect what the partials for `hash` are over; those of other hashes no longer count.
-    pub(crate) fn adopt(&mut self, hash: Root, roots: impl IntoIterator<Item = (ValidatorNo, SigningRoot)>) {
+    pub(crate) fn adopt(&mut self, hash: Root, roots: impl IntoIterator<Item = (Item, SigningRoot)>) {
         if self.hash == Some(hash) {
             return;
         }
         self.hash = Some(hash);
-        for (validator, root) in roots {
-            self.collect.set_root(validator, root);
+        for (item, root) in roots {
+            self.collect.set_root(item, root);
         }
         for (from, sender) in &self.senders {
             if sender.signed.statement.hash == hash {
@@ -109,7 +133,7 @@ impl Signing {
     /// The disk has answered.
     pub(crate) fn journaled(&mut self, desk: &mut Desk<'_>, ticket: Ticket, durable: bool) {
         let permits = desk.journal.settle(ticket, durable);
-        self.permits.extend(permits.into_iter().map(|permit| (permit.validator(), permit)));
+        self.permits.extend(permits.into_iter().map(|permit| (Item::of(permit.validator()), permit)));
         self.stage = if durable { Stage::Open } else { Stage::Failed };
     }
 
@@ -123,14 +147,15 @@ impl Signing {
         self.stage == Stage::Failed
     }
 
-    /// The rule that forbids a validator's signature, if the guard found one.
-    pub(crate) fn refusal(&self, validator: ValidatorNo) -> Option<Refusal> {
-        self.refused.get(&validator).map(|rule| Refusal::Slashable(*rule))
+    /// The rule that forbids a signature, if the guard found one.
+    pub(crate) fn refusal(&self, item: Item) -> Option<Refusal> {
+        self.refused.get(&item).map(|rule| Refusal::Slashable(*rule))
     }
 
-    /// Whether the guard refused every validator due.
-    pub(crate) fn all_refused(&self) -> bool {
-        self.refused.len() == self.collect.due()
+    /// A rule that forbids every signature due, if the guard refused them all.
+    pub(crate) fn all_refused(&self) -> Option<Refusal> {
+        let all = self.refused.len() == self.collect.due();
+        self.refused.values().next().filter(|_| all).map(|rule| Refusal::Slashable(*rule))
     }
 
     /// Takes halves that match what was agreed. `refused` and positions are of the client's request.
@@ -138,15 +163,15 @@ impl Signing {
         &mut self,
         desk: &mut Desk<'_>,
         mut request: SignRequest,
-        halves: Vec<(usize, ValidatorNo, Signature)>,
+        halves: Vec<(usize, Item, Signature)>,
     ) {
-        let mut validators = Vec::new();
+        let mut items = Vec::new();
         let mut jobs = Vec::new();
-        for (position, validator, half) in halves {
-            match self.take_permit(validator) {
+        for (position, item, half) in halves {
+            match self.take_permit(item) {
                 Ok(Some(permit)) => {
-                    self.busy.insert(validator);
-                    validators.push(validator);
+                    self.busy.insert(item);
+                    items.push(item);
                     request.positions.push(position);
                     jobs.push(SignJob { permit, half });
                 }
@@ -155,24 +180,24 @@ impl Signing {
             }
         }
         if jobs.is_empty() {
-            return answer(desk, request);
+            return desk.answer(request);
         }
-        let ticket = desk.tickets.issue(self.instance, Purpose::Sign { validators, request });
+        let ticket = desk.tickets.issue(self.instance, Purpose::Sign { items, request });
         desk.wish(Output::Sign { ticket, jobs });
     }
 
-    /// A permit; `None` if this validator was signed already and its half comes again.
-    fn take_permit(&mut self, validator: ValidatorNo) -> Result<Option<Permit>, Refusal> {
+    /// A permit; `None` if this item was signed already and its half comes again.
+    fn take_permit(&mut self, item: Item) -> Result<Option<Permit>, Refusal> {
         if self.stage == Stage::Failed {
             return Err(Refusal::JournalFailed);
         }
-        if let Some(refusal) = self.refusal(validator) {
+        if let Some(refusal) = self.refusal(item) {
             return Err(refusal);
         }
-        if let Some(permit) = self.permits.remove(&validator) {
+        if let Some(permit) = self.permits.remove(&item) {
             return Ok(Some(permit));
         }
-        if self.own.contains_key(&validator) || self.busy.contains(&validator) {
+        if self.own.contains_key(&item) || self.busy.contains(&item) {
             return Ok(None);
         }
         Err(Refusal::NothingAgreed(self.instance.slot))
@@ -182,31 +207,31 @@ impl Signing {
     pub(crate) fn signed(
         &mut self,
         desk: &mut Desk<'_>,
-        validators: &[ValidatorNo],
+        items: &[Item],
         mut request: SignRequest,
         results: Vec<Result<Signature, Permit>>,
     ) {
         let mut fresh = Vec::new();
         let positions = std::mem::take(&mut request.positions);
-        for ((validator, position), result) in validators.iter().zip(positions).zip(results) {
-            self.busy.remove(validator);
+        for ((&item, position), result) in items.iter().zip(positions).zip(results) {
+            self.busy.remove(&item);
             match result {
                 Ok(signature) => {
-                    self.own.insert(*validator, signature);
-                    fresh.push(PartialSignature { validator: *validator, signature });
+                    self.own.insert(item, signature);
+                    fresh.push(PartialSignature { item, signature });
                 }
                 Err(permit) => {
-                    self.permits.insert(*validator, permit);
-                    request.refused.push((position, Refusal::BadHalf(*validator)));
+                    self.permits.insert(item, permit);
+                    request.refused.push((position, Refusal::BadHalf(item.validator)));
                 }
             }
         }
         if !fresh.is_empty() {
-            fresh.sort_by_key(|partial| partial.validator);
+            fresh.sort_by_key(|partial| partial.item);
             let message = self.partial_message(desk, fresh);
             desk.wish(Output::Send { to: To::All, message });
         }
-        answer(desk, request);
+        desk.answer(request);
     }
 
     /// All own partials so far, for an operator who asks again.
@@ -233,8 +258,8 @@ impl Signing {
             return desk.wish(Output::Evidence { author: from, first, second: signed });
         }
         for partial in &partials {
-            if (partial.validator.0 as usize) < desk.setup.validators.len() {
-                sender.partials.entry(partial.validator).or_insert(partial.signature);
+            if is_ours(desk, partial.item) {
+                sender.partials.entry(partial.item).or_insert(partial.signature);
             }
         }
         if self.hash == Some(signed.statement.hash) {
@@ -262,51 +287,57 @@ impl Signing {
         if jobs.is_empty() {
             return;
         }
-        let validators = jobs.iter().map(|job| job.validator).collect();
-        let ticket = desk.tickets.issue(self.instance, Purpose::Combine { validators, hash });
+        let (items, jobs) = jobs.into_iter().unzip();
+        let ticket = desk.tickets.issue(self.instance, Purpose::Combine { items, hash });
         desk.wish(Output::Combine { ticket, jobs });
     }
 
-    /// Takes combined signatures; names who sent bad partials. Returns the validators that are new.
+    /// Takes combined signatures; names who sent bad partials. Returns the items that are new.
     pub(crate) fn combined(
         &mut self,
         desk: &mut Desk<'_>,
-        validators: &[ValidatorNo],
+        items: &[Item],
         results: &[Combined],
-    ) -> Vec<(ValidatorNo, Signature)> {
+    ) -> Vec<(Item, Signature)> {
         let mut fresh = Vec::new();
-        for (validator, result) in validators.iter().zip(results) {
-            self.collect.combined(*validator, result);
+        for (&item, result) in items.iter().zip(results) {
+            self.collect.combined(item, result);
             for peer in &result.culprits {
-                let fault = Fault::BadPartial(*validator);
+                let fault = Fault::BadPartial(item.validator);
                 desk.wish(Output::Fault { peer: *peer, instance: self.instance, fault });
             }
-            fresh.extend(result.signature.map(|signature| (*validator, signature)));
+            fresh.extend(result.signature.map(|signature| (item, signature)));
         }
         self.combine(desk);
         fresh
     }
 
     /// A validator's signature, once there is one.
-    pub(crate) fn signature(&self, validator: ValidatorNo) -> Option<Signature> {
-        self.collect.signature(validator)
+    pub(crate) fn signature(&self, item: Item) -> Option<Signature> {
+        self.collect.signature(item)
     }
 
-    /// Validators that have their signature, and validators due.
+    /// Whether an item is due here.
+    pub(crate) fn is_due(&self, item: Item) -> bool {
+        self.collect.items().any(|due| due == item)
+    }
+
+    /// What was decided, or adopted.
+    pub(crate) const fn hash(&self) -> Option<Root> {
+        self.hash
+    }
+
+    /// Items that have their signature, and items due.
     pub(crate) fn progress(&self) -> (usize, usize) {
         (self.collect.done(), self.collect.due())
     }
 }
 
-fn listed(partials: &BTreeMap<ValidatorNo, Signature>) -> Vec<PartialSignature> {
-    partials.iter().map(|(&validator, &signature)| PartialSignature { validator, signature }).collect()
+fn listed(partials: &BTreeMap<Item, Signature>) -> Vec<PartialSignature> {
+    partials.iter().map(|(&item, &signature)| PartialSignature { item, signature }).collect()
 }
 
-/// Answers the client's request once nothing of it is out any more.
-fn answer(desk: &mut Desk<'_>, request: SignRequest) {
-    let Some(id) = request.request else { return };
-    let mut refused = request.refused;
-    refused.sort_by_key(|(position, _)| *position);
-    let answer = if refused.is_empty() { Answer::Accepted } else { Answer::PartlyRefused(refused) };
-    desk.wish(Output::Reply { request: id, answer });
+/// Whether an item is of one of the cluster's validators, and of a part that exists.
+fn is_ours(desk: &Desk<'_>, item: Item) -> bool {
+    (item.validator.0 as usize) < desk.setup.validators.len() && u64::from(item.part) < SUBCOMMITTEES
 }

@@ -201,7 +201,11 @@ impl Villain for Chaos {
                 self.headers.push(proposal.signed);
                 proposal.signed.statement.round
             }
-            Message::Decided(_) | Message::Partial(_) | Message::Fetch(_) | Message::Value(_) => 0,
+            Message::Decided(_)
+            | Message::Partial(_)
+            | Message::Fetch(_)
+            | Message::Value(_)
+            | Message::Contents(_) => 0,
         };
         self.top = self.top.max(round);
         self.words.truncate(HEARD_MAX);

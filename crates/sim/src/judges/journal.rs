@@ -26,14 +26,14 @@ impl Journal {
                 }
             }
             Sight::Sent { at, author, honest: true, message: Message::Partial(partials) } => {
-                if partials.signed.statement.instance.kind == Kind::Randao {
+                if !matches!(partials.signed.statement.instance.kind, Kind::Attest | Kind::Propose) {
                     return;
                 }
                 for partial in &partials.partials {
-                    let key = Symbolic.group_key(partial.validator);
-                    let share = Symbolic.share_key(partial.validator, author);
+                    let key = Symbolic.group_key(partial.item.validator);
+                    let share = Symbolic.share_key(partial.item.validator, author);
                     if !self.holds((author, key), &share, &partial.signature) {
-                        let validator = partial.validator;
+                        let validator = partial.item.validator;
                         let what = format!("operator {author} signed for {validator} without a durable row");
                         self.violations.push(Violation { at: Some(at), what });
                     }

@@ -93,10 +93,16 @@ impl Slashable {
                 };
                 self.vote(*vote)
             }
-            Kind::Aggregate | Kind::Contribute | Kind::Randao => return,
+            Kind::Aggregate
+            | Kind::Contribute
+            | Kind::Randao
+            | Kind::SyncMessage
+            | Kind::Selection
+            | Kind::SyncSelection
+            | Kind::Exit => return,
         };
         for partial in &partials.partials {
-            self.count_one(at, author, partial.validator, &partial.signature, deed, root);
+            self.count_one(at, author, partial.item.validator, &partial.signature, deed, root);
         }
     }
 

@@ -1,0 +1,228 @@
+//! Selection proofs of one slot: they say who aggregates, and go into what the aggregators sign.
+//!
+//! ```text
+//! the client asks with its halves -> partials -> the validators' proofs -> the client's answer, and the board
+//! ```
+//!
+//! Everybody can compute what is signed, so nothing is agreed. Clients ask at different times: in the slot itself, one
+//! slot before, or for a whole epoch ahead; so partials of operators whose own clients have not asked yet are kept and
+//! combined, and a question is answered item by item: when all its items have combined, or at its deadline with those
+//! that have.
+
+use super::signing::Signing;
+use super::{Desk, Event, Purpose, SignRequest};
+use crate::journal::{Harmless, Permit};
+use crate::outcome::Story;
+use crate::{Answer, Ask, HalfSelection, Input, Output, Refusal, RequestId};
+use std::collections::BTreeMap;
+use types::duty::AttesterDuty;
+use types::selection::is_aggregator;
+use types::wire::{Instance, Item, Kind, Message};
+use types::{Millis, Root, Signature, Slot};
+
+/// A question of the client.
+#[derive(Debug)]
+struct Waiting {
+    request: RequestId,
+    /// Positions in the request of items that have not combined.
+    missing: BTreeMap<Item, usize>,
+    proofs: Vec<(usize, Signature)>,
+    refused: Vec<(usize, Refusal)>,
+    deadline: Millis,
+}
+
+/// The selection proofs of one slot, of attesters or of sync committee members.
+#[derive(Debug)]
+pub(crate) struct Select {
+    slot: Slot,
+    kind: Kind,
+    /// The attesters, for [`Kind::Selection`].
+    attesters: BTreeMap<Item, AttesterDuty>,
+    signing: Signing,
+    waiting: Vec<Waiting>,
+    pub(crate) story: Story,
+}
+
+impl Select {
+    /// Begins the exchange for a slot. `attesters`: their duties, for [`Kind::Selection`].
+    pub(crate) fn new(
+        desk: &mut Desk<'_>,
+        instance: Instance,
+        due: &[Item],
+        attesters: BTreeMap<Item, AttesterDuty>,
+    ) -> Self {
+        let signing = Signing::new(instance, desk.setup.size.threshold(), []);
+        let Instance { slot, kind, .. } = instance;
+        let story = Story::new(instance);
+        let mut select = Self { slot, kind, attesters: BTreeMap::new(), signing, waiting: Vec::new(), story };
+        select.signing.decide_harmless(desk, Root::ZERO, []);
+        select.extend(desk, due, attesters);
+        select
+    }
+
+    /// What a new shuffling brings. Items that it takes away stay: nobody is asked for them.
+    pub(crate) fn extend(
+        &mut self,
+        desk: &mut Desk<'_>,
+        due: &[Item],
+        attesters: BTreeMap<Item, AttesterDuty>,
+    ) {
+        let (slot, kind) = (self.slot, self.kind);
+        let permit = |item: &Item| {
+            let what = match kind {
+                Kind::SyncSelection => {
+                    Harmless::SyncSelection { slot, subcommittee_index: u64::from(item.part) }
+                }
+                _ => Harmless::Selection(slot),
+            };
+            (*item, Permit::harmless(&desk.setup.spec, item.validator, what))
+        };
+        let fresh: Vec<_> = due.iter().filter(|item| !self.signing.is_due(**item)).map(permit).collect();
+        for (item, permit) in fresh {
+            self.signing.admit(desk, item, permit);
+        }
+        self.attesters = attesters;
+    }
+
+    /// Takes one event. `true` if the board has news.
+    pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
+        match event {
+            Event::Tick => self.answer_late(desk),
+            Event::Reconnected(peer) => self.signing.resend(desk, peer),
+            Event::Input(Input::Peer(verified)) => {
+                if let Message::Partial(partials) = verified.message() {
+                    self.signing.partials(desk, verified.sender(), partials.clone());
+                }
+            }
+            Event::Input(Input::Ask { request, ask: Ask::Selections { halves, .. } }) => {
+                self.ask(desk, request, halves);
+            }
+            Event::Result(_, purpose, input) => return self.result(desk, purpose, input),
+            Event::Presence | Event::Board | Event::Input(_) => {}
+        }
+        false
+    }
+
+    /// When to tick.
+    pub(crate) fn wake_at(&self) -> Option<Millis> {
+        self.waiting.iter().map(|waiting| waiting.deadline).min()
+    }
+
+    fn ask(&mut self, desk: &mut Desk<'_>, request: RequestId, halves: Vec<HalfSelection>) {
+        desk.board.asked.insert((self.slot, self.kind));
+        let deadline = self.deadline(desk);
+        let mut waiting =
+            Waiting { request, missing: BTreeMap::new(), proofs: Vec::new(), refused: Vec::new(), deadline };
+        let mut fresh = Vec::new();
+        for (position, HalfSelection { item, half }) in halves.into_iter().enumerate() {
+            if !self.signing.is_due(item) || waiting.missing.contains_key(&item) {
+                waiting.refused.push((position, Refusal::NotDue(item.validator)));
+            } else if let Some(proof) = self.signing.signature(item) {
+                // Combined already; this operator's partial may still help one whose others are late.
+                waiting.proofs.push((position, proof));
+                fresh.push((position, item, half));
+            } else {
+                waiting.missing.insert(item, position);
+                fresh.push((position, item, half));
+            }
+        }
+        self.story.asked_at(desk.now);
+        self.waiting.push(waiting);
+        self.signing.halves(desk, SignRequest::default(), fresh);
+        self.answer_complete(desk);
+    }
+
+    /// When a question is answered with what there is: aggregates of a slot are due then, and no client waits longer
+    /// than a slot.
+    fn deadline(&self, desk: &Desk<'_>) -> Millis {
+        let spec = &desk.setup.spec;
+        let due = spec.aggregate_due(self.slot);
+        let patience = desk.now.after(Millis(spec.slot_ms));
+        if due > desk.now { due.min(patience) } else { patience }
+    }
+
+    fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) -> bool {
+        match (purpose, input) {
+            (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
+                let bad: Vec<_> = items
+                    .iter()
+                    .zip(&results)
+                    .filter(|(_, result)| result.is_err())
+                    .map(|(item, _)| *item)
+                    .collect();
+                self.signing.signed(desk, &items, request, results);
+                self.story.half_at(desk.now);
+                self.refuse(desk, &bad);
+                false
+            }
+            (Purpose::Combine { items, .. }, Input::Combined { results, .. }) => {
+                let fresh = self.signing.combined(desk, &items, &results);
+                self.combined(desk, &fresh);
+                !fresh.is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    fn combined(&mut self, desk: &mut Desk<'_>, fresh: &[(Item, Signature)]) {
+        for (item, proof) in fresh {
+            desk.board.proofs.entry((self.slot, self.kind)).or_default().insert(*item, *proof);
+            if let Some(duty) = self.attesters.get(item)
+                && is_aggregator(duty.committee_length, proof)
+            {
+                desk.wish(Output::Subscribe { duty: duty.clone() });
+            }
+            for waiting in &mut self.waiting {
+                if let Some(position) = waiting.missing.remove(item) {
+                    waiting.proofs.push((position, *proof));
+                }
+            }
+        }
+        if !fresh.is_empty() {
+            self.story.signed_at(desk.now);
+        }
+        self.answer_complete(desk);
+    }
+
+    fn refuse(&mut self, desk: &mut Desk<'_>, bad: &[Item]) {
+        for item in bad {
+            for waiting in &mut self.waiting {
+                if let Some(position) = waiting.missing.remove(item) {
+                    waiting.refused.push((position, Refusal::BadHalf(item.validator)));
+                }
+            }
+        }
+        self.answer_complete(desk);
+    }
+
+    fn answer_complete(&mut self, desk: &mut Desk<'_>) {
+        self.answer_where(desk, |waiting| waiting.missing.is_empty());
+    }
+
+    fn answer_late(&mut self, desk: &mut Desk<'_>) {
+        let now = desk.now;
+        self.answer_where(desk, |waiting| now >= waiting.deadline);
+    }
+
+    fn answer_where(&mut self, desk: &mut Desk<'_>, ready: impl Fn(&Waiting) -> bool) {
+        let slot = self.slot;
+        self.waiting.retain_mut(|waiting| {
+            if !ready(waiting) {
+                return true;
+            }
+            let mut proofs = std::mem::take(&mut waiting.proofs);
+            let mut refused = std::mem::take(&mut waiting.refused);
+            proofs.sort_by_key(|(position, _)| *position);
+            refused.sort_by_key(|(position, _)| *position);
+            let answer = if !refused.is_empty() {
+                Answer::PartlyRefused(refused)
+            } else if proofs.is_empty() && !waiting.missing.is_empty() {
+                Answer::Refused(Refusal::TooFewSelections(slot))
+            } else {
+                Answer::Selections(proofs)
+            };
+            desk.wish(Output::Reply { request: waiting.request, answer });
+            false
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! Votes of sync committee members: for the head in the slot's agreed vote, so they need no agreement of their own.
+//!
+//! Lives inside the slot's [`super::attest::Attest`]. Nobody is slashed for such a vote, so no journal.
+
+use super::deal::Settled;
+use super::signing::Signing;
+use super::{Desk, Purpose, SignRequest};
+use crate::journal::{Harmless, Permit};
+use crate::outcome::Story;
+use crate::{Answer, HalfSyncMessage, Input, Output, Refusal, RequestId, Submission};
+use std::collections::BTreeMap;
+use types::duty::SyncDuty;
+use types::sync::SyncCommitteeMessage;
+use types::wire::{Instance, Item, Partials};
+use types::{Root, ShareIndex, Signature, ValidatorIndex, ValidatorNo};
+
+/// The sync committee votes of one slot.
+#[derive(Debug)]
+pub(crate) struct SyncMessages {
+    members: BTreeMap<ValidatorNo, ValidatorIndex>,
+    pub(crate) signing: Signing,
+    /// The head that the cluster votes for, and the hash of the vote that names it.
+    agreed: Option<Root>,
+    waiting: Vec<RequestId>,
+    pub(crate) story: Story,
+}
+
+impl SyncMessages {
+    /// For the members of a slot. `instance`: of kind `SyncMessage`.
+    pub(crate) fn new(instance: Instance, threshold: usize, due: &[(ValidatorNo, SyncDuty)]) -> Self {
+        let members: BTreeMap<_, _> =
+            due.iter().map(|(validator, duty)| (*validator, duty.validator_index)).collect();
+        let items: Vec<_> = members.keys().map(|validator| Item::of(*validator)).collect();
+        Self {
+            members,
+            signing: Signing::new(instance, threshold, items),
+            agreed: None,
+            waiting: Vec::new(),
+            story: Story::new(instance),
+        }
+    }
+
+    /// Whether nobody of ours is in the committee.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The slot's vote is agreed on. `hash`: the vote's.
+    pub(crate) fn decided(&mut self, desk: &mut Desk<'_>, hash: Root, beacon_block_root: Root) {
+        self.agreed = Some(beacon_block_root);
+        let slot = self.story.instance().slot;
+        let what = Harmless::SyncMessage { slot, beacon_block_root };
+        let spec = &desk.setup.spec;
+        let permit =
+            |validator: &ValidatorNo| (Item::of(*validator), Permit::harmless(spec, *validator, what));
+        let permits: Vec<_> = self.members.keys().map(permit).collect();
+        self.signing.decide_harmless(desk, hash, permits);
+        self.serve(desk);
+    }
+
+    /// The client asks which head is voted for.
+    pub(crate) fn wait(&mut self, desk: &mut Desk<'_>, request: RequestId) {
+        self.story.asked_at(desk.now);
+        self.waiting.push(request);
+        self.serve(desk);
+    }
+
+    fn serve(&mut self, desk: &mut Desk<'_>) {
+        if let Some(root) = self.agreed {
+            self.answer(desk, &Answer::HeadRoot(root));
+        }
+    }
+
+    /// Answers everybody who waits.
+    pub(crate) fn answer(&mut self, desk: &mut Desk<'_>, answer: &Answer) {
+        for request in self.waiting.drain(..) {
+            desk.wish(Output::Reply { request, answer: answer.clone() });
+        }
+    }
+
+    /// Whether the client waits for an answer.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The client's halves.
+    pub(crate) fn halves(&mut self, desk: &mut Desk<'_>, request: RequestId, halves: Vec<HalfSyncMessage>) {
+        let mut request = SignRequest::of(request);
+        let mut matching: BTreeMap<Item, (usize, Signature)> = BTreeMap::new();
+        for (position, half) in halves.into_iter().enumerate() {
+            let place = Item::of(half.validator);
+            if let Err(refusal) = self.check(&half) {
+                request.refused.push((position, refusal));
+            } else if matching.insert(place, (position, half.half)).is_some() {
+                request.refused.push((position, Refusal::NotDue(half.validator)));
+            }
+        }
+        if !matching.is_empty() {
+            self.story.half_at(desk.now);
+        }
+        let halves = matching.into_iter().map(|(item, (position, half))| (position, item, half));
+        self.signing.halves(desk, request, halves.collect());
+    }
+
+    fn check(&self, half: &HalfSyncMessage) -> Result<(), Refusal> {
+        if !self.members.contains_key(&half.validator) {
+            return Err(Refusal::NotDue(half.validator));
+        }
+        let slot = self.story.instance().slot;
+        let Some(agreed) = self.agreed else { return Err(Refusal::NothingAgreed(slot)) };
+        let signed = half.beacon_block_root;
+        if signed == agreed { Ok(()) } else { Err(Refusal::NotAgreed { signed, agreed }) }
+    }
+
+    /// An operator's partials.
+    pub(crate) fn partials(&mut self, desk: &mut Desk<'_>, from: ShareIndex, partials: Partials) {
+        self.signing.partials(desk, from, partials);
+    }
+
+    /// Takes the result of a wish.
+    pub(crate) fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
+        let settled = match (purpose, input) {
+            (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
+                self.signing.signed(desk, &items, request, results);
+                Settled::Nothing
+            }
+            (Purpose::Combine { items, hash }, Input::Combined { results, .. }) => {
+                Settled::Signatures { hash, fresh: self.signing.combined(desk, &items, &results) }
+            }
+            (Purpose::Submit, Input::Submitted { taken, .. }) => {
+                self.story.submitted(taken);
+                Settled::Nothing
+            }
+            _ => Settled::Nothing,
+        };
+        if let Settled::Signatures { fresh, .. } = settled {
+            self.submit(desk, &fresh);
+        }
+    }
+
+    fn submit(&mut self, desk: &mut Desk<'_>, fresh: &[(Item, Signature)]) {
+        let Some(beacon_block_root) = self.agreed else { return };
+        let slot = self.story.instance().slot;
+        let message = |(item, signature): &(Item, Signature)| {
+            let validator_index = *self.members.get(&item.validator)?;
+            Some(SyncCommitteeMessage { slot, beacon_block_root, validator_index, signature: *signature })
+        };
+        let messages: Vec<_> = fresh.iter().filter_map(message).collect();
+        if messages.is_empty() {
+            return;
+        }
+        let ticket = desk.tickets.issue(self.story.instance(), Purpose::Submit);
+        desk.wish(Output::Submit { ticket, submission: Submission::SyncMessages(messages) });
+        self.story.signed_at(desk.now);
+    }
+}
