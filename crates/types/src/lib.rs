@@ -9,6 +9,7 @@
 //! - [`domain`]: the closed list of signing domains, and signing roots.
 //! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
 //! - [`aggregate`]: what aggregators publish, whatever fork and preset; [`selection`]: who aggregates.
+//! - [`bid`]: what a relay offers for a block, and whether a block is the one it is for.
 //! - [`payload`]: the execution layer's part of a block.
 //! - [`sizes`]: what the containers of the presets differ in.
 //! - [`duty`]: what a validator is due to do.
@@ -17,6 +18,7 @@
 
 pub mod aggregate;
 pub mod attestation;
+pub mod bid;
 pub mod block;
 pub mod builder;
 pub mod bytes;
@@ -35,9 +37,10 @@ pub mod units;
 pub mod wire;
 
 pub use attestation::{AttestationData, BeaconVote, Checkpoint};
+pub use bid::RelayBid;
 pub use bytes::{Address, ForkVersion, NodeSignature, PublicKey, Root, Signature};
 pub use domain::{DomainType, SigningRoot};
 pub use machine::Machine;
 pub use operators::{ClusterId, ClusterSize, Generation, ShareIndex, Threshold};
 pub use spec::{ChainSpec, Fork, Preset};
-pub use units::{Epoch, Gwei, Millis, Slot, ValidatorIndex, ValidatorNo};
+pub use units::{Epoch, Gwei, Millis, Slot, ValidatorIndex, ValidatorNo, Wei};

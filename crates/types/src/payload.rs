@@ -19,7 +19,7 @@ pub type Transactions = VariableList<Transaction, U1048576>;
 pub type KzgCommitments = VariableList<KzgCommitment, U4096>;
 
 macro_rules! execution_payload {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),* }) => {
+    ($(#[$doc:meta])* $name:ident, header: $header:ident { $($(#[$field_doc:meta])* $field:ident),* }) => {
         containers! {
             $(#[$doc])*
             #[derive(Default)]
@@ -63,6 +63,32 @@ macro_rules! execution_payload {
                 /// Withdrawals.
                 pub withdrawals: VariableList<Withdrawal, P::WithdrawalsPerPayload>,
                 $($(#[$field_doc])* #[serde(with = "serde_utils::quoted_u64")] pub $field: u64,)*
+            }
+        }
+
+        impl<P: Sizes> $name<P> {
+            /// The payload's header; it has the payload's hash tree root.
+            ///
+            /// - Cost: hashes transactions and withdrawals, some 10 ms a megabyte.
+            pub fn header(&self) -> $header {
+                $header {
+                    parent_hash: self.parent_hash,
+                    fee_recipient: self.fee_recipient,
+                    state_root: self.state_root,
+                    receipts_root: self.receipts_root,
+                    logs_bloom: self.logs_bloom,
+                    prev_randao: self.prev_randao,
+                    block_number: self.block_number,
+                    gas_limit: self.gas_limit,
+                    gas_used: self.gas_used,
+                    timestamp: self.timestamp,
+                    extra_data: self.extra_data.clone(),
+                    base_fee_per_gas: self.base_fee_per_gas,
+                    block_hash: self.block_hash,
+                    transactions_root: Root::of(&self.transactions),
+                    withdrawals_root: Root::of(&self.withdrawals),
+                    $($field: self.$field,)*
+                }
             }
         }
     };
@@ -118,11 +144,11 @@ macro_rules! execution_payload_header {
 
 execution_payload!(
     /// A payload of Capella.
-    ExecutionPayloadCapella {}
+    ExecutionPayloadCapella, header: ExecutionPayloadHeaderCapella {}
 );
 execution_payload!(
     /// A payload from Deneb on.
-    ExecutionPayloadDeneb {
+    ExecutionPayloadDeneb, header: ExecutionPayloadHeaderDeneb {
         /// Gas its blobs use.
         blob_gas_used,
         /// Running excess of blob gas.

@@ -1,8 +1,10 @@
 //! Units of time, money and position. Each is a type, so that none can stand for another.
 
+use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
 use ssz_derive::{Decode, Encode};
 use std::fmt;
+use thiserror::Error;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -73,6 +75,55 @@ impl Epoch {
     }
 }
 
+/// An amount in wei (10^-18 ETH): what the execution layer counts in, bids of relays among it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wei(pub U256);
+
+/// Digits of an ETH behind the point.
+const WEI_DIGITS: usize = 18;
+
+/// Why a text is not an amount of ETH.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum EthError {
+    /// Not digits, with or without a point between them.
+    #[error("not an amount of ETH: digits, and a point between them where there are parts of one")]
+    NotDecimal,
+    /// Parts of a wei.
+    #[error("{have} digits behind the point, an ETH has 18")]
+    TooFine {
+        /// Digits behind the point.
+        have: usize,
+    },
+    /// Beyond 256 bits of wei.
+    #[error("more ETH than 256 bits of wei can hold")]
+    TooMuch,
+}
+
+impl Wei {
+    /// Nothing.
+    pub const ZERO: Self = Self(U256::ZERO);
+
+    /// Reads an amount in ETH, as people write it: `0.05`, `1`.
+    pub fn from_eth(text: &str) -> Result<Self, EthError> {
+        let (whole, parts) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(parts) {
+            return Err(EthError::NotDecimal);
+        }
+        if parts.len() > WEI_DIGITS {
+            return Err(EthError::TooFine { have: parts.len() });
+        }
+        let wei = format!("{whole}{parts:0<WEI_DIGITS$}");
+        U256::from_str_radix(&wei, 10).map(Self).map_err(|_| EthError::TooMuch)
+    }
+}
+
+impl fmt::Display for Wei {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// Milliseconds: a point in time since the Unix epoch, or a length of time. Machines are told it, never ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
@@ -103,5 +154,28 @@ pub struct ValidatorNo(pub u32);
 impl fmt::Display for ValidatorNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eth_are_read_to_the_wei_and_nothing_finer() {
+        let wei = |text| Wei::from_eth(text).map(|wei| wei.to_string());
+        for (eth, want) in [
+            ("0", "0"),
+            ("1", "1000000000000000000"),
+            ("0.05", "50000000000000000"),
+            ("007.000000000000000001", "7000000000000000001"),
+        ] {
+            assert_eq!(wei(eth).as_deref(), Ok(want), "{eth}");
+        }
+        for no in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1,5", "0x1", "1.2.3", " 1"] {
+            assert_eq!(wei(no), Err(EthError::NotDecimal), "{no:?}");
+        }
+        assert_eq!(wei("0.0000000000000000001"), Err(EthError::TooFine { have: 19 }));
+        assert_eq!(wei(&"9".repeat(78)), Err(EthError::TooMuch));
     }
 }

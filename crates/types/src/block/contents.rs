@@ -8,9 +8,10 @@ use super::signed::missing;
 use super::{BlockError, BlockShape, ProposedBlock, SignedBlockParts};
 use crate::bytes::KzgCommitment;
 use crate::wire::Value as Bytes;
-use crate::{Fork, Preset, Signature};
+use crate::{Fork, Preset, Root, Signature};
 use serde_json::{Value, json};
 use ssz::{SszDecoderBuilder, SszEncoder};
+use thiserror::Error;
 
 /// Length of a blob in bytes: `FIELD_ELEMENTS_PER_BLOB * BYTES_PER_FIELD_ELEMENT`.
 pub const BLOB_LEN: usize = 4096 * 32;
@@ -19,7 +20,7 @@ pub const BLOBS_MAX: usize = 4096;
 /// Proofs of a blob from Fulu on: `CELLS_PER_EXT_BLOB`.
 pub const CELLS_PER_BLOB: usize = 128;
 /// Length of a proof in bytes: compressed G1, like a commitment.
-const PROOF_LEN: usize = KzgCommitment::LEN;
+pub(super) const PROOF_LEN: usize = KzgCommitment::LEN;
 
 /// Blobs of a block and their proofs, opaque, one after the other. Shared: they may be megabytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Sidecars {
 
     /// - Errors: `Sidecars` for more than [`BLOBS_MAX`] blobs, for parts of one, and for another number of proofs
     ///   than one a blob, or [`CELLS_PER_BLOB`] a blob from Fulu on.
-    fn new(fork: Fork, kzg_proofs: Vec<u8>, blobs: Vec<u8>) -> Result<Self, BlockError> {
+    pub(super) fn new(fork: Fork, kzg_proofs: Vec<u8>, blobs: Vec<u8>) -> Result<Self, BlockError> {
         let count = blobs.len() / BLOB_LEN;
         let proofs_per_blob = if fork >= Fork::Fulu { CELLS_PER_BLOB } else { 1 };
         if !blobs.len().is_multiple_of(BLOB_LEN) {
@@ -81,7 +82,7 @@ fn hex_text(bytes: &[u8]) -> Value {
     Value::String(format!("0x{}", hex::encode(bytes)))
 }
 
-fn hex_items<const LEN: usize>(
+pub(super) fn hex_items<const LEN: usize>(
     fork: Fork,
     json: &Value,
     field: &str,
@@ -123,7 +124,60 @@ pub struct SignedBlockContents {
     pub sidecars: Sidecars,
 }
 
+/// Why contents are not those of an agreed block. Each names the broken rule.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ContentsError {
+    /// A block without its payload.
+    #[error("the block is blinded: its payload is missing")]
+    Blinded,
+    /// A block of another fork, whose root may be the same.
+    #[error("a block of {have}, agreed was one of {want}")]
+    OtherFork {
+        /// Of the contents.
+        have: Fork,
+        /// Agreed.
+        want: Fork,
+    },
+    /// Another block.
+    #[error("block {have}, agreed was {want}")]
+    OtherBlock {
+        /// Root of the contents' block.
+        have: Root,
+        /// Agreed.
+        want: Root,
+    },
+    /// Blobs are missing, or too many.
+    #[error("{have} blobs, the block commits to {want}")]
+    Blobs {
+        /// That are there.
+        have: usize,
+        /// Commitments.
+        want: usize,
+    },
+}
+
 impl BlockContents {
+    /// Whether these are the contents of `agreed`, full or blinded: the same block, with as many blobs as it commits to.
+    ///
+    /// - Whether each blob and proof fits its commitment is said by the beacon node that publishes them.
+    /// - Errors: which rule is broken. Nothing is hashed.
+    pub fn belongs_to(&self, agreed: &ProposedBlock) -> Result<(), ContentsError> {
+        let block = &self.block;
+        if block.blinded {
+            return Err(ContentsError::Blinded);
+        }
+        if block.fork != agreed.fork {
+            return Err(ContentsError::OtherFork { have: block.fork, want: agreed.fork });
+        }
+        if block.root != agreed.root {
+            return Err(ContentsError::OtherBlock { have: block.root, want: agreed.root });
+        }
+        if self.sidecars.len() != block.blob_count {
+            return Err(ContentsError::Blobs { have: self.sidecars.len(), want: block.blob_count });
+        }
+        Ok(())
+    }
+
     /// Reads SSZ: `{block, kzg_proofs, blobs}`, or a bare block where [`BlockShape::has_sidecars`] says no.
     pub fn from_ssz(shape: BlockShape, ssz: &[u8]) -> Result<Self, BlockError> {
         let (block, sidecars) = split(shape, ssz)?;

@@ -1,11 +1,16 @@
 //! Blocks: what a cluster agrees on, and the containers of each fork.
 
+pub mod blinding;
 pub mod body;
 mod contents;
+mod revealed;
 mod shape;
 mod signed;
 
-pub use contents::{BLOB_LEN, BLOBS_MAX, BlockContents, CELLS_PER_BLOB, Sidecars, SignedBlockContents};
+pub use contents::{
+    BLOB_LEN, BLOBS_MAX, BlockContents, CELLS_PER_BLOB, ContentsError, Sidecars, SignedBlockContents,
+};
+pub use revealed::{RevealedPayload, UnblindError};
 pub use shape::BlockShape;
 pub use signed::{
     SignedBlockParts, signed_block_from_json, signed_block_from_ssz, signed_block_to_json,
@@ -73,6 +78,14 @@ pub struct ProposedBlock {
     pub fee_recipient: Address,
     /// Hash of the execution block, as the payload says.
     pub payload_block_hash: Root,
+    /// Hash tree root of the payload's header, computed: that of the payload.
+    pub payload_header_root: Root,
+    /// How many blobs it commits to.
+    pub blob_count: usize,
+    /// Hash tree root of its commitments to blobs, computed; from Deneb on.
+    pub blob_kzg_commitments_root: Option<Root>,
+    /// Hash tree root of its requests of the execution layer, computed; from Electra on.
+    pub execution_requests_root: Option<Root>,
     /// The unsigned block's SSZ.
     pub ssz: Value,
 }
@@ -101,6 +114,16 @@ impl ProposedBlock {
     /// The beacon API's JSON of the unsigned block.
     pub fn to_json(&self, preset: Preset) -> Result<serde_json::Value, BlockError> {
         self.shape(preset).json_from_ssz(&self.ssz.0)
+    }
+
+    /// The same block with the payload's header in the payload's place: root and all else stay. A blinded one is its
+    /// own.
+    ///
+    /// - `preset`: the network's. Errors: `Ssz`, for another preset than the block's.
+    /// - Cost: as [`ProposedBlock::decode`] for a full block.
+    pub fn blind(&self, preset: Preset) -> Result<Self, BlockError> {
+        let ssz = self.shape(preset).blind(&self.ssz.0)?;
+        Ok(Self { blinded: true, ssz: ssz.into(), ..self.clone() })
     }
 
     /// Which container it is in. `preset`: the network's.

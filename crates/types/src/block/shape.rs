@@ -1,5 +1,6 @@
 //! Which container a block is in, and what can be done with its bytes.
 
+use super::blinding::{Blind, Blinded as _};
 use super::body::{
     BeaconBlock, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, Body, BodyCapella, BodyDeneb,
     BodyElectra,
@@ -43,6 +44,11 @@ impl BlockShape {
     /// Reads the SSZ of an unsigned block. Strict: what it takes is the one encoding of that block.
     pub fn decode(self, ssz: &[u8]) -> Result<ProposedBlock, BlockError> {
         (self.codec().decode)(self, ssz)
+    }
+
+    /// The SSZ of the same block in its blinded form; of a blinded block, its own.
+    pub fn blind(self, ssz: &[u8]) -> Result<Vec<u8>, BlockError> {
+        (self.codec().blind)(self, ssz)
     }
 
     /// The SSZ of an unsigned block in the beacon API's JSON.
@@ -101,23 +107,30 @@ impl BlockShape {
 /// What the containers of one shape can do.
 struct Codec {
     decode: fn(BlockShape, &[u8]) -> Result<ProposedBlock, BlockError>,
+    blind: fn(BlockShape, &[u8]) -> Result<Vec<u8>, BlockError>,
     ssz_from_json: fn(BlockShape, &serde_json::Value) -> Result<Vec<u8>, BlockError>,
     json_from_ssz: fn(BlockShape, &[u8]) -> Result<serde_json::Value, BlockError>,
 }
 
 impl Codec {
-    const fn of<B: Body>() -> Self {
-        Self { decode: decode::<B>, ssz_from_json: ssz_from_json::<B>, json_from_ssz: json_from_ssz::<B> }
+    const fn of<B: Blind>() -> Self {
+        Self {
+            decode: decode::<B>,
+            blind: blind::<B>,
+            ssz_from_json: ssz_from_json::<B>,
+            json_from_ssz: json_from_ssz::<B>,
+        }
     }
 }
 
-fn read<B: Body>(shape: BlockShape, ssz: &[u8]) -> Result<BeaconBlock<B>, BlockError> {
+pub(super) fn read<B: Body>(shape: BlockShape, ssz: &[u8]) -> Result<BeaconBlock<B>, BlockError> {
     BeaconBlock::from_ssz_bytes(ssz).map_err(|error| BlockError::ssz(shape.fork, error))
 }
 
-fn decode<B: Body>(shape: BlockShape, ssz: &[u8]) -> Result<ProposedBlock, BlockError> {
-    let block = read::<B>(shape, ssz)?;
-    let header = block.header();
+/// Everything is read from the blinded form, whose root is the block's own: so a payload is hashed once.
+fn decode<B: Blind>(shape: BlockShape, ssz: &[u8]) -> Result<ProposedBlock, BlockError> {
+    let block = blinded::<B>(shape, ssz)?;
+    let (header, body) = (block.header(), &block.body);
     Ok(ProposedBlock {
         fork: shape.fork,
         blinded: B::BLINDED,
@@ -127,12 +140,25 @@ fn decode<B: Body>(shape: BlockShape, ssz: &[u8]) -> Result<ProposedBlock, Block
         state_root: block.state_root,
         body_root: header.body_root,
         root: Root::of(&header),
-        randao_reveal: block.body.randao_reveal(),
-        graffiti: block.body.graffiti(),
-        fee_recipient: block.body.fee_recipient(),
-        payload_block_hash: block.body.payload_block_hash(),
+        randao_reveal: body.randao_reveal(),
+        graffiti: body.graffiti(),
+        fee_recipient: body.fee_recipient(),
+        payload_block_hash: body.payload_block_hash(),
+        payload_header_root: body.payload_header_root(),
+        blob_count: body.blob_kzg_commitments().map_or(0, |commitments| commitments.len()),
+        blob_kzg_commitments_root: body.blob_kzg_commitments().map(Root::of),
+        execution_requests_root: body.execution_requests().map(Root::of),
         ssz: ssz.to_vec().into(),
     })
+}
+
+fn blind<B: Blind>(shape: BlockShape, ssz: &[u8]) -> Result<Vec<u8>, BlockError> {
+    Ok(blinded::<B>(shape, ssz)?.as_ssz_bytes())
+}
+
+fn blinded<B: Blind>(shape: BlockShape, ssz: &[u8]) -> Result<BeaconBlock<B::Blinded>, BlockError> {
+    let BeaconBlock { slot, proposer_index, parent_root, state_root, body } = read::<B>(shape, ssz)?;
+    Ok(BeaconBlock { slot, proposer_index, parent_root, state_root, body: body.blind() })
 }
 
 fn ssz_from_json<B: Body>(shape: BlockShape, json: &serde_json::Value) -> Result<Vec<u8>, BlockError> {
