@@ -1,17 +1,22 @@
 //! The beacon nodes' side: grants the wishes of core that are questions or submissions to the chain.
 
-use crate::sidecars::Kept;
+use crate::contents::Contents;
 use beacon::json::CommitteeSubscription;
 use beacon::{ApiError, Beacon, Head};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
 use types::aggregate::{Aggregate, AggregateShape, SignedAggregate};
 use types::attestation::{Attestation, SingleAttestation};
-use types::block::{ProposedBlock, SignedBlockContents, SignedBlockParts};
+use types::block::SignedBlockParts;
 use types::duty::AttesterDuty;
+use types::offer::Offer;
 use types::wire::Kind;
 use types::{Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex};
+
+/// How long a signed block waits for its payload, in basis points of the slot: after that nobody attests to it.
+const CONTENTS_BPS: u64 = 2_500;
 
 /// One of the cluster's validators, as the chain knows it.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,7 @@ pub struct ChainSide {
     seats: Vec<Seat>,
     /// The validators' indices, once the chain knows them.
     indices: RwLock<BTreeMap<PublicKey, ValidatorIndex>>,
-    sidecars: Arc<Kept>,
+    contents: Arc<Contents>,
     graffiti: Root,
 }
 
@@ -40,10 +45,10 @@ impl ChainSide {
         beacon: Beacon,
         spec: Arc<ChainSpec>,
         seats: Vec<Seat>,
-        sidecars: Arc<Kept>,
+        contents: Arc<Contents>,
         graffiti: Root,
     ) -> Arc<Self> {
-        Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), sidecars, graffiti })
+        Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), contents, graffiti })
     }
 
     /// The beacon nodes.
@@ -66,7 +71,7 @@ impl ChainSide {
             }
             Output::Subscribe { duty } => self.subscribe(&duty).await,
             Output::FetchBlock { slot, randao } => {
-                Input::Block { slot, block: self.block(slot, &randao).await }
+                Input::Block { slot, offer: self.block(slot, &randao).await }
             }
             Output::FetchHeader { root } => {
                 let known = self.beacon.knows_block(root).await;
@@ -137,11 +142,21 @@ impl ChainSide {
         }
     }
 
-    async fn block(&self, slot: Slot, randao: &Signature) -> Option<ProposedBlock> {
+    /// A block of the own beacon nodes, in its blinded form; its contents are kept.
+    async fn block(&self, slot: Slot, randao: &Signature) -> Option<Offer> {
         let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti)).await;
         let produced = produced.map_err(|error| said(&error, "block", ())).ok()?;
-        self.sidecars.keep(slot, produced.block.root, produced.contents);
-        Some(produced.block)
+        let (contents, preset) = (produced.into_contents(), self.spec.preset);
+        let blinded = tokio::task::spawn_blocking(move || {
+            let blinded = contents.block.blind(preset).map(|block| (block, contents));
+            blinded.map_err(|error| ApiError::Body(error.to_string()))
+        });
+        let (blinded, contents) = match blinded.await.ok()? {
+            Ok(parts) => parts,
+            Err(error) => return said(&error, "block", None),
+        };
+        self.contents.keep(slot, contents);
+        Offer::new(blinded, None).ok()
     }
 
     /// The aggregates that the beacon nodes have, of those wanted: committee or subcommittee, and what it is about.
@@ -198,7 +213,7 @@ impl ChainSide {
                 Ok(body) => self.beacon.submit_exit(body).await,
                 Err(error) => Err(error),
             },
-            Submission::Block { block, signature } => self.submit_block(block, signature).await,
+            Submission::Block { offer, signature } => self.submit_block(*offer, signature).await,
         };
         match result {
             Ok(()) => true,
@@ -230,11 +245,27 @@ impl ChainSide {
         }
     }
 
-    async fn submit_block(&self, block: ProposedBlock, signature: Signature) -> Result<(), ApiError> {
-        let fork = block.fork;
-        let sidecars = self.sidecars.of(block.root).unwrap_or_default();
-        let contents = SignedBlockContents { signed: SignedBlockParts { block, signature }, sidecars };
-        let body = contents.to_json(self.spec.preset).map_err(|error| ApiError::Body(error.to_string()))?;
+    /// A builder's block goes back blinded, for its relay has the payload. Of any other, whoever holds the payload
+    /// publishes it; one that does not have it in time looks whether it has come from the others.
+    async fn submit_block(&self, offer: Offer, signature: Signature) -> Result<(), ApiError> {
+        let (block, fork) = (offer.block().clone(), offer.block().fork);
+        let preset = self.spec.preset;
+        if offer.bid().is_some() {
+            let signed = SignedBlockParts { block, signature };
+            let body = signed.to_json(preset).map_err(|error| ApiError::Body(error.to_string()))?;
+            return self.beacon.submit_blinded_block(fork, body).await;
+        }
+        let patience = Duration::from_millis(self.spec.slot_ms * CONTENTS_BPS / 10_000);
+        let Some(contents) = self.contents.wait_for(block.root, patience).await else {
+            let known = self.beacon.knows_block(block.root).await?;
+            return if known {
+                Ok(())
+            } else {
+                Err(ApiError::Body("nobody sent the block's payload".into()))
+            };
+        };
+        let body = contents.sign(signature).to_json(preset);
+        let body = body.map_err(|error| ApiError::Body(error.to_string()))?;
         self.beacon.submit_block(fork, body).await
     }
 

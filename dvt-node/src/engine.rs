@@ -9,6 +9,7 @@
 
 use crate::chain_side::ChainSide;
 use crate::clock::now;
+use crate::contents::Contents;
 use crate::curve::Curve;
 use crate::journal::Writer;
 use crate::metrics::Metrics;
@@ -21,8 +22,8 @@ use symbolon_core::node::Node;
 use symbolon_core::{Answer, Ask, Input, Outcome, Output, RequestId, To};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use types::wire::{self, Message, Signed};
-use types::{ClusterId, ClusterSize, Machine as _, Millis, ShareIndex};
+use types::wire::{self, Instance, Message, Signed, ValueAnswer};
+use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, ShareIndex};
 
 /// Events that may wait for the loop. A slot of 22 operators is some 500; beyond this, senders wait.
 pub const EVENTS_MAX: usize = 4096;
@@ -81,6 +82,10 @@ pub struct Engine {
     pub wire: net::Handle,
     /// Beacon nodes.
     pub chain: Arc<ChainSide>,
+    /// Payloads and blobs of blocks.
+    pub contents: Arc<Contents>,
+    /// The network.
+    pub spec: Arc<ChainSpec>,
     /// The journal's thread.
     pub journal: Writer,
     /// Curve work.
@@ -146,11 +151,46 @@ impl Loop {
         if !self.engine.node.wants(&message) {
             return;
         }
+        if let Message::Contents(answer) = message {
+            return self.take_contents(peer, answer);
+        }
         let Engine { size, cluster, operator, .. } = &self.engine;
         match wire::verify(message, peer, *size, cluster, operator) {
             Ok(verified) => self.input(Input::Peer(verified)),
             Err(error) => self.refuse(peer, &error),
         }
+    }
+
+    /// The payload behind a block: read beside the loop, for that hashes megabytes.
+    fn take_contents(&self, peer: ShareIndex, answer: ValueAnswer) {
+        let (contents, spec) = (self.engine.contents.clone(), self.engine.spec.clone());
+        let metrics = self.engine.metrics.clone();
+        let slot = answer.id.instance.slot;
+        self.later(async move {
+            let reading = tokio::task::spawn_blocking(move || contents.take(&spec, peer, &answer));
+            match reading.await.ok().flatten() {
+                Some(root) => Input::Contents { slot, root },
+                None => {
+                    metrics.frame_refused(peer);
+                    tracing::debug!(%peer, %slot, "contents of another block than they say");
+                    Input::Tick
+                }
+            }
+        });
+    }
+
+    /// The payload of an own block, to everybody else.
+    fn send_contents(&self, instance: Instance, root: Root) {
+        let (contents, wire) = (self.engine.contents.clone(), self.engine.wire.clone());
+        let metrics = self.engine.metrics.clone();
+        tokio::task::spawn_blocking(move || {
+            let Some(answer) = contents.message(instance, root) else { return };
+            let frame = Bytes::from(Message::Contents(answer).to_frame());
+            metrics.frame_sent("contents");
+            for (peer, error) in wire.broadcast(&frame) {
+                tracing::debug!(%peer, %error, "contents not sent");
+            }
+        });
     }
 
     fn refuse(&self, peer: ShareIndex, error: &wire::FrameError) {
@@ -198,6 +238,7 @@ impl Loop {
                     Input::GroupVerified { ticket, valid: curve.verify(key, root, signature).await }
                 });
             }
+            Output::SendContents { instance, root } => self.send_contents(instance, root),
             Output::Evidence { author, first, second } => self.evidence(author, &first, &second),
             Output::Fault { peer, instance, fault } => {
                 self.engine.metrics.fault(peer);

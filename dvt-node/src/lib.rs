@@ -5,13 +5,14 @@
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`curve`]: signing and combining on blocking threads.
-//! - [`chain_side`], [`sidecars`]: the beacon nodes.
+//! - [`chain_side`], [`contents`]: the beacon nodes, and blocks' payloads.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
 pub mod chain_side;
 pub mod cli;
 pub mod clock;
+pub mod contents;
 pub mod curve;
 pub mod data_folder;
 pub mod engine;
@@ -19,6 +20,5 @@ pub mod journal;
 pub mod metrics;
 pub mod moving;
 pub mod run;
-pub mod sidecars;
 pub mod upstream;
 pub mod validator_api;

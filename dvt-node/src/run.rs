@@ -2,12 +2,12 @@
 
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
+use crate::contents::Contents;
 use crate::curve::Curve;
 use crate::data_folder::{DataFolder, Reading, ensure_may_run};
 use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
-use crate::sidecars::Kept;
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed};
 use anyhow::{Context as _, ensure};
@@ -64,7 +64,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
     let histories = journal.histories(&keys);
     let spec = Arc::new(data.spec.clone());
-    let kept = Arc::new(Kept::default());
+    let kept = Arc::new(Contents::default());
     let chain = start_chain_side(&config, &data, spec.clone(), kept.clone()).await?;
 
     let metrics = Arc::new(Metrics::default());
@@ -75,7 +75,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         upstream: BeaconNodes(chain.beacon().clone()),
         spec: spec.clone(),
         duties: door.clone(),
-        sidecars: Box::new(move |block| kept.of(*block)),
+        contents: find_contents(kept.clone()),
         notice: notice(metrics.clone()),
     });
     let listener = bind(config.validator_api, "validator API").await?;
@@ -97,6 +97,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         operator: data.operator,
         wire: wire.clone(),
         chain: chain.clone(),
+        contents: kept,
+        spec: spec.clone(),
         journal: writer,
         curve,
         metrics: metrics.clone(),
@@ -147,7 +149,7 @@ async fn start_chain_side(
     config: &RunConfig,
     data: &DataFolder,
     spec: Arc<ChainSpec>,
-    kept: Arc<Kept>,
+    kept: Arc<Contents>,
 ) -> anyhow::Result<Arc<ChainSide>> {
     let seats = data.cluster.validators.iter();
     let seats = seats.map(|one| Seat { group_key: one.public_key, fee_recipient: one.fee_recipient });
@@ -168,6 +170,7 @@ fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {
         generation: Generation(0),
         spec: data.spec.clone(),
         validators: data.cluster.validators.iter().map(validator).collect(),
+        relays: std::collections::BTreeSet::new(),
         timers: Timers::default(),
         started,
     }
@@ -185,6 +188,10 @@ fn client_seats(data: &DataFolder, curve: &Curve) -> anyhow::Result<Vec<validato
         })
     };
     (0..).zip(&data.cluster.validators).map(seat).collect()
+}
+
+fn find_contents(kept: Arc<Contents>) -> validator_api::FindContents {
+    Box::new(move |block| kept.of(*block))
 }
 
 fn notice(metrics: Arc<Metrics>) -> validator_api::Notice {

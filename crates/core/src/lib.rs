@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use types::aggregate::{Aggregate, SignedAggregate};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
+use types::offer::Offer;
 use types::operations::SignedVoluntaryExit;
 use types::sync::SyncCommitteeMessage;
 use types::wire::{Instance, Item, Kind, Message, Signed, Verified};
@@ -182,7 +183,7 @@ pub struct HalfAttestation {
 pub enum Answer {
     /// The agreed vote.
     Vote(BeaconVote),
-    /// The agreed block.
+    /// The agreed block, in its blinded form.
     Block(ProposedBlock),
     /// The agreed head.
     HeadRoot(Root),
@@ -322,8 +323,15 @@ pub enum Input {
     Block {
         /// Slot asked for.
         slot: Slot,
+        /// The block, in its blinded form, with the relay's bid where a builder made the payload.
+        offer: Option<Offer>,
+    },
+    /// The payload and blobs of a block are at hand here: from the own beacon node or from another operator.
+    Contents {
+        /// The block's slot.
+        slot: Slot,
         /// The block.
-        block: Option<ProposedBlock>,
+        root: Root,
     },
     /// The answer to [`Output::FetchHeader`].
     Header {
@@ -375,7 +383,7 @@ pub enum Input {
     GroupVerified {
         /// Of [`Output::VerifyGroup`].
         ticket: Ticket,
-        /// Whether it is the validator's.
+        /// Whether it is that key's.
         valid: bool,
     },
     /// The beacon nodes took or refused a submission.
@@ -429,8 +437,8 @@ pub enum Submission {
     Exit(SignedVoluntaryExit),
     /// A block.
     Block {
-        /// The block.
-        block: ProposedBlock,
+        /// The block, in its blinded form, with the relay's bid where a builder made the payload.
+        offer: Box<Offer>,
         /// By the validator.
         signature: Signature,
     },
@@ -481,6 +489,13 @@ pub enum Output {
         /// The aggregator's duty.
         duty: AttesterDuty,
     },
+    /// Send the payload and blobs of the own block to every other operator, behind all other messages.
+    SendContents {
+        /// Which agreement's.
+        instance: Instance,
+        /// The block.
+        root: Root,
+    },
     /// Ask the beacon nodes whether they know a block.
     FetchHeader {
         /// Its root.
@@ -514,7 +529,7 @@ pub enum Output {
         /// What to combine.
         jobs: Vec<CombineJob>,
     },
-    /// Check a signature of a validator that somebody else combined.
+    /// Check a signature of a validator that somebody else combined, or of a relay.
     VerifyGroup {
         /// To be named in the result.
         ticket: Ticket,

@@ -60,6 +60,8 @@ pub struct Setup {
     pub spec: ChainSpec,
     /// In the lock's order.
     pub validators: Vec<Validator>,
+    /// Keys of the relays whose builders' blocks are signed; none: local blocks only.
+    pub relays: BTreeSet<PublicKey>,
     /// Of agreement.
     pub timers: Timers,
     /// When this process started: it does not vote in what may have begun before (rule 11).
@@ -301,7 +303,8 @@ impl Node {
             fresh.push(propose);
         }
         let attest = self.instance(slot, Kind::Attest);
-        if !(attesters.is_empty() && members.is_empty()) && !self.duties.contains_key(&attest) {
+        let anybody = !attesters.is_empty() || !members.is_empty();
+        if anybody && !self.duties.contains_key(&attest) {
             let due = Due { attesters: &attesters, members: &members };
             let (desk, duties) = self.lend();
             let duty = Attest::new(&desk, attest, &due, follow_only);
@@ -595,8 +598,12 @@ impl Machine for Node {
                 let event = Event::Input(Input::BeaconVote { slot, votes });
                 self.with(self.instance(slot, Kind::Attest), event);
             }
-            Input::Block { slot, block } => {
-                self.with(self.instance(slot, Kind::Propose), Event::Input(Input::Block { slot, block }));
+            Input::Block { slot, offer } => {
+                self.with(self.instance(slot, Kind::Propose), Event::Input(Input::Block { slot, offer }));
+            }
+            Input::Contents { slot, root } => {
+                let event = Event::Input(Input::Contents { slot, root });
+                self.with(self.instance(slot, Kind::Propose), event);
             }
             Input::Aggregates { kind, slot, aggregates } => {
                 let event = Event::Input(Input::Aggregates { kind, slot, aggregates });

@@ -20,6 +20,7 @@ use symbolon_core::{
 use types::attestation::SingleAttestation;
 use types::block::ProposedBlock;
 use types::duty::AttesterDuty;
+use types::offer::Offer;
 use types::wire::{self, Instance, Message, Verified};
 use types::{
     Address, ChainSpec, DomainType, Generation, Machine as _, Millis, PublicKey, Root, ShareIndex, Signature,
@@ -44,6 +45,8 @@ enum Event {
     Frame { from: usize, frame: Vec<u8> },
     /// A result arrives at the person who wished for it, if it still lives that life.
     Input { life: u64, input: Input },
+    /// The payload of another operator's block arrives.
+    Contents { slot: Slot, root: Root },
     /// A write is on the disk, if its writer still lives that life.
     Synced { life: u64, ticket: Ticket },
     /// A machine wants to be woken.
@@ -91,6 +94,8 @@ pub struct World {
     slashable: slashable::Slashable,
     journal: journal::Journal,
     asked: BTreeSet<(usize, Slot)>,
+    /// Blocks with their payloads, and who holds them.
+    contents: BTreeMap<Root, (ProposedBlock, BTreeSet<usize>)>,
     /// When the block of a slot was imported.
     arrivals: BTreeMap<Slot, Millis>,
     /// When each operator first held a group signature of an instance.
@@ -122,6 +127,7 @@ impl World {
             trace: Sha256::new(),
             journal: journal::Journal::default(),
             asked: BTreeSet::new(),
+            contents: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             signed: BTreeMap::new(),
             evidence: BTreeMap::new(),
@@ -224,6 +230,7 @@ impl World {
             Event::Crash => self.crash(person),
             Event::Start => self.start(person),
             Event::Frame { from, frame } => self.frame(person, from, &frame),
+            Event::Contents { slot, root } => self.hold(person, slot, root),
             Event::Input { life, input } if life == self.persons[person].life => self.input(person, input),
             Event::Synced { life, ticket } if life == self.persons[person].life => {
                 self.synced(person, ticket);
@@ -254,6 +261,7 @@ impl World {
             generation: Generation(0),
             spec: self.spec.clone(),
             validators,
+            relays: BTreeSet::new(),
             timers: Timers::default(),
             started: self.now,
         };
@@ -334,9 +342,13 @@ impl World {
                 self.soon(person, Input::BeaconVote { slot, votes });
             }
             Output::FetchBlock { slot, randao } => {
-                let block = Some(self.produce(person, slot, randao));
-                self.soon(person, Input::Block { slot, block });
+                let block = self.produce(person, slot, randao);
+                let blinded = block.blind(self.spec.preset).expect("a block that was just made");
+                self.contents.insert(block.root, (block, BTreeSet::from([person])));
+                let offer = Offer::new(blinded, None).ok();
+                self.soon(person, Input::Block { slot, offer });
             }
+            Output::SendContents { instance, root } => self.send_contents(person, instance.slot, root),
             Output::FetchAggregates { kind, slot, .. } => {
                 self.soon(person, Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
@@ -404,6 +416,21 @@ impl World {
         graffiti[0] = me.operator.get();
         graffiti[1] = me.side as u8;
         self.chain.produce(&Symbolic, slot, head, randao, Root(graffiti), FEE_RECIPIENT)
+    }
+
+    /// The payload of an own block goes to everybody, behind all messages.
+    fn send_contents(&mut self, person: usize, slot: Slot, root: Root) {
+        for other in self.audience(person) {
+            let at = self.network.arrival(self.now, person, other);
+            self.push(at, other, Event::Contents { slot, root });
+        }
+    }
+
+    fn hold(&mut self, person: usize, slot: Slot, root: Root) {
+        if let Some((_, holders)) = self.contents.get_mut(&root) {
+            holders.insert(person);
+        }
+        self.input(person, Input::Contents { slot, root });
     }
 
     fn send(&mut self, person: usize, to: To, message: Message) {
@@ -480,11 +507,17 @@ impl World {
                 }
             }
             Submission::SyncMessages(_) | Submission::Aggregates(_) | Submission::Exit(_) => taken = false,
-            Submission::Block { block, signature } => {
-                let instance = Instance::new(Generation(0), block.slot, wire::Kind::Propose);
+            Submission::Block { offer, signature } => {
+                let (slot, root) = (offer.block().slot, offer.block().root);
+                let instance = Instance::new(Generation(0), slot, wire::Kind::Propose);
                 self.signed.entry((instance, operator)).or_insert(self.now);
-                self.tell(person, || format!("propose@{}: submits the block", block.slot));
-                taken = self.import(&block, &signature);
+                self.tell(person, || format!("propose@{slot}: submits the block"));
+                // Who holds the payload publishes it; to the others' beacon nodes it comes from there.
+                let held = self.contents.get(&root).filter(|(_, holders)| holders.contains(&person));
+                taken = match held.map(|(block, _)| block.clone()) {
+                    Some(block) => self.import(&block, &signature),
+                    None => self.chain.block(&root).is_some(),
+                };
             }
         }
         self.soon(person, Input::Submitted { ticket, taken });

@@ -9,7 +9,7 @@
 //! - [`domain`]: the closed list of signing domains, and signing roots.
 //! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
 //! - [`aggregate`]: what aggregators publish, whatever fork and preset; [`selection`]: who aggregates.
-//! - [`bid`]: what a relay offers for a block, and whether a block is the one it is for.
+//! - [`bid`]: what a relay offers for a block, and whether a block is the one it is for; [`offer`]: what a leader does.
 //! - [`payload`]: the execution layer's part of a block.
 //! - [`sizes`]: what the containers of the presets differ in.
 //! - [`duty`]: what a validator is due to do.
@@ -26,6 +26,7 @@ pub mod domain;
 pub mod duty;
 pub mod machine;
 pub mod networks;
+pub mod offer;
 pub mod operations;
 pub mod operators;
 pub mod payload;

@@ -7,6 +7,7 @@ use types::block::body::{BeaconBlock, BodyCapella, BodyDeneb, BodyElectra};
 use types::block::{BlockShape, ProposedBlock};
 use types::builder::{BuilderBidCapella, BuilderBidDeneb, BuilderBidElectra, SignedBuilderBid};
 use types::domain::compute_domain;
+use types::offer::{Offer, OfferError};
 use types::sizes::Minimal;
 use types::{ChainSpec, DomainType, Fork, Preset, PublicKey, Root, Signature, SigningRoot, Wei};
 
@@ -162,4 +163,42 @@ fn what_is_no_bid_is_refused() {
     for tag in [4, 0x80, 0x83, 0xff] {
         assert_eq!(RelayBid::from_value(&[tag, 0]), Err(BidReadError::Tag(tag)));
     }
+}
+
+#[test]
+fn an_offer_reads_back_and_its_hash_binds_the_bid() {
+    for fork in FORKS {
+        let full = block(fork);
+        assert_eq!(Offer::new(full.clone(), None), Err(OfferError::NotBlinded));
+        let blinded = full.blind(Preset::Minimal).unwrap();
+        let local = Offer::new(blinded.clone(), None).unwrap();
+        let bid = RelayBid::from_json(&bid_json(&full)).unwrap();
+        let built = Offer::new(blinded, Some(bid.clone())).unwrap();
+        for offer in [&local, &built] {
+            assert_eq!(Offer::from_value(Preset::Minimal, &offer.to_value().0).as_ref(), Ok(offer));
+        }
+        assert_eq!(local.hash(), full.root, "without a bid the block's root");
+        assert_ne!(built.hash(), local.hash());
+        let mut other = bid_json(&full);
+        other["data"]["signature"] = hex_of(0xd2, 96);
+        let other = Offer::new(built.block().clone(), RelayBid::from_json(&other).ok()).unwrap();
+        assert_ne!(built.hash(), other.hash(), "another signature, another offer");
+    }
+}
+
+#[test]
+fn what_is_no_block_with_at_most_one_bid_is_no_offer() {
+    let full = block(Fork::Electra);
+    let blinded = full.blind(Preset::Minimal).unwrap();
+    let bid = RelayBid::from_json(&bid_json(&full)).unwrap();
+    let list = |parts: Vec<types::wire::Value>| parts.as_ssz_bytes();
+    let read = |bytes: Vec<u8>| Offer::from_value(Preset::Minimal, &bytes);
+    assert!(read(list(vec![blinded.to_value(), bid.to_value()])).is_ok());
+    assert!(matches!(read(list(vec![])), Err(OfferError::Parts(_))));
+    let three = list(vec![blinded.to_value(), bid.to_value(), bid.to_value()]);
+    assert!(matches!(read(three), Err(OfferError::Parts(_))));
+    assert!(matches!(read(list(vec![bid.to_value()])), Err(OfferError::Block(_))));
+    let two_blocks = list(vec![blinded.to_value(), blinded.to_value()]);
+    assert!(matches!(read(two_blocks), Err(OfferError::Bid(_))));
+    assert_eq!(read(list(vec![full.to_value()])), Err(OfferError::NotBlinded));
 }

@@ -34,7 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 use symbolon_core::{Answer, Ask};
 use tokio::sync::Semaphore;
-use types::block::Sidecars;
+use types::block::BlockContents;
 use types::{ChainSpec, PublicKey, Root, ValidatorNo};
 
 /// Longest body of a request: some 3,000 attestations in JSON, and a slot of 32,000 validators has 1,000.
@@ -89,8 +89,8 @@ pub enum Dropped {
     SyncMessages,
 }
 
-/// Finds the blobs and proofs of a block by its root, if this node has them.
-pub type FindSidecars = Box<dyn Fn(&Root) -> Option<Sidecars> + Send + Sync>;
+/// Finds the payload and blobs of a block by its root, if this node has them.
+pub type FindContents = Box<dyn Fn(&Root) -> Option<BlockContents> + Send + Sync>;
 /// Is told what is worth counting.
 pub type Notice = Box<dyn Fn(Noticed) + Send + Sync>;
 
@@ -104,8 +104,8 @@ pub struct Api<D, U> {
     pub spec: Arc<ChainSpec>,
     /// Core's loop.
     pub duties: D,
-    /// Blobs of blocks that were produced here.
-    pub sidecars: FindSidecars,
+    /// Payloads and blobs of blocks.
+    pub contents: FindContents,
     /// Counters.
     pub notice: Notice,
 }
@@ -122,7 +122,7 @@ struct Desk<D, U> {
     upstream: U,
     spec: Arc<ChainSpec>,
     duties: D,
-    sidecars: FindSidecars,
+    contents: FindContents,
     notice: Notice,
     committees: attest::Committees,
     dropped: duties::Warned,
@@ -137,13 +137,13 @@ type Shared<D, U> = State<Arc<Desk<D, U>>>;
 ///
 /// - Requests beyond [`REQUESTS_MAX`] at once are answered 503.
 pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
-    let Api { seats, upstream, spec, duties, sidecars, notice } = api;
+    let Api { seats, upstream, spec, duties, contents, notice } = api;
     let desk = Arc::new(Desk {
         seats: Seats::new(seats),
         upstream,
         spec,
         duties,
-        sidecars,
+        contents,
         notice,
         committees: attest::Committees::default(),
         dropped: duties::Warned::default(),

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use symbolon_core::{Answer, Ask};
-use types::block::{BlockContents, BlockError, BlockShape, SignedBlockContents};
+use types::block::{BlockContents, BlockError, BlockShape, Sidecars, SignedBlockContents};
 use types::{Preset, Root, Signature, Slot};
 
 /// `GET blocks/{slot}`.
@@ -29,9 +29,11 @@ pub(crate) async fn produce<D: Duties, U: Upstream>(
         Answer::Refused(refusal) => return Err(refusal.into()),
         other => return Err(ApiError::unasked(&other)),
     };
-    let sidecars = (desk.sidecars)(&block.root).unwrap_or_default();
+    // With its payload where that is at hand: every client takes that. A blinded block has the same root.
+    let contents = (desk.contents)(&block.root);
+    let contents = contents.unwrap_or_else(|| BlockContents { block, sidecars: Sidecars::default() });
     let preset = desk.spec.preset;
-    blocking(move || produced(&BlockContents { block, sidecars }, preset)).await?
+    blocking(move || produced(&contents, preset)).await?
 }
 
 fn produced(contents: &BlockContents, preset: Preset) -> Reply {

@@ -13,6 +13,7 @@ use symbolon_core::Fault;
 use symbolon_core::journal::{History, LastBlock};
 use types::block::body::{BeaconBlock, BodyElectra};
 use types::block::{BlockShape, ProposedBlock};
+use types::offer::Offer;
 use types::sizes::Minimal;
 use types::wire::{Instance, Kind, Message, Proposal, Statement, Step};
 use types::{Address, Fork, Preset, Root, Signature, SigningRoot, Slot, ValidatorNo};
@@ -39,8 +40,13 @@ fn propose(world: &World, leader: u8, block: &ProposedBlock) {
     let (hash, extra) = (block.root, Proposal::extra(&[]));
     let statement = Statement { instance: place(block.slot), step: Step::Proposal, round: 1, hash, extra };
     let signed = statement.unsigned(operator(leader));
-    let proposal = Proposal { signed, value: vec![block.to_value()], justification: Vec::new() };
-    world.hear(leader, Message::Proposal(proposal));
+    let value = vec![offer(block).to_value()];
+    world.hear(leader, Message::Proposal(Proposal { signed, value, justification: Vec::new() }));
+}
+
+/// What operators agree on: the block without its payload.
+fn offer(block: &ProposedBlock) -> Offer {
+    Offer::new(block.blind(Preset::Minimal).unwrap(), None).unwrap()
 }
 
 /// Where the client asks for its block.
@@ -95,11 +101,13 @@ async fn a_leaders_block_for_a_foreign_purse_is_refused_even_when_the_others_dec
         assert!(poll!(asked.as_mut()).is_pending());
         propose(&world, 4, &block);
         if good {
+            assert!(!world.stood_for(&block.root), "its payload is not at hand");
+            world.contents(PEER_LEADS, block.root);
             assert!(world.stood_for(&block.root));
             world.peers_vote(place(PEER_LEADS), block.root, None);
             let (status, json) = asked.await;
-            let served = &json["data"]["block"];
-            assert_eq!((status, served), (200, &block.to_json(Preset::Minimal).unwrap()));
+            let blinded = offer(&block).block().to_json(Preset::Minimal).unwrap();
+            assert_eq!((status, &json["data"]), (200, &blinded));
             assert_eq!(world.room().rows.len(), 1);
             the_twin_is_accepted(&world, &block).await;
         } else {
@@ -118,7 +126,7 @@ async fn our_own_beacon_nodes_block_for_a_foreign_purse_is_never_proposed() {
     for (purse, good) in [(FOREIGN, false), (FEE_RECIPIENT, true)] {
         let world = world(WE_LEAD, Default::default());
         let block = block(&world, WE_LEAD, purse);
-        world.room().block = Some(block.clone());
+        world.room().block = Some(offer(&block));
         let question = question(&world, WE_LEAD);
         let mut asked = pin!(world.get(&question));
         assert!(poll!(asked.as_mut()).is_pending());
@@ -198,4 +206,14 @@ async fn a_slashable_block_is_refused_even_when_the_others_decide_it() {
             the_door_stays_shut(&world, &block).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_leader_that_keeps_the_payload_gets_no_vote_until_others_vouch_for_it() {
+    let world = world(PEER_LEADS, Default::default());
+    let block = block(&world, PEER_LEADS, FEE_RECIPIENT);
+    propose(&world, 4, &block);
+    assert!(!world.stood_for(&block.root));
+    world.peers_vote(place(PEER_LEADS), block.root, None);
+    assert!(world.stood_for(&block.root), "f + 1 others hold it, so somebody honest does");
 }

@@ -28,6 +28,7 @@ use symbolon_core::{
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 use types::duty::{AttesterDuty, ProposerDuty};
+use types::offer::Offer;
 use types::spec::{ForkEpoch, SlotTiming};
 use types::wire::{self, Instance, Kind, Message, PartialSignature, Partials, Statement, Step, Vote};
 use types::{
@@ -95,6 +96,23 @@ pub(crate) fn attestation_root(vote: &BeaconVote) -> SigningRoot {
 
 pub(crate) fn block_root(root: Root) -> SigningRoot {
     SigningRoot::of(&spec(), DomainType::BeaconProposer, EPOCH, root)
+}
+
+/// The relay on the cluster's list.
+pub(crate) const RELAY: u8 = 7;
+
+fn relay(number: u8) -> SecretShare {
+    secret(&Scalar::from(0x5e1a_0000 + u64::from(number)).to_be_bytes())
+}
+
+/// A relay's key. Of these only [`RELAY`]'s is on the list.
+pub(crate) fn relay_key(number: u8) -> PublicKey {
+    relay(number).public()
+}
+
+/// A relay's signature.
+pub(crate) fn by_relay(number: u8, root: &SigningRoot) -> Signature {
+    relay(number).sign(root)
 }
 
 /// All keys of one validator; the tests play every operator but the first, so they hold everything.
@@ -168,7 +186,7 @@ pub(crate) struct Room {
     points: Vec<(PublicKeyPoint, Vec<PublicKeyPoint>)>,
     /// What the own beacon node says; `None` if it has nothing.
     pub(crate) vote: Option<BeaconVote>,
-    pub(crate) block: Option<types::block::ProposedBlock>,
+    pub(crate) block: Option<Offer>,
     pub(crate) frames: Vec<Message>,
     pub(crate) rows: Vec<Row>,
     pub(crate) signed: usize,
@@ -222,12 +240,12 @@ impl Room {
             }
             Output::FetchBlock { slot, .. } => {
                 self.block_asked = true;
-                self.results.push_back(Input::Block { slot, block: self.block.clone() });
+                self.results.push_back(Input::Block { slot, offer: self.block.clone() });
             }
             Output::FetchAggregates { kind, slot, .. } => {
                 self.results.push_back(Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
-            Output::Subscribe { .. } => {}
+            Output::Subscribe { .. } | Output::SendContents { .. } => {}
             Output::FetchHeader { root } => {
                 self.results.push_back(Input::Header { root, known: root == HEAD });
             }
@@ -366,6 +384,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         generation: Generation(0),
         spec: spec(),
         validators: keys.iter().map(validator).collect(),
+        relays: [relay_key(RELAY)].into(),
         timers: Timers::default(),
         started,
     };
@@ -394,7 +413,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         upstream: Chain(keys.iter().map(Keys::group_key).collect()),
         spec: Arc::new(spec()),
         duties: Way(room.clone()),
-        sidecars: Box::new(|_| None),
+        contents: Box::new(|_| None),
         notice: Box::new(|_| {}),
     };
     let world = World { app: router(api), room, keys };
@@ -443,6 +462,11 @@ impl World {
         let me = &room.operators[usize::from(ME) - 1];
         let verified = wire::verify(message, operator(from), size(), &CLUSTER, me).unwrap();
         room.input(Input::Peer(verified));
+    }
+
+    /// The payload of a block has come.
+    pub(crate) fn contents(&self, slot: Slot, root: Root) {
+        self.room().input(Input::Contents { slot, root });
     }
 
     /// The other operators vote for this in the first round.

@@ -89,17 +89,17 @@ async fn the_agreed_block_is_served_in_its_forks_form() {
 }
 
 #[tokio::test]
-async fn blobs_that_this_node_holds_go_with_their_block() {
+async fn a_payload_that_this_node_holds_goes_with_its_block() {
     let (fork, slot, json) = blocks()[1].clone();
     let block = proposed(fork, &json);
     let blob = format!("0x{}", "07".repeat(BLOB_LEN));
     let proof = format!("0x{}", "c0".repeat(48));
     let contents = json!({ "block": json, "kzg_proofs": [proof], "blobs": [blob] });
     let shape = BlockShape::full(Preset::Minimal, fork);
-    let sidecars: Sidecars = BlockContents::from_json(shape, &contents).unwrap().sidecars;
+    let held = BlockContents::from_json(shape, &contents).unwrap();
     let world = world();
-    *world.sidecars.lock().unwrap() = Some((block.root, sidecars));
-    world.answer(Answer::Block(block));
+    *world.contents.lock().unwrap() = Some(held);
+    world.answer(Answer::Block(block.blind(Preset::Minimal).unwrap()));
     let got = produce(&world, slot, &format!("randao_reveal={HALF}")).await;
     assert_eq!(got.ok()["data"], contents);
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use symbolon_core::{Answer, Ask};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
-use types::block::Sidecars;
+use types::block::BlockContents;
 use types::duty::AttesterDuty;
 use types::{ChainSpec, Epoch, Preset, PublicKey, Root, Slot, ValidatorIndex, ValidatorNo};
 
@@ -206,7 +206,7 @@ pub(crate) struct World {
     pub(crate) node: BeaconNode,
     pub(crate) mind: Mind,
     pub(crate) noticed: Arc<Mutex<Vec<Noticed>>>,
-    pub(crate) sidecars: Arc<Mutex<Option<(Root, Sidecars)>>>,
+    pub(crate) contents: Arc<Mutex<Option<BlockContents>>>,
 }
 
 /// Validators 0, 1 and 2 are ours; 0 and 1 are on the chain already.
@@ -222,27 +222,27 @@ pub(crate) fn world() -> World {
         gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
     };
     let noticed = Arc::new(Mutex::new(Vec::new()));
-    let sidecars: Arc<Mutex<Option<(Root, Sidecars)>>> = Arc::default();
+    let contents: Arc<Mutex<Option<BlockContents>>> = Arc::default();
     let seat = |number: u8| Seat {
         number: ValidatorNo(number.into()),
         group_key: group_key(number),
         client_key: client_key(number),
         share_key: share_key(number),
     };
-    let found = sidecars.clone();
+    let found = contents.clone();
     let told = noticed.clone();
     let app = router(Api {
         seats: (0..3).map(seat).collect(),
         upstream: node.clone(),
         spec: Arc::new(spec()),
         duties: mind.clone(),
-        sidecars: Box::new(move |root| {
+        contents: Box::new(move |root| {
             let found = found.lock().unwrap().clone();
-            found.filter(|(of, _)| of == root).map(|(_, sidecars)| sidecars)
+            found.filter(|contents| contents.block.root == *root)
         }),
         notice: Box::new(move |what| told.lock().unwrap().push(what)),
     });
-    World { app, node, mind, noticed, sidecars }
+    World { app, node, mind, noticed, contents }
 }
 
 /// What came back.

@@ -133,10 +133,10 @@ impl Exits {
                     self.submit(desk, item.validator, signature);
                 }
             }
-            (Purpose::Submit, Input::Submitted { ticket, taken }) => {
-                if self.submitted.remove(&ticket).is_some() {
-                    desk.wish(Output::Outcome(self.outcome(taken)));
-                }
+            (Purpose::Submit, Input::Submitted { ticket, taken })
+                if self.submitted.remove(&ticket).is_some() =>
+            {
+                desk.wish(Output::Outcome(self.outcome(taken)));
             }
             _ => {}
         }

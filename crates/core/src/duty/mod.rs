@@ -92,8 +92,10 @@ pub(crate) enum Purpose {
     Sign { items: Vec<Item>, request: SignRequest },
     /// Signatures of these items, over the value of this hash.
     Combine { items: Vec<Item>, hash: Root },
-    /// The RANDAO reveal in the block of this root.
-    Verify { block: Root },
+    /// The RANDAO reveal in the block of the offer of this hash.
+    Reveal { hash: Root },
+    /// The relay's signature on the bid in the offer of this hash.
+    Bid { hash: Root },
     /// The signatures handed in.
     Submit,
 }

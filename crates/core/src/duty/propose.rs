@@ -5,6 +5,10 @@
 //!      -> the leader's FetchBlock -> agree (propose, vote, decide) -> guard, journal -> the client signs
 //!      -> its half -> partials -> signature -> Submit
 //! ```
+//!
+//! What is agreed on is the block's blinded form. Its payload and blobs travel beside, and a node votes once it holds them
+//! (S5), so that a leader that keeps them to itself costs a round and not the block: among the voters somebody honest can
+//! publish. A builder's block has its payload with the relay; it is voted for only with the bid of a relay on the list.
 
 use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;
@@ -16,20 +20,38 @@ use crate::journal::{Candidate, Harmless, Permit, Promise};
 use crate::outcome::Story;
 use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission};
 use std::collections::{BTreeMap, BTreeSet};
+use types::bid::RelayBid;
 use types::block::ProposedBlock;
 use types::duty::ProposerDuty;
+use types::offer::Offer;
 use types::wire::{Instance, Item, Kind, Message, Value};
 use types::{ChainSpec, DomainType, Millis, Root, Signature, SigningRoot, Slot, ValidatorNo};
+
+/// Blocks whose payloads are at hand, of one slot: one of each operator, which leads a round each.
+const CONTENTS_MAX: usize = 32;
 
 /// A value that agreement has asked about.
 #[derive(Debug)]
 struct Asked {
-    /// The block, if the bytes are one and hash to what they should.
-    block: Option<ProposedBlock>,
+    /// The offer, if the bytes are one and hash to what they should.
+    offer: Option<Offer>,
     /// Whether its RANDAO reveal is the group's, once known.
     randao: Option<bool>,
+    /// Whether its bid is signed by its relay, once known; true without a bid.
+    bid: Option<bool>,
     /// Whether the own beacon nodes know its parent, once known.
     parent: Option<bool>,
+}
+
+impl Asked {
+    fn of(offer: Option<Offer>, parent: Option<bool>) -> Self {
+        let bid = offer.as_ref().is_some_and(|offer| offer.bid().is_none()).then_some(true);
+        Self { offer, randao: None, bid, parent }
+    }
+
+    fn parent_root(&self) -> Option<Root> {
+        self.offer.as_ref().map(|offer| offer.block().parent_root)
+    }
 }
 
 /// The block of one slot.
@@ -41,10 +63,12 @@ pub(crate) struct Propose {
     randao: Signing,
     pub(crate) deal: Deal,
     fetch: Fetch,
-    own: Option<ProposedBlock>,
+    own: Option<Offer>,
     asked: BTreeMap<Root, Asked>,
     headers_asked: BTreeSet<Root>,
-    agreed: Option<ProposedBlock>,
+    /// Blocks whose payload and blobs are at hand here.
+    at_hand: BTreeSet<Root>,
+    agreed: Option<Offer>,
     /// Who sent a partial of the RANDAO reveal when.
     pub(crate) randao_story: Story,
 }
@@ -71,6 +95,7 @@ impl Propose {
             own: None,
             asked: BTreeMap::new(),
             headers_asked: BTreeSet::new(),
+            at_hand: BTreeSet::new(),
             agreed: None,
             randao_story: Story::new(randao),
         };
@@ -113,7 +138,8 @@ impl Propose {
 
     fn input(&mut self, desk: &mut Desk<'_>, input: Input) {
         match input {
-            Input::Block { block, .. } => self.own_block(desk, block),
+            Input::Block { offer, .. } => self.own_block(desk, offer),
+            Input::Contents { root, .. } => self.contents(desk, root),
             Input::Header { root, known } => self.header(desk, root, known),
             Input::Peer(verified) => self.message(desk, verified),
             Input::Ask { request, ask: Ask::Block { randao_half, .. } } => {
@@ -160,18 +186,26 @@ impl Propose {
     }
 
     fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
-        if let (Purpose::Verify { block }, Input::GroupVerified { valid, .. }) = (&purpose, &input) {
-            if let Some(asked) = self.asked.get_mut(block) {
-                asked.randao = Some(*valid);
-            }
-            self.judge(desk, *block);
-            return self.drain(desk);
+        if let Input::GroupVerified { valid, .. } = input {
+            return self.verified(desk, &purpose, valid);
         }
         match self.deal.result(desk, purpose, input) {
             Settled::Opened => self.serve(desk),
             Settled::Signatures { hash, fresh } => self.submit(desk, hash, &fresh),
             Settled::Nothing => {}
         }
+    }
+
+    /// A signature inside an offer was checked.
+    fn verified(&mut self, desk: &mut Desk<'_>, purpose: &Purpose, valid: bool) {
+        let (Purpose::Reveal { hash } | Purpose::Bid { hash }) = purpose else { return };
+        let Some(asked) = self.asked.get_mut(hash) else { return };
+        match purpose {
+            Purpose::Bid { .. } => asked.bid = Some(valid),
+            _ => asked.randao = Some(valid),
+        }
+        self.judge(desk, *hash);
+        self.drain(desk);
     }
 
     /// The group's reveal has been combined, if `known`: blocks can be made, and those at hand judged.
@@ -196,15 +230,32 @@ impl Propose {
         desk.wish(Output::FetchBlock { slot: self.slot, randao });
     }
 
-    fn own_block(&mut self, desk: &mut Desk<'_>, block: Option<ProposedBlock>) {
-        let Some(block) = block else { return self.fetch.failed(desk.now) };
+    fn own_block(&mut self, desk: &mut Desk<'_>, offer: Option<Offer>) {
+        let Some(offer) = offer else { return self.fetch.failed(desk.now) };
         self.fetch = Fetch::Done;
         self.deal.story.value_at(desk.now);
-        let (hash, value) = (block.root, block.to_value());
-        let asked = Asked { block: Some(block.clone()), randao: None, parent: Some(true) };
-        self.asked.insert(hash, asked);
-        self.own = Some(block);
+        let (hash, value) = (offer.hash(), offer.to_value());
+        let (root, local) = (offer.block().root, offer.bid().is_none());
+        self.asked.insert(hash, Asked::of(Some(offer.clone()), Some(true)));
+        self.own = Some(offer);
+        if local {
+            self.at_hand.insert(root);
+        }
         self.drive(desk, agree::Input::Own { hash, value });
+        if local {
+            desk.wish(Output::SendContents { instance: self.deal.instance(), root });
+        }
+    }
+
+    /// The payload of a block has come: it can be voted for now.
+    fn contents(&mut self, desk: &mut Desk<'_>, root: Root) {
+        if self.at_hand.len() >= CONTENTS_MAX || !self.at_hand.insert(root) {
+            return;
+        }
+        for hash in self.asked.keys().copied().collect::<Vec<_>>() {
+            self.judge(desk, hash);
+        }
+        self.drain(desk);
     }
 
     fn drive(&mut self, desk: &mut Desk<'_>, input: agree::Input) {
@@ -223,8 +274,8 @@ impl Propose {
     }
 
     fn need_own(&mut self, desk: &mut Desk<'_>) {
-        if let Some(block) = &self.own {
-            let (hash, value) = (block.root, block.to_value());
+        if let Some(offer) = &self.own {
+            let (hash, value) = (offer.hash(), offer.to_value());
             self.deal.tell(desk.now, agree::Input::Own { hash, value });
         } else if self.fetch == Fetch::Idle {
             self.fetch = Fetch::Needed;
@@ -233,13 +284,14 @@ impl Propose {
     }
 
     fn check(&mut self, desk: &mut Desk<'_>, hash: Root, value: &Value) {
-        if self.asked.get(&hash).is_none_or(|asked| asked.block.is_none()) {
-            let block = ProposedBlock::from_value(desk.setup.spec.preset, &value.0).ok();
-            let block = block.filter(|block| block.root == hash);
+        if self.asked.get(&hash).is_none_or(|asked| asked.offer.is_none()) {
+            let offer = Offer::from_value(desk.setup.spec.preset, &value.0).ok();
+            let offer = offer.filter(|offer| offer.hash() == hash);
             self.deal.story.value_at(desk.now);
-            self.asked.insert(hash, Asked { block, randao: None, parent: None });
+            self.asked.insert(hash, Asked::of(offer, None));
         }
         self.check_randao(desk, hash);
+        self.check_bid(desk, hash);
         self.check_parent(desk, hash);
         self.judge(desk, hash);
     }
@@ -248,37 +300,45 @@ impl Propose {
     fn check_randao(&mut self, desk: &mut Desk<'_>, hash: Root) {
         let known = self.randao.signature(self.validator.into());
         let Some(asked) = self.asked.get_mut(&hash) else { return };
-        let Some(block) = asked.block.as_ref().filter(|_| asked.randao.is_none()) else { return };
+        let Some(offer) = asked.offer.as_ref().filter(|_| asked.randao.is_none()) else { return };
+        let signature = offer.block().randao_reveal;
         if let Some(randao) = known {
-            asked.randao = Some(randao == block.randao_reveal);
+            asked.randao = Some(randao == signature);
             return;
         }
         let spec = &desk.setup.spec;
-        let purpose = Purpose::Verify { block: hash };
-        let ticket = desk.tickets.issue(self.deal.instance(), purpose);
-        desk.wish(Output::VerifyGroup {
-            ticket,
-            key: desk.setup.validators[self.validator.0 as usize].group_key,
-            root: SigningRoot::randao(spec, spec.epoch_of(self.slot)),
-            signature: block.randao_reveal,
-        });
+        let key = desk.setup.validators[self.validator.0 as usize].group_key;
+        let root = SigningRoot::randao(spec, spec.epoch_of(self.slot));
+        let ticket = desk.tickets.issue(self.deal.instance(), Purpose::Reveal { hash });
+        desk.wish(Output::VerifyGroup { ticket, key, root, signature });
+    }
+
+    /// H4: a builder's block comes with its relay's bid, of a relay on the list; its signature takes a pairing.
+    fn check_bid(&mut self, desk: &mut Desk<'_>, hash: Root) {
+        let Some(asked) = self.asked.get(&hash).filter(|asked| asked.bid.is_none()) else { return };
+        let Some(offer) = &asked.offer else { return };
+        let Some(bid) = offer.bid().filter(|bid| is_offered(desk, bid, offer.block())) else { return };
+        let (key, signature) = (bid.relay, bid.signature);
+        let root = bid.signing_root(&desk.setup.spec);
+        let ticket = desk.tickets.issue(self.deal.instance(), Purpose::Bid { hash });
+        desk.wish(Output::VerifyGroup { ticket, key, root, signature });
     }
 
     /// S4: the own beacon nodes know the parent.
     fn check_parent(&mut self, desk: &mut Desk<'_>, hash: Root) {
         let Some(asked) = self.asked.get_mut(&hash) else { return };
-        let Some(block) = asked.block.as_ref().filter(|_| asked.parent.is_none()) else { return };
-        if desk.view.knows(&block.parent_root) {
+        let Some(root) = asked.parent_root().filter(|_| asked.parent.is_none()) else { return };
+        if desk.view.knows(&root) {
             asked.parent = Some(true);
-        } else if self.headers_asked.insert(block.parent_root) {
-            desk.wish(Output::FetchHeader { root: block.parent_root });
+        } else if self.headers_asked.insert(root) {
+            desk.wish(Output::FetchHeader { root });
         }
     }
 
     fn header(&mut self, desk: &mut Desk<'_>, root: Root, known: bool) {
         let mut touched = Vec::new();
         for (hash, asked) in &mut self.asked {
-            if asked.block.as_ref().is_some_and(|block| block.parent_root == root) {
+            if asked.parent_root() == Some(root) {
                 asked.parent = Some(known);
                 touched.push(*hash);
             }
@@ -292,28 +352,39 @@ impl Propose {
     /// Tells agreement what is known of a value, once that is enough for a verdict.
     fn judge(&mut self, desk: &Desk<'_>, hash: Root) {
         let Some(asked) = self.asked.get(&hash) else { return };
-        let verdict = match &asked.block {
+        let verdict = match &asked.offer {
             None => Verdict::WrongBytes,
-            Some(block) if !self.hard(desk, block) => Verdict::Refused,
-            Some(_) => match (asked.randao, asked.parent) {
-                (None, _) => return,
-                (Some(false), _) => Verdict::Refused,
-                (Some(true), Some(true)) => Verdict::Good,
-                (Some(true), Some(false) | None) => Verdict::OnlyHard,
+            Some(offer) if !self.hard(desk, offer) => Verdict::Refused,
+            Some(offer) => match (asked.randao, asked.bid) {
+                (Some(false), _) | (_, Some(false)) => Verdict::Refused,
+                (None, _) | (_, None) => return,
+                (Some(true), Some(true)) if asked.parent == Some(true) && self.is_at_hand(offer) => {
+                    Verdict::Good
+                }
+                (Some(true), Some(true)) => Verdict::OnlyHard,
             },
         };
         self.deal.tell(desk.now, agree::Input::Checked { hash, verdict });
     }
 
-    /// H1 and H4 without the reveal: computed from the agreed bytes, never waived.
-    fn hard(&self, desk: &Desk<'_>, block: &ProposedBlock) -> bool {
+    /// S5: whoever publishes the block has its payload. A builder's is with its relay.
+    fn is_at_hand(&self, offer: &Offer) -> bool {
+        offer.bid().is_some() || self.at_hand.contains(&offer.block().root)
+    }
+
+    /// H1 and H4 without the signatures: computed from the agreed bytes, never waived.
+    fn hard(&self, desk: &Desk<'_>, offer: &Offer) -> bool {
         let spec = &desk.setup.spec;
+        let block = offer.block();
         let ours = desk.setup.validators[self.validator.0 as usize].fee_recipient;
+        let pays = match offer.bid() {
+            None => block.fee_recipient == ours,
+            Some(bid) => is_offered(desk, bid, block),
+        };
         let allowed = desk.journal.judge(&self.candidate(desk, block));
-        block.slot == self.slot
+        pays && block.slot == self.slot
             && block.proposer_index == self.duty.validator_index
             && block.fork == spec.fork_at(spec.epoch_of(self.slot)).fork
-            && block.fee_recipient == ours
             && !matches!(allowed, guard::Verdict::Refused(_))
     }
 
@@ -325,14 +396,14 @@ impl Propose {
         Candidate { validator: self.validator, slot: self.slot, promise, root }
     }
 
-    fn block(&self, hash: Root) -> Option<&ProposedBlock> {
-        self.asked.get(&hash)?.block.as_ref()
+    fn offer(&self, hash: Root) -> Option<&Offer> {
+        self.asked.get(&hash)?.offer.as_ref()
     }
 
     fn decided(&mut self, desk: &mut Desk<'_>, hash: Root) {
-        let block = self.block(hash).expect("hard checks passed, so it was read").clone();
-        let candidate = self.candidate(desk, &block);
-        self.agreed = Some(block);
+        let offer = self.offer(hash).expect("hard checks passed, so it was read").clone();
+        let candidate = self.candidate(desk, offer.block());
+        self.agreed = Some(offer);
         self.deal.signing.decide(desk, hash, &[candidate]);
         if self.deal.signing.all_refused().is_some() {
             self.deal.story.refused();
@@ -344,16 +415,17 @@ impl Propose {
         if let Some(refusal) = self.deal.refusal() {
             return self.deal.answer(desk, &Answer::Refused(refusal));
         }
-        if let Some(block) = self.agreed.clone().filter(|_| self.deal.signing.is_open()) {
-            self.deal.answer(desk, &Answer::Block(block));
+        if let Some(offer) = self.agreed.as_ref().filter(|_| self.deal.signing.is_open()) {
+            let answer = Answer::Block(offer.block().clone());
+            self.deal.answer(desk, &answer);
         }
     }
 
     fn half(&mut self, desk: &mut Desk<'_>, request: RequestId, root: Root, half: Signature) {
         let refusal = match &self.agreed {
             None => Some(Refusal::NothingAgreed(self.slot)),
-            Some(block) if block.root != root => {
-                Some(Refusal::NotAgreed { signed: root, agreed: block.root })
+            Some(offer) if offer.block().root != root => {
+                Some(Refusal::NotAgreed { signed: root, agreed: offer.block().root })
             }
             Some(_) => None,
         };
@@ -368,16 +440,21 @@ impl Propose {
     /// Rule 6: `t` partials that combine and verify decide, even if nothing else has.
     fn try_vouched(&mut self, desk: &mut Desk<'_>) {
         let Some(hash) = self.deal.signing.vouched(desk.setup.size.threshold()) else { return };
-        let Some(block) = self.block(hash) else { return };
-        let candidate = self.candidate(desk, block);
+        let Some(offer) = self.offer(hash) else { return };
+        let candidate = self.candidate(desk, offer.block());
         self.deal.signing.adopt(hash, [(candidate.validator.into(), candidate.root)]);
         self.deal.signing.combine(desk);
     }
 
     fn submit(&mut self, desk: &mut Desk<'_>, hash: Root, fresh: &[(Item, Signature)]) {
         let Some((_, signature)) = fresh.first().copied() else { return };
-        let Some(block) = self.block(hash).cloned() else { return };
-        self.deal.submit(desk, hash, Submission::Block { block, signature });
+        let Some(offer) = self.offer(hash).cloned().map(Box::new) else { return };
+        self.deal.submit(desk, hash, Submission::Block { offer, signature });
         self.drain(desk);
     }
+}
+
+/// Whether a bid is of a relay on the list, and for this block. Its signature is checked beside.
+fn is_offered(desk: &Desk<'_>, bid: &RelayBid, block: &ProposedBlock) -> bool {
+    desk.setup.relays.contains(&bid.relay) && bid.matches(block).is_ok()
 }

@@ -1,0 +1,171 @@
+//! Payloads and blobs: what belongs to a block that operators agree on in its blinded form.
+//!
+//! The node whose beacon node made a block sends its contents to all others, behind all messages; whoever holds them can
+//! publish the block. Bounds: [`OWN_MAX`] blocks of the own beacon nodes, and of each other operator the last one.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use types::block::{BlockContents, BlockShape};
+use types::wire::{Instance, Value, ValueAnswer, ValueId};
+use types::{ChainSpec, Root, ShareIndex, Slot};
+
+/// Blocks of the own beacon nodes: those of this slot's rounds and the last one's.
+const OWN_MAX: usize = 4;
+
+#[derive(Debug, Default)]
+struct Held {
+    own: BTreeMap<(Slot, Root), BlockContents>,
+    others: BTreeMap<ShareIndex, (Slot, BlockContents)>,
+}
+
+/// Contents by block.
+#[derive(Debug, Default)]
+pub struct Contents {
+    held: Mutex<Held>,
+    /// Something came.
+    news: Notify,
+}
+
+impl Contents {
+    /// Keeps what the own beacon node has made.
+    pub fn keep(&self, slot: Slot, contents: BlockContents) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.own.insert((slot, contents.block.root), contents);
+        while held.own.len() > OWN_MAX {
+            held.own.pop_first();
+        }
+    }
+
+    /// Takes what another operator sent for a block, in place of what it sent before.
+    ///
+    /// - Returns the block's root if the bytes are the contents of that block, in the fork of its slot.
+    /// - Cost: hashes the block, some 10 ms a megabyte: for a thread that may block.
+    pub fn take(&self, spec: &ChainSpec, from: ShareIndex, answer: &ValueAnswer) -> Option<Root> {
+        let slot = answer.id.instance.slot;
+        let shape = BlockShape::full(spec.preset, spec.fork_at(spec.epoch_of(slot)).fork);
+        let contents = BlockContents::from_ssz(shape, &answer.value.0).ok()?;
+        let root = contents.block.root;
+        if root != answer.id.hash || contents.block.slot != slot {
+            return None;
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.others.insert(from, (slot, contents));
+        drop(held);
+        self.news.notify_waiters();
+        Some(root)
+    }
+
+    /// The contents of a block, if they are at hand.
+    pub fn of(&self, root: Root) -> Option<BlockContents> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = held.own.values().find(|contents| contents.block.root == root);
+        let found = own.or_else(|| {
+            let others = held.others.values().map(|(_, contents)| contents);
+            others.into_iter().find(|contents| contents.block.root == root)
+        });
+        found.cloned()
+    }
+
+    /// The contents of a block, once they come, within a time.
+    pub async fn wait_for(&self, root: Root, within: Duration) -> Option<BlockContents> {
+        let come = async {
+            loop {
+                let news = self.news.notified();
+                if let Some(contents) = self.of(root) {
+                    return contents;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(within, come).await.ok()
+    }
+
+    /// What is sent to the other operators for a block of the own beacon node.
+    pub fn message(&self, instance: Instance, root: Root) -> Option<ValueAnswer> {
+        let contents = self.of(root)?;
+        let value: Value = contents.to_ssz().into();
+        Some(ValueAnswer { id: ValueId { instance, hash: root }, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ssz::Encode as _;
+    use std::sync::Arc;
+    use types::block::body::{BeaconBlock, BodyElectra};
+    use types::block::{ProposedBlock, Sidecars};
+    use types::sizes::Minimal;
+    use types::wire::Kind;
+    use types::{Fork, Generation, Preset};
+
+    fn spec() -> ChainSpec {
+        let mut spec = ChainSpec::builtin("hoodi").unwrap();
+        spec.preset = Preset::Minimal;
+        for row in &mut spec.forks {
+            row.epoch = types::Epoch(if row.fork <= Fork::Electra { 0 } else { 1_000_000 });
+        }
+        spec
+    }
+
+    fn contents(slot: u64, graffiti: u8) -> BlockContents {
+        let mut block = BeaconBlock::<BodyElectra<Minimal>> { slot: Slot(slot), ..Default::default() };
+        block.body.graffiti = Root([graffiti; 32]);
+        let block = ProposedBlock::decode(Preset::Minimal, Fork::Electra, &block.as_ssz_bytes()).unwrap();
+        BlockContents { block, sidecars: Sidecars::default() }
+    }
+
+    fn answer(contents: &BlockContents) -> ValueAnswer {
+        let instance = Instance::new(Generation(0), contents.block.slot, Kind::Propose);
+        let id = ValueId { instance, hash: contents.block.root };
+        ValueAnswer { id, value: contents.to_ssz().into() }
+    }
+
+    fn operator(number: u8) -> ShareIndex {
+        ShareIndex::new(number).unwrap()
+    }
+
+    #[test]
+    fn contents_of_another_block_than_they_say_are_not_taken() {
+        let (spec, kept, one) = (spec(), Contents::default(), contents(7, 1));
+        let mut lie = answer(&one);
+        lie.id.hash = Root::ZERO;
+        assert_eq!(kept.take(&spec, operator(2), &lie), None);
+        let mut late = answer(&one);
+        late.id.instance.slot = Slot(8);
+        assert_eq!(kept.take(&spec, operator(2), &late), None);
+        assert_eq!(kept.of(one.block.root), None);
+        assert_eq!(kept.take(&spec, operator(2), &answer(&one)), Some(one.block.root));
+        assert_eq!(kept.of(one.block.root), Some(one));
+    }
+
+    #[test]
+    fn one_operator_s_contents_never_push_out_another_s() {
+        let (spec, kept) = (spec(), Contents::default());
+        let own = contents(7, 0);
+        kept.keep(Slot(7), own.clone());
+        let honest = contents(7, 1);
+        kept.take(&spec, operator(2), &answer(&honest));
+        for graffiti in 2..200 {
+            kept.take(&spec, operator(3), &answer(&contents(7, graffiti)));
+        }
+        assert!(kept.of(honest.block.root).is_some() && kept.of(own.block.root).is_some());
+        assert!(kept.of(contents(7, 2).block.root).is_none(), "of one operator the last");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_contents_gets_them_when_they_come_or_nothing_in_time() {
+        let (spec, kept, one) = (spec(), Arc::new(Contents::default()), contents(7, 1));
+        let root = one.block.root;
+        assert_eq!(kept.wait_for(root, Duration::ZERO).await, None);
+        let waiting = tokio::spawn({
+            let kept = kept.clone();
+            async move { kept.wait_for(root, Duration::MAX).await }
+        });
+        tokio::task::yield_now().await;
+        kept.take(&spec, operator(2), &answer(&one));
+        assert_eq!(waiting.await.unwrap(), Some(one));
+    }
+}
