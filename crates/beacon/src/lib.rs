@@ -23,7 +23,6 @@ pub mod error;
 pub mod forward;
 mod heads;
 mod health;
-mod interim;
 pub mod json;
 mod known;
 pub mod limits;
