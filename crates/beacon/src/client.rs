@@ -1,15 +1,14 @@
 //! All beacon nodes of an operator, and the order in which they are asked.
 
-use crate::error::{ApiError, SetupError};
+use crate::error::SetupError;
 use crate::limits::{BODY_LEN_MAX, Limits, NODES_MAX};
-use crate::node::{Call, Node, Reply};
+use crate::node::{Call, Node};
 use bytes::Bytes;
-use futures::stream::{FuturesUnordered, Stream};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect};
 use serde::Serialize;
+use std::fmt;
 use std::sync::Arc;
-use std::{fmt, future};
 use tokio::time::Instant;
 use types::{ChainSpec, Millis};
 
@@ -116,93 +115,5 @@ impl Inner {
     /// The call with a time-out of so many basis points of the slot.
     pub(crate) fn within(&self, bps: u64, call: Call) -> Call {
         Call { wait: self.limits.wait(&self.spec, bps), ..call }
-    }
-
-    /// The nodes of this network, best first.
-    pub(crate) fn in_order(&self) -> Vec<&Arc<Node>> {
-        let now = self.now();
-        let ranked = self.nodes.iter().filter_map(|node| Some((node.health().rank(now)?, node)));
-        let mut ranked: Vec<_> = ranked.collect();
-        ranked.sort_by_key(|(rank, _)| *rank);
-        ranked.into_iter().map(|(_, node)| node).collect()
-    }
-
-    /// Asks one node after the other until one answers with what `read` takes.
-    ///
-    /// - Errors: `NoNode`; else the most telling of the nodes' errors: a refusal before a wrong answer before silence.
-    pub(crate) async fn ask<T, F>(
-        &self,
-        call: Call,
-        read: impl Fn(Arc<Node>, Reply) -> F,
-    ) -> Result<T, ApiError>
-    where
-        F: Future<Output = Result<T, ApiError>>,
-    {
-        let mut told = ApiError::NoNode;
-        for node in self.in_order() {
-            let answer = match node.call(&call).await.and_then(|reply| node.success(reply)) {
-                Ok(reply) => read(Arc::clone(node), reply).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(answer) => {
-                    self.note_answer(node);
-                    return Ok(answer);
-                }
-                Err(error) => {
-                    tracing::debug!(node = node.label(), path = call.path(), %error, "no good answer");
-                    self.note_error(node, &error);
-                    told = told.or(error);
-                }
-            }
-        }
-        Err(told)
-    }
-
-    /// [`Inner::ask`] where reading takes no time worth the name.
-    pub(crate) async fn ask_quick<T>(
-        &self,
-        call: Call,
-        read: impl Fn(&Node, Reply) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        self.ask(call, |node, reply| future::ready(read(&node, reply))).await
-    }
-
-    /// Asks all nodes of this network at once; answers come as they are given, also those that say no.
-    pub(crate) fn ask_all<'a>(
-        &'a self,
-        nodes: impl IntoIterator<Item = &'a Arc<Node>>,
-        call: &'a Call,
-    ) -> impl Stream<Item = (&'a Arc<Node>, Result<Reply, ApiError>)> + Send {
-        let calls = nodes.into_iter().map(|node| async move { (node, node.call(call).await) });
-        calls.collect::<FuturesUnordered<_>>()
-    }
-
-    /// The node answered a question well.
-    pub(crate) fn note_answer(&self, node: &Node) {
-        if node.health().answered() {
-            tracing::info!(node = node.label(), "the beacon node is well again");
-        }
-    }
-
-    /// The node answered a probe, or took or refused what was published.
-    pub(crate) fn note_heard(&self, node: &Node) {
-        if node.health().heard() {
-            tracing::info!(node = node.label(), "the beacon node is back");
-        }
-    }
-
-    /// The node gave an error; it counts if it speaks of the node.
-    pub(crate) fn note_error(&self, node: &Node, error: &ApiError) {
-        if error.blames_node() && node.health().failed(self.now(), &self.limits) {
-            tracing::warn!(node = node.label(), %error, "the beacon node fails and is set aside for a while");
-        }
-    }
-}
-
-impl Call {
-    /// The path without its query: what may be logged of any request.
-    pub(crate) fn path(&self) -> &str {
-        self.path_and_query.split('?').next().unwrap_or_default()
     }
 }

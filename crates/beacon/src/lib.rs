@@ -19,6 +19,7 @@
 
 mod ask;
 mod client;
+mod duties;
 pub mod error;
 pub mod forward;
 mod heads;
@@ -28,8 +29,11 @@ mod known;
 pub mod limits;
 mod node;
 mod produce;
+mod questions;
 pub mod sse;
 mod submit;
+mod votes;
+mod watch;
 
 pub use client::Beacon;
 pub use error::{ApiError, SetupError};
