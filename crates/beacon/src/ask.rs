@@ -1,11 +1,13 @@
-//! How a question is asked: one node after the other, or all at once, and what an answer says of its node.
+//! How a question is asked: the best node and then the next, or all at once, and what an answer says of its node.
 
 use crate::client::Inner;
 use crate::error::ApiError;
 use crate::json::Data;
 use crate::node::{Call, Node, Reply};
+use futures::StreamExt;
 use futures::stream::{FuturesUnordered, Stream};
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
 use std::future;
 use std::sync::Arc;
 
@@ -27,7 +29,17 @@ impl Inner {
         ranked.into_iter().map(|(_, node)| node).collect()
     }
 
-    /// Asks one node after the other until one answers with what `read` takes.
+    /// The nodes to ask, best first.
+    fn line_up(&self) -> Line<'_> {
+        let now = self.now();
+        let aside = |node: &Arc<Node>| node.health().aside(now).is_some();
+        let nodes: VecDeque<_> = self.in_order().into_iter().map(|node| (aside(node), node)).collect();
+        let first_is_aside = nodes.front().is_some_and(|(aside, _)| *aside);
+        Line { nodes, first_is_aside }
+    }
+
+    /// Asks the best node; the next one when it fails, and also when it is silent for as long as the call's `hedge`.
+    /// The first answer that `read` takes counts.
     ///
     /// - Errors: `NoNode`; else the most telling of the nodes' errors: a refusal before a wrong answer before silence.
     pub(crate) async fn ask<T, F>(
@@ -38,25 +50,57 @@ impl Inner {
     where
         F: Future<Output = Result<T, ApiError>>,
     {
+        let (call, read) = (&call, &read);
+        let one = |node: Arc<Node>| async move {
+            let reply = node.call(call).await.and_then(|reply| node.success(reply))?;
+            read(node, reply).await
+        };
+        self.ask_each(call, one).await
+    }
+
+    /// [`Inner::ask`] for what takes more than one request of a node. `call`: names the path, and the hedge.
+    pub(crate) async fn ask_each<T, F>(
+        &self,
+        call: &Call,
+        one: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let mut line = self.line_up();
+        let mut next = line.next();
         let mut told = ApiError::NoNode;
-        for node in self.in_order() {
-            let answer = match node.call(&call).await.and_then(|reply| node.success(reply)) {
-                Ok(reply) => read(Arc::clone(node), reply).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(answer) => {
-                    self.note_answer(node);
-                    return Ok(answer);
+        let mut tries = FuturesUnordered::new();
+        // Those asked and silent, first asked first.
+        let mut silent: Vec<&Arc<Node>> = Vec::new();
+        loop {
+            if let Some(node) = next.take() {
+                silent.push(node);
+                let asked = one(Arc::clone(node));
+                tries.push(async move { (node, asked.await) });
+            }
+            tokio::select! {
+                answer = tries.next() => {
+                    // Nobody is asked any more, and nobody answered well.
+                    let Some((node, answer)) = answer else { return Err(told) };
+                    match answer {
+                        Ok(answer) => {
+                            self.note_answer(node);
+                            self.note_slow(silent.into_iter().take_while(|asked| !Arc::ptr_eq(asked, node)));
+                            return Ok(answer);
+                        }
+                        Err(error) => {
+                            tracing::debug!(node = node.label(), path = call.path(), %error, "no good answer");
+                            self.note_error(node, &error);
+                            told = told.or(error);
+                            silent.retain(|asked| !Arc::ptr_eq(asked, node));
+                            next = line.next();
+                        }
+                    }
                 }
-                Err(error) => {
-                    tracing::debug!(node = node.label(), path = call.path(), %error, "no good answer");
-                    self.note_error(node, &error);
-                    told = told.or(error);
-                }
+                () = tokio::time::sleep(call.hedge), if line.may_hedge() => next = line.next(),
             }
         }
-        Err(told)
     }
 
     /// [`Inner::ask`] where reading takes no time worth the name.
@@ -92,6 +136,14 @@ impl Inner {
         }
     }
 
+    /// The nodes had not answered when one that was asked after them had.
+    fn note_slow<'a>(&self, nodes: impl Iterator<Item = &'a Arc<Node>>) {
+        for node in nodes {
+            tracing::debug!(node = node.label(), "slower than a node that was asked later");
+            node.health().slow(self.now(), &self.limits);
+        }
+    }
+
     /// The node gave an error; it counts if it speaks of the node.
     pub(crate) fn note_error(&self, node: &Node, error: &ApiError) {
         if error.blames_node() && node.health().failed(self.now(), &self.limits) {
@@ -115,6 +167,24 @@ impl Inner {
 
     pub(crate) fn probe(&self, path: impl Into<String>) -> Call {
         self.within(self.limits.probe_bps, self.get(path))
+    }
+}
+
+/// Nodes that are still to be asked.
+struct Line<'a> {
+    /// Whether it is set aside, and the node; best first.
+    nodes: VecDeque<(bool, &'a Arc<Node>)>,
+    first_is_aside: bool,
+}
+
+impl<'a> Line<'a> {
+    fn next(&mut self) -> Option<&'a Arc<Node>> {
+        self.nodes.pop_front().map(|(_, node)| node)
+    }
+
+    /// Whether the next node may be asked though nobody failed: one that is set aside would answer fast and badly.
+    fn may_hedge(&self) -> bool {
+        self.nodes.front().is_some_and(|(aside, _)| !aside || self.first_is_aside)
     }
 }
 

@@ -1,8 +1,9 @@
 //! All beacon nodes of an operator, and the order in which they are asked.
 
 use crate::error::SetupError;
-use crate::limits::{BODY_LEN_MAX, Limits, NODES_MAX};
+use crate::limits::{BODY_LEN_MAX, LIST_LEN_MAX, Limits, NODES_MAX};
 use crate::node::{Call, Node};
+use crate::views::Views;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect};
@@ -12,14 +13,16 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use types::{ChainSpec, Millis};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// All beacon nodes of an operator. Clones share everything.
 ///
-/// A question goes to one node after the other until one answers well, best first: those that are not set aside for
-/// their failures, that follow the head, that failed less, that are faster; of equals in the operator's order.
-/// A node that fails is set aside, longer each time, and asked in its turn when all others fail too; what is
-/// published goes to it all the same, and [`Beacon::syncing`] asks it, so that it is found well again.
+/// A question goes to the best node: one that is not set aside for its failures, that follows the head, that failed
+/// less, that is faster; of equals the first in the operator's order. When it fails the next is asked, and when it is
+/// slow the next is asked too ([`Limits::hedge_bps`]).
+/// A node that fails is set aside, longer each time, and asked in its turn when all others fail too; so is one that
+/// lags, is optimistic, or has lost its execution client. What is published goes to it all the same, and
+/// [`Beacon::probe`] asks it, so that it is found well again.
 #[derive(Clone)]
 pub struct Beacon(pub(crate) Arc<Inner>);
 
@@ -27,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) limits: Limits,
+    /// What to attest, as the nodes see it.
+    pub(crate) views: Views,
     /// Health counts time from here.
     start: Instant,
 }
@@ -65,7 +70,7 @@ impl Beacon {
         let http = http_client(&spec, &limits, with_tls)?;
         let node = |(at, url): (usize, &U)| Node::new(at + 1, url.as_ref(), http.clone()).map(Arc::new);
         let nodes = urls.iter().enumerate().map(node).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { nodes, spec, limits, start: Instant::now() })))
+        Ok(Self(Arc::new(Inner { nodes, spec, limits, views: Views::default(), start: Instant::now() })))
     }
 
     /// Scheme, host and port of each node, in the operator's order.
@@ -101,6 +106,7 @@ impl Inner {
             headers: HeaderMap::from_iter([(ACCEPT, JSON)]),
             body: None,
             wait: self.limits.wait(&self.spec, self.limits.query_bps),
+            hedge: self.limits.hedge(&self.spec, self.limits.hedge_bps),
             len_max: BODY_LEN_MAX,
         }
     }
@@ -115,5 +121,15 @@ impl Inner {
     /// The call with a time-out of so many basis points of the slot.
     pub(crate) fn within(&self, bps: u64, call: Call) -> Call {
         Call { wait: self.limits.wait(&self.spec, bps), ..call }
+    }
+
+    /// The call as one that costs a node real work: another is not asked too before its time.
+    pub(crate) fn costly(&self, call: Call) -> Call {
+        Call { hedge: self.limits.hedge(&self.spec, self.limits.hedge_long_bps), ..call }
+    }
+
+    /// The call as one for a list with an entry for each of our validators.
+    pub(crate) fn long(&self, call: Call) -> Call {
+        Call { len_max: LIST_LEN_MAX, ..self.costly(self.within(self.limits.list_bps, call)) }
     }
 }

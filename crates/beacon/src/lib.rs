@@ -32,6 +32,7 @@ mod produce;
 mod questions;
 pub mod sse;
 mod submit;
+mod views;
 mod votes;
 mod watch;
 
@@ -39,8 +40,10 @@ pub use client::Beacon;
 pub use error::{ApiError, SetupError};
 pub use forward::{ByteStream, ForwardRequest, ForwardResponse};
 pub use heads::Head;
+pub use health::{Aside, NodeHealth};
 pub use json::{Genesis, SyncStatus, ValidatorInfo, ValidatorStatus};
 pub use limits::Limits;
 pub use produce::ProducedBlock;
 /// The HTTP types of [`ForwardRequest`]: those of the `http` crate.
 pub use reqwest::{Method, header};
+pub use watch::Probe;
