@@ -25,7 +25,14 @@ fn event(slot: u64, byte: u8) -> &'static str {
 }
 
 fn head(slot: u64, byte: u8) -> Head {
-    Head { slot: Slot(slot), block: Root([byte; 32]) }
+    let root = Root([byte; 32]);
+    Head {
+        slot: Slot(slot),
+        block: root,
+        previous_duty_dependent_root: Some(root),
+        current_duty_dependent_root: Some(root),
+        execution_optimistic: false,
+    }
 }
 
 type Opened = mpsc::UnboundedReceiver<UnboundedSender<&'static str>>;
@@ -295,8 +302,11 @@ async fn every_question_can_be_a_task() {
     let of = beacon.clone();
     tokio::spawn(async move {
         let randao = types::Signature::ZERO;
-        let (_, _, _) =
-            tokio::join!(of.produce_block(Slot(1), &randao, None), of.syncing(), of.knows_block(Root::ZERO),);
+        let (_, _, _) = tokio::join!(
+            of.produce_block(Slot(1), &randao, None, None),
+            of.syncing(),
+            of.knows_block(Root::ZERO),
+        );
         let _ = of.validators(&[types::PublicKey::ZERO]).await;
         let _ = of.submit_exit(json!({})).await;
         let _ = of.forward(get("/eth/v1/x")).await;
