@@ -1,33 +1,110 @@
-//! Our validators, and their duties in an epoch.
+//! Our validators, and their duties in an epoch: few questions, however many validators there are.
 
 use crate::ask::{Checked, rule};
 use crate::client::{Beacon, Inner};
 use crate::error::ApiError;
 use crate::json::{Data, Duties, Liveness, OfState, SyncDuty, ValidatorInfo, ValidatorsRequest};
-use crate::limits::LIST_LEN_MAX;
-use crate::node::{Call, Node, Reply};
+use crate::limits::{INDICES_PER_REQUEST, KEYS_PER_QUERY, KEYS_PER_REQUEST, REQUESTS_AT_ONCE};
+use crate::node::{Node, Reply};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use types::duty::{AttesterDuty, ProposerDuty};
 use types::{Epoch, PublicKey, Slot, ValidatorIndex};
 
+const VALIDATORS: &str = "/eth/v1/beacon/states/head/validators";
+
+/// An answer that may come in parts, one for each part of the validators.
+trait Parts: DeserializeOwned + Send {
+    /// Puts a later part to the earlier ones.
+    fn join(&mut self, later: Self) -> Checked;
+}
+
+impl<T: DeserializeOwned + Send> Parts for Duties<T> {
+    fn join(&mut self, later: Self) -> Checked {
+        let (root, other) = (self.dependent_root, later.dependent_root);
+        rule(root == other, || format!("duties of dependent root {root}, the rest of {other}"))?;
+        self.execution_optimistic |= later.execution_optimistic;
+        self.data.extend(later.data);
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned + Send> Parts for OfState<Vec<T>> {
+    fn join(&mut self, later: Self) -> Checked {
+        self.execution_optimistic |= later.execution_optimistic;
+        self.finalized &= later.finalized;
+        self.data.extend(later.data);
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned + Send> Parts for Data<Vec<T>> {
+    fn join(&mut self, later: Self) -> Checked {
+        self.data.extend(later.data);
+        Ok(())
+    }
+}
+
 impl Inner {
-    /// Asks for duties of some validators in an epoch.
-    async fn ask_duties<T: DeserializeOwned>(
+    /// Asks for something of each of some validators: all in one request, or in parts of a node that says that one is
+    /// too long (413).
+    async fn ask_of_each<T: Parts>(
         &self,
         path: String,
         indices: &[ValidatorIndex],
         check: impl Fn(&T) -> Checked,
-    ) -> Result<Duties<T>, ApiError> {
-        let call = self.within(self.limits.list_bps, self.post(path, &indices));
-        let call = Call { len_max: LIST_LEN_MAX, ..call };
-        let read = |node: &Node, reply: Reply| {
-            let duties: Duties<T> = reply.json(node)?;
-            duties.data.iter().try_for_each(&check).map_err(|broken| node.wrong(&broken))?;
-            Ok(duties)
+    ) -> Result<T, ApiError> {
+        let call = self.long(self.post(&path, &indices));
+        let (path, call, check) = (&path, &call, &check);
+        let read = move |node: &Node, reply: Reply| {
+            let part: T = node.success(reply)?.json(node)?;
+            check(&part).map_err(|broken| node.wrong(&broken))?;
+            Ok(part)
         };
-        self.ask_quick(call, read).await
+        let one = |node: Arc<Node>| async move {
+            let reply = node.call(call).await?;
+            let Some((few, rest)) =
+                indices.split_at_checked(INDICES_PER_REQUEST).filter(|_| reply.status == 413)
+            else {
+                return read(&node, reply);
+            };
+            let mut all = read(&node, node.call(&self.long(self.post(path, &few))).await?)?;
+            for few in rest.chunks(INDICES_PER_REQUEST) {
+                let part = read(&node, node.call(&self.long(self.post(path, &few))).await?)?;
+                all.join(part).map_err(|broken| node.wrong(&broken))?;
+            }
+            Ok(all)
+        };
+        self.ask_each(call, one).await
+    }
+
+    /// Asks for one batch of validators by `POST`, and by `GET` of nodes older than that.
+    async fn ask_validators(&self, keys: &[PublicKey]) -> Result<Vec<ValidatorInfo>, ApiError> {
+        let ids = Some(keys.iter().map(PublicKey::to_string).collect());
+        let request = ValidatorsRequest { ids, statuses: None };
+        let call = &self.long(self.post(VALIDATORS, &request));
+        let one = |node: Arc<Node>| async move {
+            if !node.lacks_post_validators() {
+                let reply = node.call(call).await?;
+                // 404 may also mean that there is no such state; then it is said again.
+                if !matches!(reply.status, 404 | 405) {
+                    return read_validators(&node, &node.success(reply)?, keys);
+                }
+            }
+            let mut found = Vec::new();
+            for few in keys.chunks(KEYS_PER_QUERY) {
+                let ids: Vec<String> = few.iter().map(|key| format!("id={key}")).collect();
+                let call = self.long(self.get(format!("{VALIDATORS}?{}", ids.join("&"))));
+                let reply = node.success(node.call(&call).await?)?;
+                found.extend(read_validators(&node, &reply, few)?);
+            }
+            node.set_lacks_post_validators();
+            Ok(found)
+        };
+        self.ask_each(call, one).await
     }
 
     fn in_epoch(&self, slot: Slot, epoch: Epoch) -> Checked {
@@ -69,16 +146,16 @@ impl Beacon {
     /// Those of the validators that the head's state has, with index and status.
     ///
     /// - Errors: `Body` also for a validator that was not asked for, and for one told twice.
+    /// - Cost: a request for each [`KEYS_PER_REQUEST`] keys, [`REQUESTS_AT_ONCE`] at a time; from a node without the
+    ///   `POST` of this question one for each [`KEYS_PER_QUERY`].
     pub async fn validators(&self, keys: &[PublicKey]) -> Result<Vec<ValidatorInfo>, ApiError> {
-        if keys.is_empty() {
-            // To ask for none is to ask for all, a million of them.
-            return Ok(Vec::new());
-        }
-        let ids = Some(keys.iter().map(PublicKey::to_string).collect());
-        let request = ValidatorsRequest { ids, statuses: None };
-        let call = self.0.post("/eth/v1/beacon/states/head/validators", &request);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        self.0.ask_quick(call, |node, reply| read_validators(node, &reply, keys)).await
+        // To ask for none would be to ask for all, a million of them; no keys make no batches.
+        let keys: Vec<PublicKey> = BTreeSet::from_iter(keys.iter().copied()).into_iter().collect();
+        let batches: Vec<_> =
+            keys.chunks(KEYS_PER_REQUEST).map(|batch| self.0.ask_validators(batch)).collect();
+        let found: Vec<Vec<ValidatorInfo>> =
+            stream::iter(batches).buffered(REQUESTS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Attestations due in an epoch.
@@ -107,7 +184,8 @@ impl Beacon {
             asked_for(duty.validator_index, &asked)?;
             in_committee(duty)
         };
-        self.0.ask_duties(format!("/eth/v1/validator/duties/attester/{epoch}"), indices, check).await
+        let check = |duties: &Duties<AttesterDuty>| duties.data.iter().try_for_each(check);
+        self.0.ask_of_each(format!("/eth/v1/validator/duties/attester/{epoch}"), indices, check).await
     }
 
     /// Places in the sync committee of an epoch, with the block they stand on.
@@ -117,16 +195,10 @@ impl Beacon {
         indices: &[ValidatorIndex],
     ) -> Result<OfState<Vec<SyncDuty>>, ApiError> {
         let asked: BTreeSet<ValidatorIndex> = indices.iter().copied().collect();
-        let call = self.0.post(format!("/eth/v1/validator/duties/sync/{epoch}"), &indices);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        let read = |node: &Node, reply: Reply| {
-            let duties: OfState<Vec<SyncDuty>> = reply.json(node)?;
-            let mut each = duties.data.iter();
-            let checked = each.try_for_each(|duty| asked_for(duty.validator_index, &asked));
-            checked.map_err(|broken| node.wrong(&broken))?;
-            Ok(duties)
+        let check = |duties: &OfState<Vec<SyncDuty>>| {
+            duties.data.iter().try_for_each(|duty| asked_for(duty.validator_index, &asked))
         };
-        self.0.ask_quick(call, read).await
+        self.0.ask_of_each(format!("/eth/v1/validator/duties/sync/{epoch}"), indices, check).await
     }
 
     /// All blocks to propose in an epoch.
@@ -164,9 +236,9 @@ impl Beacon {
             return Ok(Vec::new());
         }
         let asked: BTreeSet<ValidatorIndex> = indices.iter().copied().collect();
-        let call = self.0.post(format!("/eth/v1/validator/liveness/{epoch}"), &indices);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        let check = |seen: &Vec<Liveness>| seen.iter().try_for_each(|one| asked_for(one.index, &asked));
-        self.0.ask_data(call, check).await
+        let check =
+            |seen: &Data<Vec<Liveness>>| seen.data.iter().try_for_each(|one| asked_for(one.index, &asked));
+        let path = format!("/eth/v1/validator/liveness/{epoch}");
+        Ok(self.0.ask_of_each(path, indices, check).await?.data)
     }
 }
