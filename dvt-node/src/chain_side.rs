@@ -121,7 +121,7 @@ impl ChainSide {
     }
 
     async fn block(&self, slot: Slot, randao: &Signature) -> Option<ProposedBlock> {
-        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti)).await;
+        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti), None).await;
         let produced = produced.map_err(|error| said(&error, "block", ())).ok()?;
         self.sidecars.keep(slot, produced.block.root, produced.contents);
         Some(produced.block)
@@ -154,11 +154,9 @@ impl ChainSide {
     }
 
     async fn submit_block(&self, block: ProposedBlock, signature: Signature) -> Result<(), ApiError> {
-        let fork = block.fork;
         let sidecars = self.sidecars.of(block.root).unwrap_or_default();
-        let contents = SignedBlockContents { signed: SignedBlockParts { block, signature }, sidecars };
-        let body = contents.to_json(self.spec.preset).map_err(|error| ApiError::Body(error.to_string()))?;
-        self.beacon.submit_block(fork, body).await
+        let signed = SignedBlockParts { block, signature };
+        self.beacon.publish_block(SignedBlockContents { signed, sidecars }).await
     }
 
     /// Tells all beacon nodes whom our blocks pay.

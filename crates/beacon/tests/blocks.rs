@@ -54,7 +54,7 @@ fn reply(slot: Slot, version: &str) -> Value {
 }
 
 async fn produce(slot: Slot, reply: Value) -> Result<ProducedBlock, ApiError> {
-    beacon(&[&Mock::of(reply).await]).produce_block(slot, &RANDAO, None).await
+    beacon(&[&Mock::of(reply).await]).produce_block(slot, &RANDAO, None, None).await
 }
 
 async fn broken(slot: Slot, reply: Value) -> String {
@@ -91,12 +91,12 @@ async fn a_block_of_deneb_and_later_comes_with_its_blobs() {
 async fn the_request_asks_for_a_local_block() {
     let node = Mock::of(reply(CAPELLA, "capella")).await;
     let graffiti = Root([0x11; 32]);
-    beacon(&[&node]).produce_block(CAPELLA, &RANDAO, Some(graffiti)).await.unwrap();
+    beacon(&[&node]).produce_block(CAPELLA, &RANDAO, Some(graffiti), None).await.unwrap();
     let wanted = format!(
         "/eth/v3/validator/blocks/5?randao_reveal={RANDAO}&builder_boost_factor=0&graffiti={graffiti}"
     );
     assert_eq!(node.only().path, wanted);
-    beacon(&[&node]).produce_block(CAPELLA, &RANDAO, None).await.unwrap();
+    beacon(&[&node]).produce_block(CAPELLA, &RANDAO, None, None).await.unwrap();
     assert!(!node.seen()[1].path.contains("graffiti"), "the node's own words");
 }
 
@@ -120,7 +120,7 @@ async fn fork_and_values_may_be_in_headers_alone() {
         ("Eth-Consensus-Block-Value", "8"),
     ];
     let node = with_headers(headers, json!({"data": reply(DENEB, "deneb")["data"]})).await;
-    let produced = beacon(&[&node]).produce_block(DENEB, &RANDAO, None).await.unwrap();
+    let produced = beacon(&[&node]).produce_block(DENEB, &RANDAO, None, None).await.unwrap();
     assert_eq!(produced.block.fork, Fork::Deneb);
     assert_eq!((produced.payload_value.as_deref(), produced.block_value.as_deref()), (Some("9"), Some("8")));
 }
@@ -132,7 +132,7 @@ async fn a_blinded_block_is_refused_whoever_says_it() {
     assert_eq!(broken(DENEB, blinded).await, "a blinded block, asked for a full one");
     for says in [&[("Eth-Execution-Payload-Blinded", "true")], &[("Eth-Execution-Payload-Blinded", "True")]] {
         let node = with_headers(says, reply(DENEB, "deneb")).await;
-        let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None).await;
+        let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None, None).await;
         assert!(matches!(refused, Err(ApiError::Body(_))), "{refused:?}");
     }
 }
@@ -147,10 +147,10 @@ async fn a_block_of_another_fork_is_refused() {
     let rule = broken(DENEB, nameless).await;
     assert_eq!(rule, "neither version nor Eth-Consensus-Version names the fork");
     let node = with_headers(&[("Eth-Consensus-Version", "electra")], reply(DENEB, "deneb")).await;
-    let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None).await;
+    let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None, None).await;
     assert_eq!(refused, Err(ApiError::Body("a block of electra, slot 80 is of deneb".to_owned())));
     let node = with_headers(&[("Eth-Consensus-Version", "osaka")], reply(DENEB, "deneb")).await;
-    let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None).await;
+    let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None, None).await;
     assert_eq!(refused, Err(ApiError::Body("unknown fork \"osaka\"".to_owned())));
 }
 
@@ -189,6 +189,6 @@ async fn blobs_and_forms_that_do_not_fit_are_refused() {
 async fn the_next_node_makes_the_block_when_the_first_lies() {
     let first = Mock::of(reply(CAPELLA, "deneb")).await;
     let second = Mock::of(reply(CAPELLA, "capella")).await;
-    let produced = beacon(&[&first, &second]).produce_block(CAPELLA, &RANDAO, None).await.unwrap();
+    let produced = beacon(&[&first, &second]).produce_block(CAPELLA, &RANDAO, None, None).await.unwrap();
     assert_eq!(produced.block.slot, CAPELLA);
 }
