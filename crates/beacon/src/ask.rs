@@ -194,3 +194,130 @@ impl Call {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Beacon;
+    use crate::json::SyncStatus;
+    use crate::limits::Limits;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use tokio::time::Instant;
+    use types::{ChainSpec, Slot};
+
+    const HEDGE_MS: u64 = 360;
+
+    /// How a node behaves: after how long it answers, and whether well.
+    type Script = (u64, bool);
+
+    /// Who was asked, and when.
+    type Asked = Vec<(usize, u64)>;
+
+    fn beacon(nodes: usize) -> Beacon {
+        let urls: Vec<String> = (1..=nodes).map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let spec = Arc::new(ChainSpec::builtin("hoodi").unwrap());
+        Beacon::new(urls, spec, Limits::default()).unwrap()
+    }
+
+    /// Asks nodes that behave as their scripts say: who answered, after how long, and who was asked when.
+    async fn ask(beacon: &Beacon, scripts: &[Script]) -> (Result<usize, ApiError>, u64, Asked) {
+        let inner = &beacon.0;
+        let start = Instant::now();
+        let elapsed_ms = move || u64::try_from(start.elapsed().as_millis()).unwrap();
+        let asked = Mutex::new(Vec::new());
+        let place = |node: &Node| inner.nodes.iter().position(|other| other.label() == node.label()).unwrap();
+        let one = |node: Arc<Node>| {
+            let place = place(&node);
+            let (after_ms, well) = scripts[place];
+            asked.lock().unwrap().push((place, elapsed_ms()));
+            async move {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                if well { Ok(place) } else { Err(ApiError::Status { code: 500, message: place.to_string() }) }
+            }
+        };
+        let call = inner.get("/eth/v1/x");
+        assert_eq!(call.hedge, Duration::from_millis(HEDGE_MS));
+        let answer = inner.ask_each(&call, one).await;
+        let asked = asked.lock().unwrap().clone();
+        (answer, elapsed_ms(), asked)
+    }
+
+    fn set_optimistic(beacon: &Beacon, place: usize) {
+        let (head_slot, sync_distance) = (Slot(1), 0);
+        let status = SyncStatus {
+            head_slot,
+            sync_distance,
+            is_syncing: false,
+            is_optimistic: true,
+            el_offline: false,
+        };
+        beacon.0.nodes[place].health().probed(1, &status, 0, 0, &beacon.0.limits);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_node_is_asked_too_when_the_best_is_silent() {
+        let beacon = beacon(3);
+        let hangs = (60_000, true);
+        let (answer, after_ms, asked) = ask(&beacon, &[hangs, (10, true), (10, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(1), HEDGE_MS + 10));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS)]);
+        let (answer, after_ms, asked) = ask(&beacon, &[hangs, (10, true), (10, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(1), 10), "the slow node stands behind now");
+        assert_eq!(asked, [(1, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_good_answer_counts_whoever_was_asked_first() {
+        let beacon = beacon(2);
+        let (answer, after_ms, asked) = ask(&beacon, &[(400, true), (100, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(0), 400));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS)]);
+        let (_, _, asked) = ask(&beacon, &[(10, true), (10, true)]).await;
+        assert_eq!(asked, [(0, 0)], "it is no slow node");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_well_node_is_asked_alone() {
+        let (answer, _, asked) = ask(&beacon(2), &[(HEDGE_MS - 1, true), (1, true)]).await;
+        assert_eq!((answer, asked), (Ok(0), vec![(0, 0)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_answer_moves_on_at_once_though_others_are_silent() {
+        let (answer, after_ms, asked) = ask(&beacon(3), &[(60_000, true), (5, false), (5, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(2), HEDGE_MS + 10));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS), (2, HEDGE_MS + 5)]);
+        let (answer, _, asked) = ask(&beacon(3), &[(1, false), (2, false), (900, false)]).await;
+        assert_eq!(answer, Err(ApiError::Status { code: 500, message: "0".to_owned() }));
+        assert_eq!(asked, [(0, 0), (1, 1), (2, 3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_set_aside_is_asked_only_when_the_others_fail() {
+        let beacon = beacon(2);
+        set_optimistic(&beacon, 0);
+        let (answer, _, asked) = ask(&beacon, &[(1, true), (5_000, true)]).await;
+        assert_eq!((answer, asked), (Ok(1), vec![(1, 0)]), "however slow the well one is");
+        let (answer, _, asked) = ask(&beacon, &[(1, true), (5, false)]).await;
+        assert_eq!((answer, asked), (Ok(0), vec![(1, 0), (0, 5)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn if_all_are_set_aside_the_best_is_asked_and_hedged_as_ever() {
+        let beacon = beacon(2);
+        set_optimistic(&beacon, 0);
+        set_optimistic(&beacon, 1);
+        let (answer, _, asked) = ask(&beacon, &[(60_000, true), (1, true)]).await;
+        assert_eq!((answer, asked), (Ok(1), vec![(0, 0), (1, HEDGE_MS)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn costly_questions_wait_longer_before_a_second_node_works_too() {
+        let beacon = beacon(1);
+        let inner = &beacon.0;
+        let long = Duration::from_millis(1_500);
+        assert_eq!(inner.costly(inner.get("/eth/v1/x")).hedge, long);
+        assert_eq!(inner.long(inner.get("/eth/v1/x")).hedge, long);
+    }
+}
