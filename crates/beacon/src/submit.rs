@@ -87,6 +87,12 @@ impl Letter {
         node.success(reply).map(|_| Refused::new())
     }
 
+    fn path(&self) -> &str {
+        match &self.form {
+            Form::Json(call) | Form::Block { ssz: call, .. } => call.path(),
+        }
+    }
+
     /// What all nodes together say.
     fn outcome(&self, refused: Option<Refused>, told: ApiError) -> Result<(), ApiError> {
         let Some(refused) = refused else { return Err(told) };
@@ -125,14 +131,6 @@ async fn tell(inner: &Inner, node: &Node, letter: &Letter) -> Result<Refused, Ap
         tracing::debug!(node = node.label(), path = letter.path(), %error, "not taken");
     }
     outcome
-}
-
-impl Letter {
-    fn path(&self) -> &str {
-        match &self.form {
-            Form::Json(call) | Form::Block { ssz: call, .. } => call.path(),
-        }
-    }
 }
 
 impl Inner {
@@ -196,7 +194,8 @@ impl Beacon {
         let block = &contents.signed.block;
         let path = if block.blinded { BLINDED_BLOCKS } else { BLOCKS };
         let mut call = inner.within(inner.limits.submit_bps, inner.post(path, &()));
-        call.headers.extend([version(block.fork), (CONTENT_TYPE, SSZ)]);
+        call.headers.extend([version(block.fork)]);
+        call.headers.insert(CONTENT_TYPE, SSZ);
         call.body = Some(Bytes::from(contents.to_ssz()));
         let form = Form::Block { ssz: call, contents: Arc::new(contents), json: OnceCell::new() };
         inner.tell_all(Letter { form, items: None }).await
