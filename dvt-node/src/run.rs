@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::sidecars::Kept;
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed};
+use crate::watch::watch;
 use anyhow::{Context as _, ensure};
 use axum::{Router, routing::get};
 use beacon::{ApiError, Beacon};
@@ -115,6 +116,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
+    tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec)));
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
     tasks.spawn(serve(listener, api, stop.clone()));
     if let Some(listener) = metrics_listener {
