@@ -232,7 +232,8 @@ mod tests {
             let (after_ms, well) = scripts[place];
             asked.lock().unwrap().push((place, elapsed_ms()));
             async move {
-                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                // The clock is paused: this is when, not how long anybody waits.
+                tokio::time::sleep_until(Instant::now() + Duration::from_millis(after_ms)).await;
                 if well { Ok(place) } else { Err(ApiError::Status { code: 500, message: place.to_string() }) }
             }
         };

@@ -45,7 +45,7 @@ fn disagreements(beacon: &Beacon) -> Vec<u64> {
 async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it comes within a minute");
