@@ -201,3 +201,38 @@ async fn a_failure_is_told_to_who_waits_and_not_kept() {
     early.store(false, Ordering::SeqCst);
     assert_eq!(heads(&beacon, SLOT).await, [1], "and what is of another slot is no view");
 }
+
+/// What the first of two nodes does from a slot on.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Refuses,
+    Hangs,
+    Lies,
+    TellsNonsense,
+}
+
+#[tokio::test]
+async fn whatever_one_of_two_nodes_does_the_others_view_is_told_in_every_slot() {
+    for fault in [Fault::Refuses, Fault::Hangs, Fault::Lies, Fault::TellsNonsense] {
+        let first = Mock::start(move |seen| {
+            let slot = slot_of(&seen.path);
+            match fault {
+                _ if slot == SLOT => view(slot, 1).into(),
+                Fault::Refuses => Answer::Text(503, "gone".to_owned()),
+                Fault::Hangs => Answer::Hang,
+                Fault::Lies => view(slot, 9).into(),
+                Fault::TellsNonsense => view(Slot(0), 9).into(),
+            }
+        })
+        .await;
+        let second = seeing(1).await;
+        // Only who hangs is not worth waiting for.
+        let view_bps = if matches!(fault, Fault::Hangs) { 1 } else { patient().view_bps };
+        let limits = Limits { view_bps, ..patient() };
+        let beacon = with_limits(&[&first, &second], limits);
+        for slot in (SLOT.0..SLOT.0 + 4).map(Slot) {
+            let heads = heads(&beacon, slot).await;
+            assert!(heads.contains(&1), "{fault:?} at {slot}: {heads:?}");
+        }
+    }
+}
