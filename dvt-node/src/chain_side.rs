@@ -9,7 +9,7 @@ use std::time::Duration;
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
 use types::aggregate::{Aggregate, AggregateShape, SignedAggregate};
 use types::attestation::{Attestation, SingleAttestation};
-use types::block::SignedBlockParts;
+use types::block::{Sidecars, SignedBlockContents, SignedBlockParts};
 use types::duty::AttesterDuty;
 use types::offer::Offer;
 use types::wire::Kind;
@@ -135,16 +135,17 @@ impl ChainSide {
         Input::Duties { epoch, attesters, proposers, sync }
     }
 
+    /// What the beacon nodes say of a slot, the best one's view first.
     async fn votes(&self, slot: Slot) -> Vec<BeaconVote> {
-        match self.beacon.attestation_data(slot).await {
-            Ok(data) => vec![BeaconVote::of(&data)],
+        match self.beacon.attestation_data_views(slot).await {
+            Ok(views) => views.iter().map(BeaconVote::of).collect(),
             Err(error) => said(&error, "attestation data", Vec::new()),
         }
     }
 
     /// A block of the own beacon nodes, in its blinded form; its contents are kept.
     async fn block(&self, slot: Slot, randao: &Signature) -> Option<Offer> {
-        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti)).await;
+        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti), None).await;
         let produced = produced.map_err(|error| said(&error, "block", ())).ok()?;
         let (contents, preset) = (produced.into_contents(), self.spec.preset);
         let blinded = tokio::task::spawn_blocking(move || {
@@ -217,6 +218,10 @@ impl ChainSide {
         };
         match result {
             Ok(()) => true,
+            Err(error @ ApiError::Partly { .. }) => {
+                tracing::warn!(%error, "the beacon nodes took only a part of what was signed");
+                true
+            }
             Err(error) => {
                 tracing::warn!(%error, "no beacon node took what was signed");
                 false
@@ -248,12 +253,11 @@ impl ChainSide {
     /// A builder's block goes back blinded, for its relay has the payload. Of any other, whoever holds the payload
     /// publishes it; one that does not have it in time looks whether it has come from the others.
     async fn submit_block(&self, offer: Offer, signature: Signature) -> Result<(), ApiError> {
-        let (block, fork) = (offer.block().clone(), offer.block().fork);
-        let preset = self.spec.preset;
+        let block = offer.block().clone();
         if offer.bid().is_some() {
             let signed = SignedBlockParts { block, signature };
-            let body = signed.to_json(preset).map_err(|error| ApiError::Body(error.to_string()))?;
-            return self.beacon.submit_blinded_block(fork, body).await;
+            let sidecars = Sidecars::default();
+            return self.beacon.publish_block(SignedBlockContents { signed, sidecars }).await;
         }
         let patience = Duration::from_millis(self.spec.slot_ms * CONTENTS_BPS / 10_000);
         let Some(contents) = self.contents.wait_for(block.root, patience).await else {
@@ -264,9 +268,7 @@ impl ChainSide {
                 Err(ApiError::Body("nobody sent the block's payload".into()))
             };
         };
-        let body = contents.sign(signature).to_json(preset);
-        let body = body.map_err(|error| ApiError::Body(error.to_string()))?;
-        self.beacon.submit_block(fork, body).await
+        self.beacon.publish_block(contents.sign(signature)).await
     }
 
     /// Tells all beacon nodes whom our blocks pay.

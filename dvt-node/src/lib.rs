@@ -5,7 +5,7 @@
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`curve`]: signing and combining on blocking threads.
-//! - [`chain_side`], [`contents`]: the beacon nodes, and blocks' payloads.
+//! - [`chain_side`], [`contents`], [`watch`]: the beacon nodes, and blocks' payloads.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
@@ -22,3 +22,4 @@ pub mod moving;
 pub mod run;
 pub mod upstream;
 pub mod validator_api;
+pub mod watch;

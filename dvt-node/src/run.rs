@@ -10,6 +10,7 @@ use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed};
+use crate::watch::watch;
 use anyhow::{Context as _, ensure};
 use axum::{Router, routing::get};
 use beacon::{ApiError, Beacon};
@@ -20,9 +21,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use symbolon_core::Input;
 use symbolon_core::agree::Timers;
 use symbolon_core::node::{Node, Setup, Validator};
+use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -117,6 +118,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
+    tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec)));
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
     tasks.spawn(serve(listener, api, stop.clone()));
     if let Some(listener) = metrics_listener {
@@ -315,7 +317,13 @@ async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, up: bool) {
 async fn hear_heads(chain: Arc<ChainSide>, door: Door) {
     let mut heads = chain.heads();
     while let Some(head) = heads.recv().await {
-        door.send(Event::Input(Input::Head { slot: head.slot, root: head.block, dependent: None })).await;
+        // A head whose payload nobody has verified is not voted for; the deadline asks again.
+        if head.execution_optimistic {
+            continue;
+        }
+        let roots = head.previous_duty_dependent_root.zip(head.current_duty_dependent_root);
+        let dependent = roots.map(|(previous, current)| DependentRoots { previous, current });
+        door.send(Event::Input(Input::Head { slot: head.slot, root: head.block, dependent })).await;
     }
 }
 

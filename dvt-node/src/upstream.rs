@@ -20,7 +20,7 @@ fn refusal(error: ApiError) -> UpstreamError {
         ApiError::Timeout => 504,
         ApiError::NoNode | ApiError::Connect(_) => 503,
         ApiError::Body(_) | ApiError::TooLong { .. } => 502,
-        ApiError::Request(_) => 400,
+        ApiError::Request(_) | ApiError::Partly { .. } => 400,
     };
     UpstreamError { status, message }
 }

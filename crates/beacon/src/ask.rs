@@ -1,32 +1,158 @@
-//! What is asked of the beacon nodes, but for blocks.
+//! How a question is asked: the best node and then the next, or all at once, and what an answer says of its node.
 
-use crate::client::{Beacon, Inner};
+use crate::client::Inner;
 use crate::error::ApiError;
-use crate::json::{
-    BlockRoot, Data, Duties, FinalityCheckpoints, Genesis, Liveness, OfState, SyncDuty, SyncStatus,
-    ValidatorInfo, ValidatorsRequest, Version,
-};
-use crate::limits::LIST_LEN_MAX;
+use crate::json::Data;
 use crate::node::{Call, Node, Reply};
 use futures::StreamExt;
+use futures::stream::{FuturesUnordered, Stream};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use std::collections::BTreeSet;
-use std::pin::pin;
-use types::duty::{AttesterDuty, ProposerDuty};
-use types::{AttestationData, Checkpoint, Epoch, PublicKey, Root, Slot, ValidatorIndex};
+use std::collections::VecDeque;
+use std::future;
+use std::sync::Arc;
 
 /// The rule that an answer breaks, if it breaks one.
-type Checked = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 /// `Err` with the rule unless it holds.
-fn rule(holds: bool, broken: impl FnOnce() -> String) -> Checked {
+pub(crate) fn rule(holds: bool, broken: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(broken()) }
 }
 
 impl Inner {
+    /// The nodes of this network, best first.
+    pub(crate) fn in_order(&self) -> Vec<&Arc<Node>> {
+        let now = self.now();
+        let ranked = self.nodes.iter().filter_map(|node| Some((node.health().rank(now)?, node)));
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// The nodes to ask, best first.
+    fn line_up(&self) -> Line<'_> {
+        let now = self.now();
+        let aside = |node: &Arc<Node>| node.health().aside(now).is_some();
+        let nodes: VecDeque<_> = self.in_order().into_iter().map(|node| (aside(node), node)).collect();
+        let first_is_aside = nodes.front().is_some_and(|(aside, _)| *aside);
+        Line { nodes, first_is_aside }
+    }
+
+    /// Asks the best node; the next one when it fails, and also when it is silent for as long as the call's `hedge`.
+    /// The first answer that `read` takes counts.
+    ///
+    /// - Errors: `NoNode`; else the most telling of the nodes' errors: a refusal before a wrong answer before silence.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        call: Call,
+        read: impl Fn(Arc<Node>, Reply) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let (call, read) = (&call, &read);
+        let one = |node: Arc<Node>| async move {
+            let reply = node.call(call).await.and_then(|reply| node.success(reply))?;
+            read(node, reply).await
+        };
+        self.ask_each(call, one).await
+    }
+
+    /// [`Inner::ask`] for what takes more than one request of a node. `call`: names the path, and the hedge.
+    pub(crate) async fn ask_each<T, F>(
+        &self,
+        call: &Call,
+        one: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let mut line = self.line_up();
+        let mut next = line.next();
+        let mut told = ApiError::NoNode;
+        let mut tries = FuturesUnordered::new();
+        // Those asked and silent, first asked first.
+        let mut silent: Vec<&Arc<Node>> = Vec::new();
+        loop {
+            if let Some(node) = next.take() {
+                silent.push(node);
+                let asked = one(Arc::clone(node));
+                tries.push(async move { (node, asked.await) });
+            }
+            tokio::select! {
+                answer = tries.next() => {
+                    // Nobody is asked any more, and nobody answered well.
+                    let Some((node, answer)) = answer else { return Err(told) };
+                    match answer {
+                        Ok(answer) => {
+                            self.note_answer(node);
+                            self.note_slow(silent.into_iter().take_while(|asked| !Arc::ptr_eq(asked, node)));
+                            return Ok(answer);
+                        }
+                        Err(error) => {
+                            tracing::debug!(node = node.label(), path = call.path(), %error, "no good answer");
+                            self.note_error(node, &error);
+                            told = told.or(error);
+                            silent.retain(|asked| !Arc::ptr_eq(asked, node));
+                            next = line.next();
+                        }
+                    }
+                }
+                () = tokio::time::sleep(call.hedge), if line.may_hedge() => next = line.next(),
+            }
+        }
+    }
+
+    /// [`Inner::ask`] where reading takes no time worth the name.
+    pub(crate) async fn ask_quick<T>(
+        &self,
+        call: Call,
+        read: impl Fn(&Node, Reply) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.ask(call, |node, reply| future::ready(read(&node, reply))).await
+    }
+
+    /// Asks all nodes of this network at once; answers come as they are given, also those that say no.
+    pub(crate) fn ask_all<'a>(
+        &'a self,
+        nodes: impl IntoIterator<Item = &'a Arc<Node>>,
+        call: &'a Call,
+    ) -> impl Stream<Item = (&'a Arc<Node>, Result<Reply, ApiError>)> + Send {
+        let calls = nodes.into_iter().map(|node| async move { (node, node.call(call).await) });
+        calls.collect::<FuturesUnordered<_>>()
+    }
+
+    /// The node answered a question well.
+    pub(crate) fn note_answer(&self, node: &Node) {
+        if node.health().answered() {
+            tracing::info!(node = node.label(), "the beacon node is well again");
+        }
+    }
+
+    /// The node answered a probe, or took or refused what was published.
+    pub(crate) fn note_heard(&self, node: &Node) {
+        if node.health().heard() {
+            tracing::info!(node = node.label(), "the beacon node is back");
+        }
+    }
+
+    /// The nodes had not answered when one that was asked after them had.
+    fn note_slow<'a>(&self, nodes: impl Iterator<Item = &'a Arc<Node>>) {
+        for node in nodes {
+            tracing::debug!(node = node.label(), "slower than a node that was asked later");
+            node.health().slow(self.now(), &self.limits);
+        }
+    }
+
+    /// The node gave an error; it counts if it speaks of the node.
+    pub(crate) fn note_error(&self, node: &Node, error: &ApiError) {
+        if error.blames_node() && node.health().failed(self.now(), &self.limits) {
+            tracing::warn!(node = node.label(), %error, "the beacon node fails and is set aside for a while");
+        }
+    }
+
     /// Asks for `{"data": T}` and checks it.
-    async fn ask_data<T: DeserializeOwned>(
+    pub(crate) async fn ask_data<T: DeserializeOwned>(
         &self,
         call: Call,
         check: impl Fn(&T) -> Checked,
@@ -39,312 +165,160 @@ impl Inner {
         self.ask_quick(call, read).await
     }
 
-    /// Asks for duties of some validators in an epoch.
-    async fn ask_duties<T: DeserializeOwned>(
-        &self,
-        path: String,
-        indices: &[ValidatorIndex],
-        check: impl Fn(&T) -> Checked,
-    ) -> Result<Duties<T>, ApiError> {
-        let call = self.within(self.limits.list_bps, self.post(path, &indices));
-        let call = Call { len_max: LIST_LEN_MAX, ..call };
-        let read = |node: &Node, reply: Reply| {
-            let duties: Duties<T> = reply.json(node)?;
-            duties.data.iter().try_for_each(&check).map_err(|broken| node.wrong(&broken))?;
-            Ok(duties)
-        };
-        self.ask_quick(call, read).await
-    }
-
-    fn probe(&self, path: impl Into<String>) -> Call {
+    pub(crate) fn probe(&self, path: impl Into<String>) -> Call {
         self.within(self.limits.probe_bps, self.get(path))
     }
+}
 
-    fn in_epoch(&self, slot: Slot, epoch: Epoch) -> Checked {
-        rule(self.spec.epoch_of(slot) == epoch, || format!("a duty of slot {slot}, asked for epoch {epoch}"))
+/// Nodes that are still to be asked.
+struct Line<'a> {
+    /// Whether it is set aside, and the node; best first.
+    nodes: VecDeque<(bool, &'a Arc<Node>)>,
+    first_is_aside: bool,
+}
+
+impl<'a> Line<'a> {
+    fn next(&mut self) -> Option<&'a Arc<Node>> {
+        self.nodes.pop_front().map(|(_, node)| node)
+    }
+
+    /// Whether the next node may be asked though nobody failed: one that is set aside would answer fast and badly.
+    fn may_hedge(&self) -> bool {
+        self.nodes.front().is_some_and(|(aside, _)| !aside || self.first_is_aside)
     }
 }
 
-fn asked_for(index: ValidatorIndex, asked: &BTreeSet<ValidatorIndex>) -> Checked {
-    rule(asked.contains(&index), || format!("a duty of validator {index}, who was not asked for"))
+impl Call {
+    /// The path without its query: what may be logged of any request.
+    pub(crate) fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
 }
 
-fn in_committee(duty: &AttesterDuty) -> Checked {
-    let AttesterDuty { committee_index, committees_at_slot, .. } = duty;
-    rule(committee_index < committees_at_slot, || {
-        format!("committee {committee_index} in a slot of {committees_at_slot}")
-    })?;
-    let AttesterDuty { validator_committee_index, committee_length, .. } = duty;
-    rule(validator_committee_index < committee_length, || {
-        format!("place {validator_committee_index} in a committee of {committee_length}")
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Beacon;
+    use crate::json::SyncStatus;
+    use crate::limits::Limits;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use tokio::time::Instant;
+    use types::{ChainSpec, Slot};
 
-fn check_attestation_data(data: &AttestationData, slot: Slot, epoch: Epoch) -> Checked {
-    rule(data.slot == slot, || format!("attestation data of slot {}, asked for {slot}", data.slot))?;
-    rule(data.index == 0, || format!("attestation data of committee {}, asked for 0", data.index))?;
-    rule(data.target.epoch == epoch, || {
-        format!("target of epoch {}, the slot is of epoch {epoch}", data.target.epoch)
-    })?;
-    rule(data.source.epoch <= epoch, || {
-        format!("source of epoch {} after the target's {epoch}", data.source.epoch)
-    })
-}
+    const HEDGE_MS: u64 = 360;
 
-fn read_validators(node: &Node, reply: &Reply, keys: &[PublicKey]) -> Result<Vec<ValidatorInfo>, ApiError> {
-    let Data { data } = reply.json::<Data<Vec<Value>>>(node)?;
-    let mut missing: BTreeSet<&PublicKey> = keys.iter().collect();
-    let mut validators = Vec::with_capacity(data.len());
-    for entry in data {
-        let entry = ValidatorInfo::from_json(entry);
-        let entry = entry.map_err(|error| node.wrong(&format!("not a validator: {error}")))?;
-        if !missing.remove(&entry.pubkey) {
-            return Err(node.wrong(&format!("validator {} twice, or not asked for", entry.pubkey)));
-        }
-        validators.push(entry);
-    }
-    Ok(validators)
-}
+    /// How a node behaves: after how long it answers, and whether well.
+    type Script = (u64, bool);
 
-impl Beacon {
-    /// The chain's beginning, as the first node tells it. See [`Beacon::check_network`] for all nodes'.
-    pub async fn genesis(&self) -> Result<Genesis, ApiError> {
-        let call = self.0.get("/eth/v1/beacon/genesis");
-        self.0.ask_data(call, |_: &Genesis| Ok(())).await
+    /// Who was asked, and when.
+    type Asked = Vec<(usize, u64)>;
+
+    fn beacon(nodes: usize) -> Beacon {
+        let urls: Vec<String> = (1..=nodes).map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let spec = Arc::new(ChainSpec::builtin("hoodi").unwrap());
+        Beacon::new(urls, spec, Limits::default()).unwrap()
     }
 
-    /// Asks every node for its genesis, and asks those of another network no more.
-    ///
-    /// - Returns each node's label and `Ok`, or `Body` with the difference to our network's parameters; a node that
-    ///   cannot be asked keeps its place.
-    pub async fn check_network(&self) -> Vec<(String, Result<(), ApiError>)> {
-        let call = self.0.get("/eth/v1/beacon/genesis");
-        let mut answers = pin!(self.0.ask_all(&self.0.nodes, &call));
-        let mut outcomes = Vec::new();
-        while let Some((node, answer)) = answers.next().await {
-            let genesis = answer.and_then(|reply| node.success(reply)?.json::<Data<Genesis>>(node));
-            let outcome = genesis.and_then(|genesis| {
-                let checked = self.check_genesis(&genesis.data);
-                node.health().set_foreign(checked.is_err());
-                checked.map_err(|difference| node.wrong(&difference))
-            });
-            outcomes.push((node.label().to_owned(), outcome));
-        }
-        outcomes
-    }
-
-    fn check_genesis(&self, genesis: &Genesis) -> Checked {
-        let spec = &self.0.spec;
-        let root = genesis.genesis_validators_root;
-        rule(root == spec.genesis_validators_root, || {
-            format!("another network: genesis_validators_root {root}, ours {}", spec.genesis_validators_root)
-        })?;
-        let version = genesis.genesis_fork_version;
-        rule(version == spec.genesis_fork_version, || {
-            format!("another network: genesis_fork_version {version}, ours {}", spec.genesis_fork_version)
-        })?;
-        let (time, ours) = (genesis.genesis_time, spec.genesis_time_ms / 1_000);
-        rule(time == ours, || format!("another network: genesis_time {time}, ours {ours}"))
-    }
-
-    /// The node's configuration: an object of names and values.
-    pub async fn config_spec(&self) -> Result<Value, ApiError> {
-        let call = self.0.get("/eth/v1/config/spec");
-        self.0.ask_data(call, |spec: &Value| rule(spec.is_object(), || "no object".to_owned())).await
-    }
-
-    /// Name and version of the best node.
-    pub async fn version(&self) -> Result<String, ApiError> {
-        let call = self.0.get("/eth/v1/node/version");
-        let version: Version = self.0.ask_data(call, |_| Ok(())).await?;
-        Ok(version.version)
-    }
-
-    /// How far the best node has synced: one that follows the head before others, then the highest head.
-    ///
-    /// Asks all nodes, and learns how fast and how well they are: call it about once a slot.
-    pub async fn syncing(&self) -> Result<SyncStatus, ApiError> {
-        let inner = &self.0;
-        let call = inner.probe("/eth/v1/node/syncing");
-        let start = inner.now();
-        let mut answers = pin!(inner.ask_all(inner.in_order(), &call));
-        let mut best: Result<SyncStatus, ApiError> = Err(ApiError::NoNode);
-        while let Some((node, answer)) = answers.next().await {
-            match answer.and_then(|reply| node.success(reply)?.json::<Data<SyncStatus>>(node)) {
-                Ok(Data { data: status }) => {
-                    inner.note_heard(node);
-                    node.health().probed(inner.now().since(start).0, status.is_ready());
-                    let rank = |status: &SyncStatus| (status.is_ready(), status.head_slot);
-                    if best.as_ref().ok().map(rank) < Some(rank(&status)) {
-                        best = Ok(status);
-                    }
-                }
-                Err(error) => {
-                    inner.note_error(node, &error);
-                    best = best.map_err(|told| told.or(error));
-                }
+    /// Asks nodes that behave as their scripts say: who answered, after how long, and who was asked when.
+    async fn ask(beacon: &Beacon, scripts: &[Script]) -> (Result<usize, ApiError>, u64, Asked) {
+        let inner = &beacon.0;
+        let start = Instant::now();
+        let elapsed_ms = move || u64::try_from(start.elapsed().as_millis()).unwrap();
+        let asked = Mutex::new(Vec::new());
+        let place = |node: &Node| inner.nodes.iter().position(|other| other.label() == node.label()).unwrap();
+        let one = |node: Arc<Node>| {
+            let place = place(&node);
+            let (after_ms, well) = scripts[place];
+            asked.lock().unwrap().push((place, elapsed_ms()));
+            async move {
+                // The clock is paused: this is when, not how long anybody waits.
+                tokio::time::sleep_until(Instant::now() + Duration::from_millis(after_ms)).await;
+                if well { Ok(place) } else { Err(ApiError::Status { code: 500, message: place.to_string() }) }
             }
-        }
-        best
-    }
-
-    /// Those of the validators that the head's state has, with index and status.
-    ///
-    /// - Errors: `Body` also for a validator that was not asked for, and for one told twice.
-    pub async fn validators(&self, keys: &[PublicKey]) -> Result<Vec<ValidatorInfo>, ApiError> {
-        if keys.is_empty() {
-            // To ask for none is to ask for all, a million of them.
-            return Ok(Vec::new());
-        }
-        let ids = Some(keys.iter().map(PublicKey::to_string).collect());
-        let request = ValidatorsRequest { ids, statuses: None };
-        let call = self.0.post("/eth/v1/beacon/states/head/validators", &request);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        self.0.ask_quick(call, |node, reply| read_validators(node, &reply, keys)).await
-    }
-
-    /// Attestations due in an epoch.
-    ///
-    /// - Errors: `Body` also for duties of other epochs or validators, and for places outside their committees.
-    pub async fn attester_duties(
-        &self,
-        epoch: Epoch,
-        indices: &[ValidatorIndex],
-    ) -> Result<Vec<AttesterDuty>, ApiError> {
-        if indices.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self.attester_duties_reply(epoch, indices).await?.data)
-    }
-
-    /// [`Beacon::attester_duties`] with the block they stand on.
-    pub async fn attester_duties_reply(
-        &self,
-        epoch: Epoch,
-        indices: &[ValidatorIndex],
-    ) -> Result<Duties<AttesterDuty>, ApiError> {
-        let asked: BTreeSet<ValidatorIndex> = indices.iter().copied().collect();
-        let check = |duty: &AttesterDuty| {
-            self.0.in_epoch(duty.slot, epoch)?;
-            asked_for(duty.validator_index, &asked)?;
-            in_committee(duty)
         };
-        self.0.ask_duties(format!("/eth/v1/validator/duties/attester/{epoch}"), indices, check).await
+        let call = inner.get("/eth/v1/x");
+        assert_eq!(call.hedge, Duration::from_millis(HEDGE_MS));
+        let answer = inner.ask_each(&call, one).await;
+        let asked = asked.lock().unwrap().clone();
+        (answer, elapsed_ms(), asked)
     }
 
-    /// Places in the sync committee of an epoch, with the block they stand on.
-    pub async fn sync_duties_reply(
-        &self,
-        epoch: Epoch,
-        indices: &[ValidatorIndex],
-    ) -> Result<OfState<Vec<SyncDuty>>, ApiError> {
-        let asked: BTreeSet<ValidatorIndex> = indices.iter().copied().collect();
-        let call = self.0.post(format!("/eth/v1/validator/duties/sync/{epoch}"), &indices);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        let read = |node: &Node, reply: Reply| {
-            let duties: OfState<Vec<SyncDuty>> = reply.json(node)?;
-            let mut each = duties.data.iter();
-            let checked = each.try_for_each(|duty| asked_for(duty.validator_index, &asked));
-            checked.map_err(|broken| node.wrong(&broken))?;
-            Ok(duties)
+    fn set_optimistic(beacon: &Beacon, place: usize) {
+        let (head_slot, sync_distance) = (Slot(1), 0);
+        let status = SyncStatus {
+            head_slot,
+            sync_distance,
+            is_syncing: false,
+            is_optimistic: true,
+            el_offline: false,
         };
-        self.0.ask_quick(call, read).await
+        beacon.0.nodes[place].health().probed(1, &status, 0, 0, &beacon.0.limits);
     }
 
-    /// All blocks to propose in an epoch.
-    ///
-    /// - Errors: `Body` also for duties of other epochs, and for two proposers of a slot.
-    pub async fn proposer_duties(&self, epoch: Epoch) -> Result<Vec<ProposerDuty>, ApiError> {
-        Ok(self.proposer_duties_reply(epoch).await?.data)
+    #[tokio::test(start_paused = true)]
+    async fn the_next_node_is_asked_too_when_the_best_is_silent() {
+        let beacon = beacon(3);
+        let hangs = (60_000, true);
+        let (answer, after_ms, asked) = ask(&beacon, &[hangs, (10, true), (10, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(1), HEDGE_MS + 10));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS)]);
+        let (answer, after_ms, asked) = ask(&beacon, &[hangs, (10, true), (10, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(1), 10), "the slow node stands behind now");
+        assert_eq!(asked, [(1, 0)]);
     }
 
-    /// [`Beacon::proposer_duties`] with the block they stand on.
-    pub async fn proposer_duties_reply(&self, epoch: Epoch) -> Result<Duties<ProposerDuty>, ApiError> {
-        let call = self.0.get(format!("/eth/v1/validator/duties/proposer/{epoch}"));
-        let read = |node: &Node, reply: Reply| {
-            let duties: Duties<ProposerDuty> = reply.json(node)?;
-            let mut slots = BTreeSet::new();
-            for ProposerDuty { slot, .. } in &duties.data {
-                let checked = self
-                    .0
-                    .in_epoch(*slot, epoch)
-                    .and_then(|()| rule(slots.insert(*slot), || format!("two proposers of slot {slot}")));
-                checked.map_err(|broken| node.wrong(&broken))?;
-            }
-            Ok(duties)
-        };
-        self.0.ask_quick(call, read).await
+    #[tokio::test(start_paused = true)]
+    async fn the_first_good_answer_counts_whoever_was_asked_first() {
+        let beacon = beacon(2);
+        let (answer, after_ms, asked) = ask(&beacon, &[(400, true), (100, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(0), 400));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS)]);
+        let (_, _, asked) = ask(&beacon, &[(10, true), (10, true)]).await;
+        assert_eq!(asked, [(0, 0)], "it is no slow node");
     }
 
-    /// What to attest in a slot, for committee 0: from Electra on for all committees.
-    ///
-    /// - Errors: `Body` also for another slot, another committee, a target that is not the slot's epoch, and a source
-    ///   after it.
-    pub async fn attestation_data(&self, slot: Slot) -> Result<AttestationData, ApiError> {
-        let call = self.0.get(format!("/eth/v1/validator/attestation_data?slot={slot}&committee_index=0"));
-        let call = self.0.within(self.0.limits.attestation_bps, call);
-        let epoch = self.0.spec.epoch_of(slot);
-        self.0.ask_data(call, |data| check_attestation_data(data, slot, epoch)).await
+    #[tokio::test(start_paused = true)]
+    async fn a_well_node_is_asked_alone() {
+        let (answer, _, asked) = ask(&beacon(2), &[(HEDGE_MS - 1, true), (1, true)]).await;
+        assert_eq!((answer, asked), (Ok(0), vec![(0, 0)]));
     }
 
-    /// Whether any node knows a block. All are asked at once, and the first yes is the answer.
-    ///
-    /// - Errors: if no node says yes or no.
-    pub async fn knows_block(&self, root: Root) -> Result<bool, ApiError> {
-        let inner = &self.0;
-        let call = inner.probe(format!("/eth/v1/beacon/headers/{root}"));
-        let mut answers = pin!(inner.ask_all(inner.in_order(), &call));
-        let mut told = Err(ApiError::NoNode);
-        while let Some((node, answer)) = answers.next().await {
-            let answer = answer.and_then(|reply| node.success(reply)?.json::<Data<BlockRoot>>(node));
-            let answer = answer.and_then(|header| {
-                let same = header.data.root == root;
-                rule(same, || format!("header of {}, asked for {root}", header.data.root))
-                    .map_err(|broken| node.wrong(&broken))
-            });
-            match answer {
-                Ok(()) => {
-                    inner.note_heard(node);
-                    return Ok(true);
-                }
-                Err(error) if error.is_not_found() => told = Ok(false),
-                Err(error) => {
-                    inner.note_error(node, &error);
-                    told = told.map_err(|earlier: ApiError| earlier.or(error));
-                }
-            }
-        }
-        told
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_answer_moves_on_at_once_though_others_are_silent() {
+        let (answer, after_ms, asked) = ask(&beacon(3), &[(60_000, true), (5, false), (5, true)]).await;
+        assert_eq!((answer, after_ms), (Ok(2), HEDGE_MS + 10));
+        assert_eq!(asked, [(0, 0), (1, HEDGE_MS), (2, HEDGE_MS + 5)]);
+        let (answer, _, asked) = ask(&beacon(3), &[(1, false), (2, false), (900, false)]).await;
+        assert_eq!(answer, Err(ApiError::Status { code: 500, message: "0".to_owned() }));
+        assert_eq!(asked, [(0, 0), (1, 1), (2, 3)]);
     }
 
-    /// The head's block root: what members of a sync committee sign.
-    pub async fn head_root(&self) -> Result<Root, ApiError> {
-        let call = self.0.get("/eth/v1/beacon/blocks/head/root");
-        let call = self.0.within(self.0.limits.attestation_bps, call);
-        let root: BlockRoot = self.0.ask_data(call, |_| Ok(())).await?;
-        Ok(root.root)
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_set_aside_is_asked_only_when_the_others_fail() {
+        let beacon = beacon(2);
+        set_optimistic(&beacon, 0);
+        let (answer, _, asked) = ask(&beacon, &[(1, true), (5_000, true)]).await;
+        assert_eq!((answer, asked), (Ok(1), vec![(1, 0)]), "however slow the well one is");
+        let (answer, _, asked) = ask(&beacon, &[(1, true), (5, false)]).await;
+        assert_eq!((answer, asked), (Ok(0), vec![(1, 0), (0, 5)]));
     }
 
-    /// The final checkpoint, as the head's state has it.
-    pub async fn finalized(&self) -> Result<Checkpoint, ApiError> {
-        let call = self.0.get("/eth/v1/beacon/states/head/finality_checkpoints");
-        let checkpoints: FinalityCheckpoints = self.0.ask_data(call, |_| Ok(())).await?;
-        Ok(checkpoints.finalized)
+    #[tokio::test(start_paused = true)]
+    async fn if_all_are_set_aside_the_best_is_asked_and_hedged_as_ever() {
+        let beacon = beacon(2);
+        set_optimistic(&beacon, 0);
+        set_optimistic(&beacon, 1);
+        let (answer, _, asked) = ask(&beacon, &[(60_000, true), (1, true)]).await;
+        assert_eq!((answer, asked), (Ok(1), vec![(0, 0), (1, HEDGE_MS)]));
     }
 
-    /// Which of the validators the best node saw act in an epoch.
-    pub async fn liveness(
-        &self,
-        epoch: Epoch,
-        indices: &[ValidatorIndex],
-    ) -> Result<Vec<Liveness>, ApiError> {
-        if indices.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked: BTreeSet<ValidatorIndex> = indices.iter().copied().collect();
-        let call = self.0.post(format!("/eth/v1/validator/liveness/{epoch}"), &indices);
-        let call = Call { len_max: LIST_LEN_MAX, ..self.0.within(self.0.limits.list_bps, call) };
-        let check = |seen: &Vec<Liveness>| seen.iter().try_for_each(|one| asked_for(one.index, &asked));
-        self.0.ask_data(call, check).await
+    #[tokio::test(start_paused = true)]
+    async fn costly_questions_wait_longer_before_a_second_node_works_too() {
+        let beacon = beacon(1);
+        let inner = &beacon.0;
+        let long = Duration::from_millis(1_500);
+        assert_eq!(inner.costly(inner.get("/eth/v1/x")).hedge, long);
+        assert_eq!(inner.long(inner.get("/eth/v1/x")).hedge, long);
     }
 }

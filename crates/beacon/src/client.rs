@@ -1,26 +1,28 @@
 //! All beacon nodes of an operator, and the order in which they are asked.
 
-use crate::error::{ApiError, SetupError};
-use crate::limits::{BODY_LEN_MAX, Limits, NODES_MAX};
-use crate::node::{Call, Node, Reply};
+use crate::error::SetupError;
+use crate::limits::{BODY_LEN_MAX, LIST_LEN_MAX, Limits, NODES_MAX};
+use crate::node::{Call, Node};
+use crate::views::Views;
 use bytes::Bytes;
-use futures::stream::{FuturesUnordered, Stream};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect};
 use serde::Serialize;
+use std::fmt;
 use std::sync::Arc;
-use std::{fmt, future};
 use tokio::time::Instant;
 use types::{ChainSpec, Millis};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// All beacon nodes of an operator. Clones share everything.
 ///
-/// A question goes to one node after the other until one answers well, best first: those that are not set aside for
-/// their failures, that follow the head, that failed less, that are faster; of equals in the operator's order.
-/// A node that fails is set aside, longer each time, and asked in its turn when all others fail too; what is
-/// published goes to it all the same, and [`Beacon::syncing`] asks it, so that it is found well again.
+/// A question goes to the best node: one that is not set aside for its failures, that follows the head, that failed
+/// less, that is faster; of equals the first in the operator's order. When it fails the next is asked, and when it is
+/// slow the next is asked too ([`Limits::hedge_bps`]).
+/// A node that fails is set aside, longer each time, and asked in its turn when all others fail too; so is one that
+/// lags, is optimistic, or has lost its execution client. What is published goes to it all the same, and
+/// [`Beacon::probe`] asks it, so that it is found well again.
 #[derive(Clone)]
 pub struct Beacon(pub(crate) Arc<Inner>);
 
@@ -28,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) limits: Limits,
+    /// What to attest, as the nodes see it.
+    pub(crate) views: Views,
     /// Health counts time from here.
     start: Instant,
 }
@@ -66,7 +70,7 @@ impl Beacon {
         let http = http_client(&spec, &limits, with_tls)?;
         let node = |(at, url): (usize, &U)| Node::new(at + 1, url.as_ref(), http.clone()).map(Arc::new);
         let nodes = urls.iter().enumerate().map(node).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { nodes, spec, limits, start: Instant::now() })))
+        Ok(Self(Arc::new(Inner { nodes, spec, limits, views: Views::default(), start: Instant::now() })))
     }
 
     /// Scheme, host and port of each node, in the operator's order.
@@ -102,6 +106,7 @@ impl Inner {
             headers: HeaderMap::from_iter([(ACCEPT, JSON)]),
             body: None,
             wait: self.limits.wait(&self.spec, self.limits.query_bps),
+            hedge: self.limits.hedge(&self.spec, self.limits.hedge_bps),
             len_max: BODY_LEN_MAX,
         }
     }
@@ -118,91 +123,13 @@ impl Inner {
         Call { wait: self.limits.wait(&self.spec, bps), ..call }
     }
 
-    /// The nodes of this network, best first.
-    pub(crate) fn in_order(&self) -> Vec<&Arc<Node>> {
-        let now = self.now();
-        let ranked = self.nodes.iter().filter_map(|node| Some((node.health().rank(now)?, node)));
-        let mut ranked: Vec<_> = ranked.collect();
-        ranked.sort_by_key(|(rank, _)| *rank);
-        ranked.into_iter().map(|(_, node)| node).collect()
+    /// The call as one that costs a node real work: another is not asked too before its time.
+    pub(crate) fn costly(&self, call: Call) -> Call {
+        Call { hedge: self.limits.hedge(&self.spec, self.limits.hedge_long_bps), ..call }
     }
 
-    /// Asks one node after the other until one answers with what `read` takes.
-    ///
-    /// - Errors: `NoNode`; else the most telling of the nodes' errors: a refusal before a wrong answer before silence.
-    pub(crate) async fn ask<T, F>(
-        &self,
-        call: Call,
-        read: impl Fn(Arc<Node>, Reply) -> F,
-    ) -> Result<T, ApiError>
-    where
-        F: Future<Output = Result<T, ApiError>>,
-    {
-        let mut told = ApiError::NoNode;
-        for node in self.in_order() {
-            let answer = match node.call(&call).await.and_then(|reply| node.success(reply)) {
-                Ok(reply) => read(Arc::clone(node), reply).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(answer) => {
-                    self.note_answer(node);
-                    return Ok(answer);
-                }
-                Err(error) => {
-                    tracing::debug!(node = node.label(), path = call.path(), %error, "no good answer");
-                    self.note_error(node, &error);
-                    told = told.or(error);
-                }
-            }
-        }
-        Err(told)
-    }
-
-    /// [`Inner::ask`] where reading takes no time worth the name.
-    pub(crate) async fn ask_quick<T>(
-        &self,
-        call: Call,
-        read: impl Fn(&Node, Reply) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        self.ask(call, |node, reply| future::ready(read(&node, reply))).await
-    }
-
-    /// Asks all nodes of this network at once; answers come as they are given, also those that say no.
-    pub(crate) fn ask_all<'a>(
-        &'a self,
-        nodes: impl IntoIterator<Item = &'a Arc<Node>>,
-        call: &'a Call,
-    ) -> impl Stream<Item = (&'a Arc<Node>, Result<Reply, ApiError>)> + Send {
-        let calls = nodes.into_iter().map(|node| async move { (node, node.call(call).await) });
-        calls.collect::<FuturesUnordered<_>>()
-    }
-
-    /// The node answered a question well.
-    pub(crate) fn note_answer(&self, node: &Node) {
-        if node.health().answered() {
-            tracing::info!(node = node.label(), "the beacon node is well again");
-        }
-    }
-
-    /// The node answered a probe, or took or refused what was published.
-    pub(crate) fn note_heard(&self, node: &Node) {
-        if node.health().heard() {
-            tracing::info!(node = node.label(), "the beacon node is back");
-        }
-    }
-
-    /// The node gave an error; it counts if it speaks of the node.
-    pub(crate) fn note_error(&self, node: &Node, error: &ApiError) {
-        if error.blames_node() && node.health().failed(self.now(), &self.limits) {
-            tracing::warn!(node = node.label(), %error, "the beacon node fails and is set aside for a while");
-        }
-    }
-}
-
-impl Call {
-    /// The path without its query: what may be logged of any request.
-    pub(crate) fn path(&self) -> &str {
-        self.path_and_query.split('?').next().unwrap_or_default()
+    /// The call as one for a list with an entry for each of our validators.
+    pub(crate) fn long(&self, call: Call) -> Call {
+        Call { len_max: LIST_LEN_MAX, ..self.costly(self.within(self.limits.list_bps, call)) }
     }
 }

@@ -58,6 +58,16 @@ pub enum ApiError {
         /// Most bytes that are read.
         max: usize,
     },
+    /// Of a list that was published every node refused these items. The others were taken, by one node or another.
+    #[error("{} of {count} items refused: {message}", items.len())]
+    Partly {
+        /// Their places in the list, from 0, ascending.
+        items: Vec<u64>,
+        /// How many there were.
+        count: usize,
+        /// A node's own words about the first.
+        message: String,
+    },
     /// What was to be forwarded is no path of the beacon API.
     #[error("not to be forwarded: {0}")]
     Request(String),
@@ -77,7 +87,7 @@ impl ApiError {
         match self {
             Self::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
             Self::Timeout | Self::Connect(_) | Self::Body(_) | Self::TooLong { .. } => true,
-            Self::Request(_) | Self::NoNode => false,
+            Self::Partly { .. } | Self::Request(_) | Self::NoNode => false,
         }
     }
 
@@ -91,6 +101,7 @@ impl ApiError {
             Self::Body(_) => 4,
             Self::Status { .. } => 5,
             Self::Request(_) => 6,
+            Self::Partly { .. } => 7,
         }
     }
 

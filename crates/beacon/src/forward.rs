@@ -14,6 +14,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A request to pass on.
 #[derive(Clone, Debug)]
@@ -136,6 +137,7 @@ impl Inner {
             headers: passing(&headers),
             body: (!body.is_empty()).then_some(body),
             wait: self.limits.wait(&self.spec, self.limits.forward_bps),
+            hedge: Duration::MAX,
             len_max: FORWARD_LEN_MAX,
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::fmt;
 use types::attestation::{Attestation, SingleAttestation};
 pub use types::duty::SyncDuty;
+use types::operations::SignedBeaconBlockHeader;
 use types::{
     Address, Checkpoint, Epoch, Fork, ForkVersion, PublicKey, Root, Signature, Slot, ValidatorIndex,
 };
@@ -162,6 +163,17 @@ pub struct FinalityCheckpoints {
 pub struct BlockRoot {
     /// Hash tree root of the block.
     pub root: Root,
+}
+
+/// `GET /eth/v1/beacon/headers/{id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockHeader {
+    /// Hash tree root of the block.
+    pub root: Root,
+    /// Whether it is on the chain of the head.
+    pub canonical: bool,
+    /// The block with its body's root in place of the body, signed.
+    pub header: SignedBeaconBlockHeader,
 }
 
 /// Where a validator is in its life.
@@ -344,12 +356,12 @@ pub struct HeadEvent {
     pub state: Root,
     /// Whether it is the first of its epoch.
     pub epoch_transition: bool,
-    /// Block that the duties of its epoch stand on.
-    #[serde(default)]
-    pub previous_duty_dependent_root: Root,
-    /// Block that the duties of the next epoch stand on.
-    #[serde(default)]
-    pub current_duty_dependent_root: Root,
+    /// Block that the duties of its epoch stand on, if the node says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_duty_dependent_root: Option<Root>,
+    /// Block that the duties of the next epoch stand on, if the node says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_duty_dependent_root: Option<Root>,
     /// Whether its payload is not verified yet.
     #[serde(default)]
     pub execution_optimistic: bool,

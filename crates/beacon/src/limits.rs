@@ -17,6 +17,19 @@ pub const BLOCK_LEN_MAX: usize = 64 << 20;
 /// 350 as a duty, so some 50,000 validators fit.
 pub const LIST_LEN_MAX: usize = 32 << 20;
 
+/// Most keys of one question for validators: 100 kB to send and 600 kB to read, which a node makes in a tenth of a
+/// second. Bodies of a megabyte are more than some servers take.
+pub const KEYS_PER_REQUEST: usize = 1_000;
+
+/// Most questions for validators at once: a node has other work, and 10,000 validators are known after five rounds.
+pub const REQUESTS_AT_ONCE: usize = 2;
+
+/// Most keys in the address of a `GET`: 102 bytes each, and many servers take 8 KiB of address.
+pub const KEYS_PER_QUERY: usize = 64;
+
+/// Most indices of one question to a node that finds all of them too long: 10 kB or so.
+pub const INDICES_PER_REQUEST: usize = 1_000;
+
 /// Most bytes of an answer that is passed on; blocks with their blobs are the longest that a validator client needs.
 pub const FORWARD_LEN_MAX: usize = 64 << 20;
 
@@ -53,6 +66,19 @@ pub struct Limits {
     pub submit_bps: u64,
     /// To pass on a request of the validator client, who has time-outs of its own.
     pub forward_bps: u64,
+    /// How long the best node alone is asked; then the next is asked too, and the first good answer counts. Well nodes
+    /// answer in a twentieth of a second; what is asked at a third of the slot still comes in time from a second node.
+    pub hedge_bps: u64,
+    /// The same for blocks and long lists: they cost a node real work, and take a well one up to a second.
+    pub hedge_long_bps: u64,
+    /// No second node is asked sooner, in ms: on a slot of a second, a hundredth of it is no time to call a node slow.
+    pub hedge_floor_ms: u64,
+    /// How long the other nodes' views of a slot are waited for once the first is there.
+    pub view_bps: u64,
+    /// The views are waited for at least so long, in ms: a beacon node next door needs some tens.
+    pub view_floor_ms: u64,
+    /// How many slots a node's head may be behind the best of the nodes'. A late block and an empty slot make two.
+    pub lag_slots_max: u64,
     /// No time-out is shorter, in ms: slots of a second or two are those of a development chain on a busy machine.
     pub floor_ms: u64,
     /// How long a node that failed is set aside, in ms; doubled with each failure in a row.
@@ -77,6 +103,12 @@ impl Default for Limits {
             list_bps: 10_000,
             submit_bps: 5_000,
             forward_bps: 10_000,
+            hedge_bps: 300,
+            hedge_long_bps: 1_250,
+            hedge_floor_ms: 100,
+            view_bps: 200,
+            view_floor_ms: 50,
+            lag_slots_max: 2,
             floor_ms: 500,
             retry_ms: 500,
             retry_ms_max: 60_000,
@@ -89,8 +121,22 @@ impl Default for Limits {
 impl Limits {
     /// `bps` basis points of a slot, but not less than the floor and not for ever.
     pub(crate) fn wait(&self, spec: &ChainSpec, bps: u64) -> Duration {
+        self.part(spec, bps, self.floor_ms)
+    }
+
+    /// How long a node is asked alone. `bps`: one of the two numbers for it.
+    pub(crate) fn hedge(&self, spec: &ChainSpec, bps: u64) -> Duration {
+        self.part(spec, bps, self.hedge_floor_ms)
+    }
+
+    /// How long other views are waited for.
+    pub(crate) fn view(&self, spec: &ChainSpec) -> Duration {
+        self.part(spec, self.view_bps, self.view_floor_ms)
+    }
+
+    fn part(&self, spec: &ChainSpec, bps: u64, floor_ms: u64) -> Duration {
         let ms = spec.slot_ms.saturating_mul(bps) / 10_000;
-        Duration::from_millis(ms.max(self.floor_ms)).min(WAIT_MAX)
+        Duration::from_millis(ms.max(floor_ms)).min(WAIT_MAX)
     }
 
     /// How long a stream may be silent.
@@ -119,6 +165,12 @@ mod tests {
         assert_eq!(limits.wait(&spec, 2_500), Duration::from_millis(500));
         spec.slot_ms = u64::MAX;
         assert_eq!(limits.wait(&spec, 2_500), WAIT_MAX);
+        spec.slot_ms = 12_000;
+        assert_eq!(limits.hedge(&spec, limits.hedge_bps), Duration::from_millis(360));
+        assert_eq!(limits.view(&spec), Duration::from_millis(240));
+        spec.slot_ms = 1_000;
+        assert_eq!(limits.hedge(&spec, limits.hedge_bps), Duration::from_millis(100));
+        assert_eq!(limits.view(&spec), Duration::from_millis(50));
     }
 
     #[test]

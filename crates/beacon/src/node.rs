@@ -5,10 +5,11 @@ use crate::health::Health;
 use crate::known::Refusal;
 use crate::limits::{MESSAGE_LEN_MAX, REFUSAL_LEN_MAX};
 use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, Response, Url};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{error, fmt};
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Bytes>,
     /// For everything from connecting to the last byte.
     pub(crate) wait: Duration,
+    /// How long one node is asked alone.
+    pub(crate) hedge: Duration,
     /// Most bytes of a good answer.
     pub(crate) len_max: usize,
 }
@@ -52,6 +55,10 @@ pub(crate) struct Node {
     secrets: Vec<String>,
     http: Client,
     health: Mutex<Health>,
+    /// It has no `POST` for validators. What a node lacks is asked again when we start anew.
+    lacks_post_validators: AtomicBool,
+    /// It takes no SSZ.
+    lacks_ssz: AtomicBool,
 }
 
 impl fmt::Debug for Node {
@@ -80,7 +87,26 @@ impl Node {
         base.set_query(None);
         base.set_fragment(None);
         let health = Mutex::new(Health::new());
-        Ok(Self { label, base, prefix, query, secrets, http, health })
+        let (lacks_post_validators, lacks_ssz) = Default::default();
+        Ok(Self { label, base, prefix, query, secrets, http, health, lacks_post_validators, lacks_ssz })
+    }
+
+    /// Whether it has shown to have no `POST` for validators.
+    pub(crate) fn lacks_post_validators(&self) -> bool {
+        self.lacks_post_validators.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_lacks_post_validators(&self) {
+        self.lacks_post_validators.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has refused SSZ.
+    pub(crate) fn lacks_ssz(&self) -> bool {
+        self.lacks_ssz.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_lacks_ssz(&self) {
+        self.lacks_ssz.store(true, Ordering::Relaxed);
     }
 
     /// Scheme, host and port.
@@ -235,6 +261,11 @@ impl Reply {
     /// Reads the body as JSON of a shape.
     pub(crate) fn json<T: DeserializeOwned>(&self, node: &Node) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| node.wrong(&format!("not the shape: {error}")))
+    }
+
+    /// Whether the body is SSZ.
+    pub(crate) fn is_ssz(&self) -> bool {
+        self.header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/octet-stream"))
     }
 
     /// A header's text; `None` if it is not there or no text.

@@ -5,7 +5,8 @@ mod common;
 use beacon::{ApiError, Beacon, ValidatorStatus};
 use common::{Answer, Mock, beacon};
 use serde_json::{Value, json};
-use types::{Checkpoint, Epoch, ForkVersion, PublicKey, Root, Slot, ValidatorIndex};
+use types::operations::BeaconBlockHeader;
+use types::{AttestationData, Checkpoint, Epoch, Fork, ForkVersion, PublicKey, Root, Slot, ValidatorIndex};
 
 const ROOT: &str = "0x0101010101010101010101010101010101010101010101010101010101010101";
 
@@ -320,6 +321,124 @@ async fn a_block_is_known_if_any_node_knows_it() {
     assert_eq!(beacon(&[&ill, &not]).knows_block(root).await, Ok(false));
     let error = beacon(&[&ill]).knows_block(root).await.unwrap_err();
     assert_eq!(error, ApiError::Status { code: 500, message: "no database".to_owned() });
+}
+
+fn header(slot: u64) -> BeaconBlockHeader {
+    BeaconBlockHeader { slot: Slot(slot), proposer_index: ValidatorIndex(3), ..Default::default() }
+}
+
+fn header_reply(root: Root, optimistic: bool) -> Value {
+    let signed = json!({"message": header(17), "signature": types::Signature::ZERO});
+    json!({"execution_optimistic": optimistic, "finalized": false, "data": {
+        "root": root, "canonical": true, "header": signed,
+    }})
+}
+
+#[tokio::test]
+async fn the_heads_header_is_read_with_its_slot() {
+    let root = Root::of(&header(17));
+    let (node, beacon) = node_with(header_reply(root, false)).await;
+    let head = beacon.head_header().await.unwrap();
+    assert_eq!((head.root, head.header.message), (root, header(17)));
+    assert_eq!(node.only().path, "/eth/v1/beacon/headers/head");
+    let (_node, beacon) = node_with(header_reply(Root::ZERO, false)).await;
+    assert!(broken(beacon.head_header().await).starts_with("header of "));
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_verified_is_no_answer() {
+    let root = Root::of(&header(17));
+    let (_node, beacon_of) = node_with(header_reply(root, true)).await;
+    assert_eq!(broken(beacon_of.head_header().await), "a head that is not verified");
+    let head = |optimistic: bool, root: Root| json!({"execution_optimistic": optimistic, "finalized": false, "data": {"root": root}});
+    let optimistic = Mock::of(head(true, Root([1; 32]))).await;
+    let verified = Mock::of(head(false, Root([2; 32]))).await;
+    assert_eq!(broken(beacon(&[&optimistic]).head_root().await), "a head that is not verified");
+    assert_eq!(beacon(&[&optimistic, &verified]).head_root().await, Ok(Root([2; 32])));
+}
+
+fn electra_aggregate(committees: &str) -> Value {
+    json!({
+        "aggregation_bits": "0x0305", "data": attestation_data(), "signature": types::Signature([4; 96]),
+        "committee_bits": committees,
+    })
+}
+
+fn data_root() -> Root {
+    let data: AttestationData = serde_json::from_value(attestation_data()).unwrap();
+    Root::of(&data)
+}
+
+#[tokio::test]
+async fn aggregates_are_asked_by_vote_and_committee() {
+    // Bit 2 of the minimal preset's four committees.
+    let aggregate = electra_aggregate("0x04");
+    let (node, beacon) = node_with(json!({"version": "electra", "data": aggregate})).await;
+    let answer = beacon.aggregate_attestation(Fork::Electra, Slot(17), data_root(), 2).await;
+    assert_eq!(answer, Ok((Fork::Electra, aggregate)));
+    let path = format!(
+        "/eth/v2/validator/aggregate_attestation?attestation_data_root={}&slot=17&committee_index=2",
+        data_root()
+    );
+    assert_eq!(node.only().path, path);
+    let bits = json!({"aggregation_bits": "0x0b", "data": attestation_data(), "signature": types::Signature([4; 96])});
+    let (_node, beacon) = node_with(json!({"version": "deneb", "data": bits})).await;
+    let answer = beacon.aggregate_attestation(Fork::Deneb, Slot(17), data_root(), 0).await;
+    assert_eq!(answer, Ok((Fork::Deneb, bits)));
+}
+
+#[tokio::test]
+async fn aggregates_of_other_votes_forks_and_committees_are_refused() {
+    let mut nobody = electra_aggregate("0x04");
+    nobody["aggregation_bits"] = json!("0x0004");
+    let mut other = electra_aggregate("0x04");
+    other["data"]["beacon_block_root"] = json!(Root([9; 32]));
+    for (version, data, rule) in [
+        ("fulu", electra_aggregate("0x04"), "an aggregate of fulu, asked for electra"),
+        ("electra", electra_aggregate("0x02"), "an aggregate of nobody, or not of committee 2 alone"),
+        ("electra", electra_aggregate("0x06"), "an aggregate of nobody, or not of committee 2 alone"),
+        ("electra", nobody, "an aggregate of nobody, or not of committee 2 alone"),
+        ("electra", other, "an aggregate of 0x"),
+        ("electra", json!({}), "not an aggregate of electra: "),
+        ("electra", electra_aggregate("0x14"), "not an aggregate of electra: "),
+    ] {
+        let (_node, beacon) = node_with(json!({"version": version, "data": data})).await;
+        let broken = broken(beacon.aggregate_attestation(Fork::Electra, Slot(17), data_root(), 2).await);
+        assert!(broken.starts_with(rule), "{broken}");
+    }
+    let node = Mock::refusing(404, "no aggregate").await;
+    let answer = beacon(&[&node]).aggregate_attestation(Fork::Electra, Slot(17), data_root(), 2).await;
+    assert!(answer.unwrap_err().is_not_found());
+}
+
+fn contribution() -> Value {
+    json!({
+        "slot": "17", "beacon_block_root": ROOT, "subcommittee_index": "3", "aggregation_bits": "0x81",
+        "signature": types::Signature([4; 96]),
+    })
+}
+
+#[tokio::test]
+async fn contributions_are_asked_by_subcommittee_and_block() {
+    let (node, beacon) = node_with(json!({"data": contribution()})).await;
+    assert_eq!(beacon.sync_contribution(Slot(17), 3, Root([1; 32])).await, Ok(contribution()));
+    let path = format!(
+        "/eth/v1/validator/sync_committee_contribution?slot=17&subcommittee_index=3&beacon_block_root={ROOT}"
+    );
+    assert_eq!(node.only().path, path);
+    for (field, value, rule) in [
+        ("slot", json!("18"), "a contribution of slot 18, "),
+        ("subcommittee_index", json!("2"), "a contribution of slot 17, subcommittee 2, "),
+        ("beacon_block_root", json!(Root([2; 32])), "a contribution of slot 17, subcommittee 3, block 0x02"),
+        ("aggregation_bits", json!("0x00"), "a contribution of nobody"),
+        ("aggregation_bits", json!("0x0001"), "not a contribution: "),
+    ] {
+        let mut wrong = contribution();
+        wrong[field] = value;
+        let (_node, beacon) = node_with(json!({"data": wrong})).await;
+        let broken = broken(beacon.sync_contribution(Slot(17), 3, Root([1; 32])).await);
+        assert!(broken.starts_with(rule), "{broken}");
+    }
 }
 
 #[tokio::test]

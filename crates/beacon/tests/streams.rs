@@ -25,7 +25,14 @@ fn event(slot: u64, byte: u8) -> &'static str {
 }
 
 fn head(slot: u64, byte: u8) -> Head {
-    Head { slot: Slot(slot), block: Root([byte; 32]) }
+    let root = Root([byte; 32]);
+    Head {
+        slot: Slot(slot),
+        block: root,
+        previous_duty_dependent_root: Some(root),
+        current_duty_dependent_root: Some(root),
+        execution_optimistic: false,
+    }
 }
 
 type Opened = mpsc::UnboundedReceiver<UnboundedSender<&'static str>>;
@@ -37,6 +44,15 @@ async fn streaming() -> (Mock, Opened) {
 
 /// The same in the network of a genesis.
 async fn streaming_in(genesis: Root) -> (Mock, Opened) {
+    streaming_of(genesis, 100).await
+}
+
+/// The same for a node that says that its head is at a slot.
+async fn streaming_at(head_slot: u64) -> (Mock, Opened) {
+    streaming_of(Root([8; 32]), head_slot).await
+}
+
+async fn streaming_of(genesis: Root, head_slot: u64) -> (Mock, Opened) {
     let (opened, streams) = mpsc::unbounded_channel();
     let opened = Mutex::new(opened);
     let genesis = json!({"data": {
@@ -45,6 +61,11 @@ async fn streaming_in(genesis: Root) -> (Mock, Opened) {
     let node = Mock::start(move |seen| {
         if seen.path.contains("genesis") {
             return genesis.clone().into();
+        }
+        if seen.path.contains("syncing") {
+            let head_slot = head_slot.to_string();
+            return json!({"data": {"head_slot": head_slot, "sync_distance": "0", "is_syncing": false}})
+                .into();
         }
         let (sender, body) = live_body();
         opened.lock().unwrap().send(sender).unwrap();
@@ -97,6 +118,77 @@ async fn a_head_that_several_nodes_announce_is_told_once() {
     first.send(event(1, 2)).unwrap();
     first.send(event(2, 3)).unwrap();
     assert_eq!(heads.recv().await, Some(head(2, 3)));
+}
+
+#[tokio::test]
+async fn a_head_without_dependent_roots_is_told_without_them() {
+    let (node, mut streams) = streaming().await;
+    let mut heads = beacon(&[&node]).heads();
+    let stream = streams.recv().await.unwrap();
+    let data = json!({"slot": "1", "block": Root([1; 32]), "state": Root::ZERO, "epoch_transition": false});
+    stream.send(Box::leak(format!("event: head\ndata: {data}\n\n").into_boxed_str())).unwrap();
+    let told = heads.recv().await.unwrap();
+    assert_eq!((told.previous_duty_dependent_root, told.current_duty_dependent_root), (None, None));
+}
+
+/// A head whose payload is not verified yet.
+fn optimistic(slot: u64, byte: u8) -> &'static str {
+    let text = event(slot, byte).replace("\"execution_optimistic\":false", "\"execution_optimistic\":true");
+    Box::leak(text.into_boxed_str())
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_verified_waits_for_a_nodes_word_that_is() {
+    let (first, mut first_streams) = streaming().await;
+    let (second, mut second_streams) = streaming().await;
+    let mut heads = beacon(&[&first, &second]).heads();
+    let hasty = first_streams.recv().await.unwrap();
+    let well = second_streams.recv().await.unwrap();
+    // Once its first head is told, its stream is known to be open.
+    well.send(event(1, 1)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(1, 1)));
+    hasty.send(event(2, 2)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(2, 2)));
+    hasty.send(optimistic(3, 3)).unwrap();
+    hasty.send(event(4, 4)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(4, 4)), "the unverified one was passed over");
+    well.send(event(3, 3)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(3, 3)), "and is told when it is verified");
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_verified_is_told_if_nobody_else_listens_to_the_chain() {
+    let (node, mut streams) = streaming().await;
+    let mut heads = beacon(&[&node]).heads();
+    let stream = streams.recv().await.unwrap();
+    stream.send(optimistic(1, 1)).unwrap();
+    let told = heads.recv().await.unwrap();
+    assert_eq!(told, Head { execution_optimistic: true, ..head(1, 1) });
+
+    let silent = Mock::refusing(500, "no events").await;
+    let mut heads = beacon(&[&node, &silent]).heads();
+    let stream = streams.recv().await.unwrap();
+    stream.send(optimistic(2, 2)).unwrap();
+    assert_eq!(heads.recv().await.unwrap().slot, Slot(2));
+}
+
+#[tokio::test]
+async fn the_word_of_a_node_that_is_set_aside_waits_too() {
+    let (behind, mut behind_streams) = streaming_at(90).await;
+    let (well, mut well_streams) = streaming_at(100).await;
+    let beacon = beacon(&[&behind, &well]);
+    let mut heads = beacon.heads();
+    let late = behind_streams.recv().await.unwrap();
+    let good = well_streams.recv().await.unwrap();
+    good.send(event(1, 1)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(1, 1)));
+    beacon.probe(|| Slot(100)).await.unwrap();
+    late.send(event(2, 2)).unwrap();
+    drop(late);
+    // It is opened anew: so the first one was read to its end.
+    let _late = behind_streams.recv().await.unwrap();
+    good.send(event(3, 3)).unwrap();
+    assert_eq!(heads.recv().await, Some(head(3, 3)));
 }
 
 #[tokio::test]
@@ -295,8 +387,11 @@ async fn every_question_can_be_a_task() {
     let of = beacon.clone();
     tokio::spawn(async move {
         let randao = types::Signature::ZERO;
-        let (_, _, _) =
-            tokio::join!(of.produce_block(Slot(1), &randao, None), of.syncing(), of.knows_block(Root::ZERO),);
+        let (_, _, _) = tokio::join!(
+            of.produce_block(Slot(1), &randao, None, None),
+            of.syncing(),
+            of.knows_block(Root::ZERO),
+        );
         let _ = of.validators(&[types::PublicKey::ZERO]).await;
         let _ = of.submit_exit(json!({})).await;
         let _ = of.forward(get("/eth/v1/x")).await;

@@ -6,7 +6,10 @@ use beacon::json::{CommitteeSubscription, SyncSubscription};
 use beacon::{ApiError, Limits};
 use common::{Answer, Mock, beacon, patient, with_limits};
 use serde_json::{Value, json};
-use types::{Address, Epoch, Fork, Slot, ValidatorIndex};
+use types::block::body::{BeaconBlock, BlindedBodyDeneb, BodyDeneb};
+use types::block::{BLOB_LEN, BlockShape, SignedBlockContents};
+use types::sizes::Minimal;
+use types::{Address, Epoch, Fork, Preset, Signature, Slot, ValidatorIndex};
 
 async fn accepting() -> Mock {
     Mock::start(|_| Answer::Text(200, String::new())).await
@@ -196,5 +199,138 @@ async fn attestations_are_taken_if_every_item_that_failed_was_known() {
         let node = Mock::start(move |_| Answer::Json(400, body.clone())).await;
         let outcome = beacon(&[&node]).submit_attestations(Fork::Deneb, json!([{}, {}])).await;
         assert_eq!(outcome.is_ok(), taken, "{outcome:?}");
+    }
+}
+
+const PRESET: Preset = Preset::Minimal;
+
+/// A signed block of Deneb: full, with a blob; or blinded.
+fn signed(blinded: bool) -> SignedBlockContents {
+    let slot = Slot(common::DENEB_EPOCH * 8);
+    let shape = BlockShape { preset: PRESET, fork: Fork::Deneb, blinded };
+    let signature = Signature([3; 96]);
+    let block = if blinded {
+        let body = BlindedBodyDeneb::<Minimal>::default();
+        serde_json::to_value(BeaconBlock { slot, body, ..Default::default() })
+    } else {
+        let body = BodyDeneb::<Minimal>::default();
+        serde_json::to_value(BeaconBlock { slot, body, ..Default::default() })
+    };
+    let message = json!({"message": block.unwrap(), "signature": signature});
+    let (blob, proof) = (format!("0x{}", "5a".repeat(BLOB_LEN)), format!("0x{}", "6b".repeat(48)));
+    let full = json!({"signed_block": message, "kzg_proofs": [proof], "blobs": [blob]});
+    SignedBlockContents::from_json(shape, if blinded { &message } else { &full }).unwrap()
+}
+
+#[tokio::test]
+async fn blocks_go_out_as_ssz() {
+    for (blinded, path) in [(false, "blocks"), (true, "blinded_blocks")] {
+        let node = accepting().await;
+        let contents = signed(blinded);
+        beacon(&[&node]).publish_block(contents.clone()).await.unwrap();
+        let request = node.only();
+        assert_eq!(request.path, format!("/eth/v2/beacon/{path}?broadcast_validation=gossip"));
+        assert_eq!(request.header("content-type"), "application/octet-stream");
+        assert_eq!(request.header("eth-consensus-version"), "deneb");
+        assert_eq!(request.body, contents.to_ssz());
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_takes_no_ssz_gets_json_and_that_is_remembered_of_it_alone() {
+    let old = Mock::start(|seen| match seen.header("content-type") {
+        "application/json" => Answer::Text(200, String::new()),
+        _ => Answer::Json(415, json!({"code": 415, "message": "json only"})),
+    })
+    .await;
+    let contents = signed(false);
+    let alone = beacon(&[&old]);
+    alone.publish_block(contents.clone()).await.unwrap();
+    let [ssz, text] = <[_; 2]>::try_from(old.seen()).unwrap();
+    assert_eq!(ssz.body, contents.to_ssz());
+    assert_eq!(text.json(), contents.to_json(PRESET).unwrap());
+    assert_eq!((&text.path, text.header("eth-consensus-version")), (&ssz.path, "deneb"));
+    alone.publish_block(contents.clone()).await.unwrap();
+    assert_eq!(old.seen().len(), 3);
+    assert_eq!(old.seen()[2].header("content-type"), "application/json");
+
+    let new = accepting().await;
+    let both = beacon(&[&old, &new]);
+    both.publish_block(contents.clone()).await.unwrap();
+    new.wait_for(1).await;
+    assert_eq!(new.only().header("content-type"), "application/octet-stream");
+    old.wait_for(5).await;
+}
+
+#[tokio::test]
+async fn a_block_refused_as_ssz_for_another_reason_is_not_sent_again() {
+    let node = Mock::refusing(400, "invalid block signature").await;
+    let refused = beacon(&[&node]).publish_block(signed(false)).await;
+    assert!(matches!(refused, Err(ApiError::Status { code: 400, .. })), "{refused:?}");
+    node.only();
+    let known = Mock::refusing(400, "duplicate block").await;
+    assert_eq!(beacon(&[&known]).publish_block(signed(false)).await, Ok(()));
+}
+
+/// A node that refuses these items of every list.
+async fn refusing_items(failures: Value) -> Mock {
+    let body = json!({"code": 400, "message": "some failed", "failures": failures});
+    Mock::start(move |_| Answer::Json(400, body.clone())).await
+}
+
+#[tokio::test]
+async fn items_that_one_node_or_another_took_are_published() {
+    let first =
+        refusing_items(json!([{"index": 0, "message": "late"}, {"index": 1, "message": "late"}])).await;
+    let second =
+        refusing_items(json!([{"index": "1", "message": "no"}, {"index": 2, "message": "no"}])).await;
+    let third = refusing_items(json!([{"index": 2, "message": "known"}])).await;
+    let list = json!([{}, {}, {}]);
+    let outcome = beacon(&[&first, &second]).submit_aggregates(Fork::Electra, list.clone()).await;
+    let Err(ApiError::Partly { items, count, message }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((items, count), (vec![1], 3));
+    assert!(["late", "no"].contains(&message.as_str()), "{message}");
+    let all = beacon(&[&first, &second, &third]);
+    assert_eq!(all.submit_aggregates(Fork::Electra, list.clone()).await, Ok(()));
+    let down = Mock::refusing(503, "syncing").await;
+    let outcome = beacon(&[&down, &first]).submit_sync_messages(list.clone()).await;
+    assert!(matches!(outcome, Err(ApiError::Partly { ref items, .. }) if *items == [0, 1]), "{outcome:?}");
+    assert!(
+        all.health().iter().all(|health| health.aside.is_none()),
+        "what it thinks of a list is no failure"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_which_nothing_was_taken_is_refused_whole() {
+    let all = json!([{"index": 0, "message": "late"}, {"index": 1, "message": "late"}]);
+    let elsewhere = json!([{"index": 7, "message": "late"}]);
+    for failures in [all, elsewhere, json!([{"message": "late"}]), json!([])] {
+        let node = refusing_items(failures.clone()).await;
+        let outcome = beacon(&[&node]).submit_contributions(json!([{}, {}])).await;
+        assert!(matches!(outcome, Err(ApiError::Status { code: 400, .. })), "{failures} {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_has_already_is_published_whatever_it_is() {
+    for (code, message) in [
+        (400, "ATTESTATION_ERROR_AGGREGATOR_ALREADY_KNOWN"),
+        (400, "SYNC_COMMITTEE_ERROR_SYNC_COMMITTEE_MESSAGE_KNOWN"),
+        (400, "Verification: PriorSyncCommitteeMessageKnown { validator_index: 1 }"),
+        (400, "SyncContributionSupersetKnown(0xab)"),
+        (500, "VOLUNTARY_EXIT_ERROR_ALREADY_EXISTS"),
+    ] {
+        let words = json!({"code": code, "message": message});
+        let one = Mock::start(move |_| Answer::Json(code, words.clone())).await;
+        let item = refusing_items(json!([{"index": 0, "message": message}])).await;
+        for node in [&one, &item] {
+            let beacon = beacon(&[node]);
+            let list = json!([{}, {}]);
+            assert_eq!(beacon.submit_aggregates(Fork::Electra, list.clone()).await, Ok(()), "{message}");
+            assert_eq!(beacon.submit_sync_messages(list.clone()).await, Ok(()), "{message}");
+            assert_eq!(beacon.submit_contributions(list).await, Ok(()), "{message}");
+            assert_eq!(beacon.submit_exit(json!({})).await, Ok(()), "{message}");
+        }
     }
 }

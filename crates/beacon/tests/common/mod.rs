@@ -10,7 +10,7 @@ use beacon::{Beacon, Limits};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use types::spec::{ForkEpoch, SlotTiming};
 use types::{ChainSpec, Epoch, Fork, ForkVersion, Preset, Root};
 
@@ -39,6 +39,8 @@ pub(crate) enum Answer {
     Json(u16, Value),
     Text(u16, String),
     Full(Response),
+    /// Answers once the test gives a permit; each is for one answer.
+    Held(Arc<Semaphore>, Value),
     /// Takes the request and never answers.
     Hang,
 }
@@ -120,6 +122,10 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Answer::Json(code, json) => (StatusCode::from_u16(code).unwrap(), Json(json)).into_response(),
         Answer::Text(code, text) => (StatusCode::from_u16(code).unwrap(), text).into_response(),
         Answer::Full(response) => response,
+        Answer::Held(gate, json) => {
+            gate.acquire().await.unwrap().forget();
+            Json(json).into_response()
+        }
         Answer::Hang => std::future::pending().await,
     }
 }
@@ -176,6 +182,11 @@ pub(crate) fn patient() -> Limits {
         list_bps: patient,
         submit_bps: patient,
         forward_bps: patient,
+        hedge_bps: patient,
+        hedge_long_bps: patient,
+        hedge_floor_ms: 0,
+        view_bps: patient,
+        view_floor_ms: 0,
         floor_ms: 0,
         retry_ms: 1,
         retry_ms_max: 1,
