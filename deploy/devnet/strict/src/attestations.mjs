@@ -1,0 +1,255 @@
+// Attestations on their way into blocks: votes of single validators, aggregates that aggregators sign for, blocks.
+//
+// Every rule of the gossip topics beacon_attestation and beacon_aggregate_and_proof is kept, and one more: the vote must
+// be right, that is, includable in a block of this chain. Blocks are packed from aggregates alone, unless the node is
+// told to aggregate itself (`packSingles`).
+import {dataHex} from "./chain.mjs";
+import {epochOf} from "./clock.mjs";
+import {aggregate as addUp, verifies} from "./keys.mjs";
+import {BitArray, params, ssz, toHex, toRootHex, transition} from "./lodestar.mjs";
+import {Refused, require} from "./refused.mjs";
+
+// Epochs that a pool remembers: an attestation can be included until the end of the next one.
+const EPOCHS_KEPT = 2;
+
+export class Attestations {
+  /** By root of the data: `{data, singles: committee -> position -> signature, aggregates: committee -> [..]}`. */
+  #byData = new Map();
+  /** What each validator voted for in an epoch: `epoch -> validator -> root of the data`. */
+  #votes = new Map();
+  /** Who has included whom: root of the data -> validators. */
+  included = new Map();
+  /** Aggregates that were taken, for the judge: `{slot, committee, aggregator, hex, attesters}`. */
+  accepted = [];
+  #acceptedKeys = new Set();
+  /** Pairs of votes that are slashable, in words. */
+  slashable = [];
+
+  constructor({chain, clock, packSingles = false, proven}) {
+    Object.assign(this, {chain, clock, packSingles, proven});
+  }
+
+  // ------------------------------------------------------------------------------------------------ what comes in
+
+  /** Takes a SingleAttestation, or refuses it. The same one again is fine. */
+  addSingle({committeeIndex, attesterIndex, data, signature}) {
+    const {hex, entry} = this.#checkData(data);
+    const committee = this.#committee(entry, data, committeeIndex);
+    const position = committee.indexOf(attesterIndex);
+    require(position >= 0, "attestation-committee", `validator ${attesterIndex} is not in committee ${committeeIndex} of slot ${data.slot}`);
+    const set = transition.getAttestationWithIndicesSignatureSet(this.chain.config, data.slot, {data, signature}, [attesterIndex]);
+    this.#verify(set, "attestation-signature", `attestation of validator ${attesterIndex} for slot ${data.slot}`);
+    this.#noteVote(attesterIndex, data, hex);
+    const pool = this.#pool(hex, data);
+    submap(pool.singles, committeeIndex).set(position, signature);
+  }
+
+  /** Takes a SignedAggregateAndProof of Electra's shape, or refuses it. The same one again is fine. */
+  addAggregate({message: {aggregatorIndex, aggregate, selectionProof}, signature}) {
+    const {data} = aggregate;
+    const {hex, entry} = this.#checkData(data);
+    const committees = aggregate.committeeBits.getTrueBitIndexes();
+    require(committees.length === 1, "aggregate-committees", `${committees.length} committees in an aggregate, it has one`);
+    const [index] = committees;
+    const committee = this.#committee(entry, data, index);
+    const {aggregationBits: bits} = aggregate;
+    require(bits.bitLen === committee.length, "aggregate-bits", `${bits.bitLen} bits for a committee of ${committee.length}`);
+    const attesters = bits.intersectValues([...committee]);
+    require(attesters.length > 0, "aggregate-empty", "an aggregate of nobody");
+    require(committee.includes(aggregatorIndex), "aggregate-committee", `aggregator ${aggregatorIndex} is not in committee ${index} of slot ${data.slot}`);
+    require(transition.isAggregatorFromCommitteeLength(committee.length, selectionProof), "aggregate-selection", `validator ${aggregatorIndex} is not selected in slot ${data.slot}`);
+
+    this.#verifyProof(aggregatorIndex, data.slot, selectionProof);
+    this.proven({kind: "aggregate", validator: aggregatorIndex, slot: data.slot, committee: index});
+    const {config} = this.chain;
+    const domain = config.getDomain(data.slot, params.DOMAIN_AGGREGATE_AND_PROOF, data.slot);
+    const root = transition.computeSigningRoot(ssz.electra.AggregateAndProof, {aggregatorIndex, aggregate, selectionProof}, domain);
+    const outer = transition.createIndexedSignatureSetFromComponents(aggregatorIndex, root, signature);
+    this.#verify(outer, "aggregate-and-proof-signature", `aggregate and proof of validator ${aggregatorIndex} for slot ${data.slot}`);
+    const inner = transition.getAttestationWithIndicesSignatureSet(config, data.slot, aggregate, attesters);
+    this.#verify(inner, "aggregate-signature", `aggregate of validators ${attesters} for slot ${data.slot}`);
+
+    for (const attester of attesters) this.#noteVote(attester, data, hex);
+    this.#keepAggregate(hex, data, index, {bits, signature: aggregate.signature});
+    this.#accept({slot: data.slot, committee: index, aggregator: aggregatorIndex, hex, attesters});
+  }
+
+  /** A committee's members, by the block that is voted for. */
+  #committee(entry, data, index) {
+    const {epochCtx} = this.chain.advanced(entry, Math.max(entry.slot, data.slot));
+    const count = epochCtx.getCommitteeCountPerSlot(data.target.epoch);
+    require(index < count, "attestation-committee", `committee ${index} of ${count} in slot ${data.slot}`);
+    return epochCtx.getBeaconCommittee(data.slot, index);
+  }
+
+  /** What no signature makes good: a vote that is too early, too late, or wrong. */
+  #checkData(data) {
+    const {slot, target, source} = data;
+    require(data.index === 0, "attestation-index", `index ${data.index}, from Electra on it is 0`);
+    require(target.epoch === epochOf(slot), "attestation-target", `target epoch ${target.epoch} in slot ${slot}`);
+    require(this.clock.hasBegun(slot), "attestation-early", `attestation for slot ${slot} in slot ${this.clock.slot}`);
+    require(target.epoch >= this.clock.epoch - 1, "attestation-late", `attestation for slot ${slot} in slot ${this.clock.slot}`);
+    const entry = this.chain.byRoot(toRootHex(data.beaconBlockRoot));
+    require(entry, "attestation-head", `block ${toRootHex(data.beaconBlockRoot)} is unknown`);
+    require(entry.slot <= slot, "attestation-head", `a vote in slot ${slot} for the block of slot ${entry.slot}`);
+    const right = this.chain.votesFor(entry, target.epoch);
+    require(sameCheckpoint(source, right.source), "attestation-source", `source ${words(source)}, justified is ${words(right.source)}`);
+    require(sameCheckpoint(target, right.target), "attestation-target", `target ${words(target)}, the branch has ${words(right.target)}`);
+    return {hex: dataHex(data), entry};
+  }
+
+  #verifyProof(validator, slot, selectionProof) {
+    const domain = this.chain.config.getDomain(slot, params.DOMAIN_SELECTION_PROOF, slot);
+    const root = transition.computeSigningRoot(ssz.Slot, slot, domain);
+    const set = transition.createIndexedSignatureSetFromComponents(validator, root, selectionProof);
+    this.#verify(set, "aggregate-selection-proof", `selection proof of validator ${validator} for slot ${slot}`);
+  }
+
+  #verify(set, rule, what) {
+    const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
+    require(verified, rule, () => `${what} does not verify`);
+  }
+
+  /** A validator votes once an epoch; a second, other vote is slashable. */
+  #noteVote(validator, data, hex) {
+    const votes = submap(this.#votes, data.target.epoch);
+    const before = votes.get(validator);
+    if (before !== undefined && before !== hex) {
+      const detail = `validator ${validator} voted for ${before} and for ${hex} in epoch ${data.target.epoch}`;
+      this.slashable.push(detail);
+      throw new Refused("attestation-equivocation", detail);
+    }
+    votes.set(validator, hex);
+  }
+
+  #pool(hex, data) {
+    if (!this.#byData.has(hex)) this.#byData.set(hex, {data, singles: new Map(), aggregates: new Map()});
+    return this.#byData.get(hex);
+  }
+
+  #keepAggregate(hex, data, committee, {bits, signature}) {
+    const {aggregates} = this.#pool(hex, data);
+    const known = aggregates.get(committee) ?? [];
+    if (known.some((other) => covers(other.bits, bits))) return;
+    known.push({bits, signature});
+    known.sort((a, b) => count(b.bits) - count(a.bits));
+    aggregates.set(committee, known);
+  }
+
+  #accept(row) {
+    const key = `${row.slot}/${row.aggregator}/${row.hex}/${row.attesters}`;
+    if (this.#acceptedKeys.has(key)) return;
+    this.#acceptedKeys.add(key);
+    this.accepted.push(row);
+  }
+
+  // ----------------------------------------------------------------------------------------------- what goes out
+
+  /** What this node has heard of single votes for a root, as one aggregate of a committee; `undefined` without any. */
+  aggregated(hex, slot, committee) {
+    const pool = this.#byData.get(hex);
+    const singles = pool?.singles.get(committee);
+    if (!singles?.size || pool.data.slot !== slot) return undefined;
+    const {epochCtx} = this.chain.advanced(this.chain.byRoot(toRootHex(pool.data.beaconBlockRoot)), slot);
+    return onChainForm(pool.data, [[committee, fromSingles(singles, epochCtx.getBeaconCommittee(slot, committee).length)]]);
+  }
+
+  /** All aggregates in the pool, of a slot and a committee if given. */
+  list({slot, committee} = {}) {
+    return [...this.#byData.values()]
+      .filter(({data}) => slot === undefined || data.slot === slot)
+      .flatMap(({data, aggregates}) =>
+        [...aggregates]
+          .filter(([index]) => committee === undefined || index === committee)
+          .flatMap(([index, of]) => of.map((one) => onChainForm(data, [[index, one]])))
+      );
+  }
+
+  /** Attestations for a block on `state`, newest first, each with somebody in it whom no block has. */
+  pack(state) {
+    const packed = [];
+    for (const {data} of [...this.#byData.values()].sort((a, b) => b.data.slot - a.data.slot)) {
+      if (includable(state, data)) packed.push(...this.#packData(state, data));
+    }
+    return packed.slice(0, params.MAX_ATTESTATIONS_ELECTRA);
+  }
+
+  #packData(state, data) {
+    const hex = dataHex(data);
+    const seen = new Set(this.included.get(hex));
+    const candidates = this.#candidates(hex, state.epochCtx, data.slot);
+    const layers = [];
+    for (let layer = 0; candidates.some(([, of]) => of.length > layer); layer++) {
+      const parts = candidates
+        .filter(([, of]) => of.length > layer)
+        .map(([index, of]) => [index, of[layer]])
+        .filter(([index, {bits}]) => {
+          const attesters = bits.intersectValues([...state.epochCtx.getBeaconCommittee(data.slot, index)]);
+          const fresh = attesters.some((one) => !seen.has(one));
+          attesters.forEach((one) => seen.add(one));
+          return fresh;
+        });
+      if (parts.length > 0) layers.push(onChainForm(data, parts));
+    }
+    return layers;
+  }
+
+  #candidates(hex, epochCtx, slot) {
+    const {singles, aggregates} = this.#byData.get(hex);
+    const of = new Map([...aggregates].map(([index, known]) => [index, [...known]]));
+    if (this.packSingles) {
+      for (const [index, signatures] of singles) {
+        const own = fromSingles(signatures, epochCtx.getBeaconCommittee(slot, index).length);
+        of.set(index, [...(of.get(index) ?? []), own].sort((a, b) => count(b.bits) - count(a.bits)));
+      }
+    }
+    return [...of].sort(([a], [b]) => a - b);
+  }
+
+  /** Notes what a block has included, and forgets what can be included no more. */
+  imported(block, state) {
+    const fork = this.chain.config.getForkSeq(block.message.slot);
+    for (const attestation of block.message.body.attestations) {
+      const hex = dataHex(attestation.data);
+      const who = this.included.get(hex) ?? this.included.set(hex, new Set()).get(hex);
+      state.epochCtx.getAttestingIndices(fork, attestation).forEach((one) => who.add(one));
+    }
+    const oldest = epochOf(block.message.slot) - EPOCHS_KEPT;
+    for (const [hex, {data}] of this.#byData) if (data.target.epoch < oldest) this.#byData.delete(hex);
+    for (const epoch of this.#votes.keys()) if (epoch < oldest) this.#votes.delete(epoch);
+  }
+}
+
+/** Whether a block on this state may have an attestation with this data. */
+function includable(state, data) {
+  const {epoch} = state.epochCtx;
+  if (data.slot + params.MIN_ATTESTATION_INCLUSION_DELAY > state.slot || data.target.epoch < epoch - 1) return false;
+  const justified = data.target.epoch === epoch ? state.currentJustifiedCheckpoint : state.previousJustifiedCheckpoint;
+  return sameCheckpoint(data.source, justified);
+}
+
+/** An Electra attestation of several committees, each with its bits and signature. */
+function onChainForm(data, parts) {
+  const bits = parts.flatMap(([, part]) => part.bits.toBoolArray());
+  const committeeBits = BitArray.fromBitLen(params.MAX_COMMITTEES_PER_SLOT);
+  parts.forEach(([index]) => committeeBits.set(index, true));
+  const signatures = parts.map(([, part]) => part.signature);
+  return {
+    aggregationBits: BitArray.fromBoolArray(bits),
+    data,
+    signature: signatures.length === 1 ? signatures[0] : addUp(signatures),
+    committeeBits,
+  };
+}
+
+function fromSingles(singles, length) {
+  const bits = BitArray.fromBitLen(length);
+  for (const position of singles.keys()) bits.set(position, true);
+  return {bits, signature: addUp([...singles.values()])};
+}
+
+const sameCheckpoint = (a, b) => a.epoch === b.epoch && toHex(a.root) === toHex(b.root);
+const words = ({epoch, root}) => `${epoch}/${toRootHex(root)}`;
+const count = (bits) => bits.getTrueBitIndexes().length;
+const covers = (a, b) => b.getTrueBitIndexes().every((position) => a.get(position));
+const submap = (map, key) => map.get(key) ?? map.set(key, new Map()).get(key);
