@@ -154,6 +154,11 @@ export class Attestations {
     return onChainForm(pool.data, [[committee, fromSingles(singles, epochCtx.getBeaconCommittee(slot, committee).length)]]);
   }
 
+  /** Whether a validator was heard voting in an epoch. */
+  hasVoted(epoch, validator) {
+    return this.#votes.get(epoch)?.has(validator) ?? false;
+  }
+
   /** All aggregates in the pool, of a slot and a committee if given. */
   list({slot, committee} = {}) {
     return [...this.#byData.values()]

@@ -20,7 +20,7 @@ export const plain = (view) => view.toValue?.() ?? view;
 export class Chain {
   #advanced = new Map();
   #byRoot = new Map();
-  /** Entries by slot, ascending: `{slot, root, hex, block, state, blobs, source}`. */
+  /** Entries by slot, ascending: `{slot, root, hex, block, state, blobs, kzgProofs, source}`. */
   entries = [];
 
   constructor(config, genesisState) {
@@ -29,7 +29,7 @@ export class Chain {
     const {BeaconBlockBody} = config.getForkTypes(0);
     const message = {...plain(state.latestBlockHeader), stateRoot: state.hashTreeRoot(), body: BeaconBlockBody.defaultValue()};
     delete message.bodyRoot;
-    this.#append({block: {message, signature: new Uint8Array(96)}, state, blobs: [], source: "genesis"});
+    this.#append({block: {message, signature: new Uint8Array(96)}, state, blobs: [], kzgProofs: [], source: "genesis"});
     this.genesis = this.head;
   }
 
@@ -127,18 +127,18 @@ export class Chain {
   }
 
   /** Makes a verified block the head. */
-  import(block, state, {blobs = [], source = "local"} = {}) {
-    return this.#append({block, state, blobs, source});
+  import(block, state, {blobs = [], kzgProofs = [], source = "local"} = {}) {
+    return this.#append({block, state, blobs, kzgProofs, source});
   }
 
-  #append({block, state, blobs, source}) {
+  #append({block, state, blobs, kzgProofs, source}) {
     const {BeaconBlock} = this.config.getForkTypes(block.message.slot);
     const root = BeaconBlock.hashTreeRoot(block.message);
-    const entry = {slot: block.message.slot, root, hex: toRootHex(root), block, state, blobs, source};
+    const entry = {slot: block.message.slot, root, hex: toRootHex(root), block, state, blobs, kzgProofs, source};
     this.entries.push(entry);
     this.#byRoot.set(entry.hex, entry);
     const old = this.entries.at(-1 - STATES_MAX);
-    if (old && old !== this.genesis) Object.assign(old, {state: null, blobs: []});
+    if (old && old !== this.genesis) Object.assign(old, {state: null, blobs: [], kzgProofs: []});
     return entry;
   }
 

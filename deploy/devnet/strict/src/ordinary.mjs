@@ -34,10 +34,10 @@ export class Ordinary {
     const proposer = chain.advanced(chain.head, slot).epochCtx.getBeaconProposer(slot);
     if (!this.keys.has(proposer) || this.#isSlashed(proposer)) return;
     const randaoReveal = this.#sign(proposer, ssz.Epoch, epochOf(slot), params.DOMAIN_RANDAO, slot);
-    const {data, meta} = await production.produce({slot, randaoReveal, graffiti: "ordinary", boost: 0n});
+    const {data} = await production.produce({slot, randaoReveal, graffiti: "ordinary", boost: 0n});
     const signature = this.signBlock(proposer, data.block);
     const {kzgProofs, blobs} = data;
-    this.node.taking("block", () => publication.publish(meta.version, {signedBlock: {message: data.block, signature}, kzgProofs, blobs}));
+    this.node.taking("block", () => publication.publish({signedBlock: {message: data.block, signature}, kzgProofs, blobs}));
   }
 
   signBlock(proposer, block) {

@@ -23,22 +23,22 @@ export class Publication {
    * - Returns an HTTP status: 200 for a new head, 202 for a block that is known already, which is no mistake.
    * - Refuses everything else.
    */
-  publish(fork, {signedBlock, kzgProofs = [], blobs = []}) {
-    const known = this.#checkHeader(fork, signedBlock);
+  publish({signedBlock, kzgProofs = [], blobs = []}) {
+    const known = this.#checkHeader(signedBlock);
     if (known) return 202;
     const {body} = signedBlock.message;
-    const expected = blockHash(fork, body.executionPayload);
+    const expected = blockHash(this.#forkOf(signedBlock), body.executionPayload);
     require(toHex(expected) === toHex(body.executionPayload.blockHash), "payload-hash", "the execution client calls the payload invalid");
     checkBlobs(this.chain.config, signedBlock.message.slot, body.blobKzgCommitments, {blobs, kzgProofs});
     const state = this.chain.verify(signedBlock);
     const source = this.builder?.bids.has(toHex(body.executionPayload.blockHash)) ? "builder" : "local";
-    this.imported(this.chain.import(signedBlock, state, {blobs, source}));
+    this.imported(this.chain.import(signedBlock, state, {blobs, kzgProofs, source}));
     return 200;
   }
 
   /** Takes a signed blinded block: verified like any other, then unblinded by the builder. Returns as `publish`. */
-  async publishBlinded(fork, signed) {
-    const known = this.#checkHeader(fork, signed);
+  async publishBlinded(signed) {
+    const known = this.#checkHeader(signed);
     if (known) return 202;
     require(this.builder, "builder-absent", "this node knows no builder");
     this.chain.verify(signed);
@@ -47,7 +47,7 @@ export class Publication {
       await this.#unblinding.get(hex);
       return 202;
     }
-    const unblinding = this.#unblind(fork, signed);
+    const unblinding = this.#unblind(signed);
     this.#unblinding.set(hex, unblinding);
     try {
       return await unblinding;
@@ -56,12 +56,17 @@ export class Publication {
     }
   }
 
-  async #unblind(fork, signed) {
+  async #unblind(signed) {
+    const fork = this.#forkOf(signed);
     const bundle = await this.builder.unblind(fork, signed);
     if (!bundle) return 202;
     const {executionPayload, blobsBundle} = transition.parseExecutionPayloadAndBlobsBundle(bundle);
     const {proofs: kzgProofs = [], blobs = []} = blobsBundle ?? {};
-    return this.publish(fork, {signedBlock: transition.signedBlindedBlockToFull(fork, signed, executionPayload), kzgProofs, blobs});
+    return this.publish({signedBlock: transition.signedBlindedBlockToFull(fork, signed, executionPayload), kzgProofs, blobs});
+  }
+
+  #forkOf({message}) {
+    return this.chain.config.getForkName(message.slot);
   }
 
   #rootOf(message) {
@@ -69,11 +74,9 @@ export class Publication {
   }
 
   /** What can be said without a state; whether the block is known already. */
-  #checkHeader(fork, signed) {
+  #checkHeader(signed) {
     const {message} = signed;
     const {slot, proposerIndex} = message;
-    const expected = this.chain.config.getForkName(slot);
-    require(fork === expected, "block-fork", `a block of ${fork} in slot ${slot}, which is of ${expected}`);
     const hex = this.#rootOf(message);
     const signedBy = verifies(() => transition.verifyProposerSignature(this.chain.config, this.chain.pubkeyCache, signed));
     require(signedBy, "block-signature", `the block of slot ${slot} is not signed by proposer ${proposerIndex}`);
