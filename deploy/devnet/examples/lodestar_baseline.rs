@@ -14,12 +14,12 @@ use devnet::lodestar::{
     beacon_node::BeaconNode,
     engine::Engine,
     genesis::{Genesis, GenesisValidator, Keystores},
-    install::{Installation, default_root},
     judge::{Judgement, judge, watch::Watch},
     shim::Shim,
     site::Site,
     validator_client::{Orders, ValidatorClient},
 };
+use devnet::npm::{Installation, default_root};
 use devnet::process::stop_all;
 use futures::future::try_join_all;
 use std::{

@@ -6,6 +6,7 @@
 //! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
+//! - [`npm`]: what a chain's Node programs import, installed once per machine.
 //! - [`outcomes`], [`report`]: how long duties took, and what a run came to.
 //! - [`process`], [`ports`]: how a process is started, awaited and ended, and where it may listen.
 
@@ -18,6 +19,7 @@ pub mod lodestar;
 pub mod lodestar_chain;
 pub mod moving;
 pub mod network;
+pub mod npm;
 pub mod operators;
 pub mod outcomes;
 pub mod pool;

@@ -7,12 +7,12 @@
 use crate::lodestar::beacon_node::BeaconNode;
 use crate::lodestar::engine::Engine;
 use crate::lodestar::genesis::{Genesis, GenesisValidator, Keystores};
-use crate::lodestar::install::{Installation, default_root};
 use crate::lodestar::judge::{Judgement, judge, watch::Watch};
 use crate::lodestar::shim::Shim;
 use crate::lodestar::site::Site;
 use crate::lodestar::validator_client::{Orders as ClientOrders, ValidatorClient};
 use crate::network;
+use crate::npm::{Installation, default_root};
 use crate::operators::{self, FEE_RECIPIENT, Made, Operator};
 use crate::outcomes::Latencies;
 use crate::pool::{Nodes, Orders};

@@ -1,6 +1,6 @@
 //! One run: where its files are, how long its slots are, and the command lines that both decide.
 
-use super::install::Installation;
+use crate::npm::Installation;
 use crate::process::tail;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{

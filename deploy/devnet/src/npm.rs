@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::process::Command;
 
 /// What is installed: the pinned versions.
-const PACKAGE: &str = include_str!("../../lodestar/package.json");
+const PACKAGE: &str = include_str!("../lodestar/package.json");
 
 /// Written last. A folder without it is an installation that was cut short.
 const MARKER: &str = "complete";
