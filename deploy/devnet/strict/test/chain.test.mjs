@@ -56,7 +56,7 @@ test("an exit too early is refused by its rule", async () => {
   assert.match(body.message, /^exit-short-time-active/);
 });
 
-test("a proposer slashing slashes its proposer, whose blocks are missing then", async () => {
+test("a proposer slashing slashes who signed two blocks for a slot", async () => {
   const scene = new Scene();
   await scene.play(3);
   const proposer = scene.node.chain.head.block.message.proposerIndex;
