@@ -48,6 +48,7 @@ program![
     "src/production.mjs",
     "src/publication.mjs",
     "src/refused.mjs",
+    "src/relay.mjs",
     "src/server.mjs",
     "src/sync.mjs",
 ];
