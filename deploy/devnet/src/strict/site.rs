@@ -42,6 +42,7 @@ program![
     "src/network.mjs",
     "src/node.mjs",
     "src/operations.mjs",
+    "src/oracle.mjs",
     "src/ordinary.mjs",
     "src/payload.mjs",
     "src/preset.mjs",

@@ -1,5 +1,5 @@
 // The namespaces "config", "events" and "node".
-import {api, BitArray, params, toHex} from "../lodestar.mjs";
+import {BitArray, api, params} from "../lodestar.mjs";
 import {specJson} from "../network.mjs";
 import {require} from "../refused.mjs";
 
@@ -15,7 +15,7 @@ export function configMethods({config}) {
         .map(({prevVersion, version, epoch}) => ({previousVersion: prevVersion, currentVersion: version, epoch})),
     }),
     getSpec: () => ({data: specJson(config)}),
-    getDepositContract: () => ({data: {chainId: config.DEPOSIT_CHAIN_ID, address: toHex(config.DEPOSIT_CONTRACT_ADDRESS)}}),
+    getDepositContract: () => ({data: {chainId: config.DEPOSIT_CHAIN_ID, address: config.DEPOSIT_CONTRACT_ADDRESS}}),
   };
 }
 
