@@ -71,9 +71,9 @@ const classOf = ({status}) => Math.floor(status / 100);
 
 /** What the two answers are to each other. */
 function compare(kind, theirs, ours) {
+  if (kind === "absent") return classOf(theirs) === 2 ? "differs" : "absent";
   // A beacon node that breaks down is no measure for anything.
   if (ours.status === 0 || ours.status === 500) return "differs";
-  if (kind === "absent") return classOf(theirs) === 2 ? "differs" : "absent";
   if (kind === "own") return classOf(theirs) === 2 || [400, 503].includes(theirs.status) ? "own" : "differs";
   if (kind === "class") return classOf(theirs) === classOf(ours) ? "class" : "differs";
   return theirs.text !== undefined && theirs.text === ours.text ? "equal" : "differs";
@@ -96,11 +96,14 @@ function sideOf({args, answers, ...rest}, side) {
 function describe({outcome, theirs, ours}) {
   if (outcome !== "differs") return outcome;
   const words = ({status, text, words}) => `${status} ${(text ?? words ?? "").slice(0, 160)}`;
-  return [404, 405, 501].includes(theirs.status) ? `not served (${theirs.status})` : `differs: node ${words(theirs)} | beacon node ${words(ours)}`;
+  return [404, 405, 501].includes(theirs.status)
+    ? `not served (${theirs.status})`
+    : `differs: node ${words(theirs)} | beacon node ${words(ours)}`;
 }
 
 function mapsOf(keys) {
-  const toGroup = (text) => keys.reduce((mapped, {group, client}) => mapped.replaceAll(client.slice(2), group.slice(2)), text);
+  const toGroup = (text) =>
+    keys.reduce((mapped, {group, client}) => mapped.replaceAll(client.slice(2), group.slice(2)), text);
   return {toGroup};
 }
 
@@ -117,12 +120,23 @@ async function main() {
     for (const format of ["json", "ssz"]) {
       const result = await judge(clients, question, format, maps);
       counts[result.outcome] = (counts[result.outcome] ?? 0) + 1;
-      const line = {route: `${question.namespace}.${question.route}`, format, outcome: describe(result), status: result.theirs.status};
+      const line = {
+        route: `${question.namespace}.${question.route}`,
+        format,
+        outcome: describe(result),
+        status: result.theirs.status,
+      };
       console.log(flags.json ? JSON.stringify(line) : `${line.route.padEnd(44)} ${format.padEnd(5)} ${line.outcome}`);
     }
   }
   const bad = Object.entries(counts).filter(([outcome]) => !GOOD.has(outcome));
-  console.log(flags.json ? JSON.stringify({counts}) : Object.entries(counts).map(([outcome, count]) => `${count} ${outcome}`).join(", "));
+  console.log(
+    flags.json
+      ? JSON.stringify({counts})
+      : Object.entries(counts)
+          .map(([outcome, count]) => `${count} ${outcome}`)
+          .join(", ")
+  );
   process.exit(bad.length === 0 ? 0 : 1);
 }
 

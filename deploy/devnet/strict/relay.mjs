@@ -35,9 +35,16 @@ function endWithParent() {
 async function main() {
   if (flags.help) return console.log(HELP);
   if (!flags["beacon-node"]) throw Error("--beacon-node URL is wanted");
-  if (flags.misdeed && !MISDEEDS.includes(flags.misdeed)) throw Error(`--misdeed ${flags.misdeed}: one of ${MISDEEDS.join(", ")}`);
+  if (flags.misdeed && !MISDEEDS.includes(flags.misdeed))
+    throw Error(`--misdeed ${flags.misdeed}: one of ${MISDEEDS.join(", ")}`);
   const {seed, misdeed} = flags;
-  const relay = new Relay({beaconUrl: flags["beacon-node"], seed, misdeed, valueWei: BigInt(flags.value), blobCount: Number(flags.blobs)});
+  const relay = new Relay({
+    beaconUrl: flags["beacon-node"],
+    seed,
+    misdeed,
+    valueWei: BigInt(flags.value),
+    blobCount: Number(flags.blobs),
+  });
   const server = await createRelayServer(relay);
   const url = await server.listen({host: "127.0.0.1", port: Number(flags.port)});
   process.stdout.write(`${JSON.stringify({event: "ready", url, pubkey: relay.pubkey})}\n`);

@@ -36,8 +36,11 @@ export class Attestations {
     const {hex, entry} = this.#checkData(data);
     const committee = this.#committee(entry, data, committeeIndex);
     const position = committee.indexOf(attesterIndex);
-    require(position >= 0, "attestation-committee", `validator ${attesterIndex} is not in committee ${committeeIndex} of slot ${data.slot}`);
-    const set = transition.getAttestationWithIndicesSignatureSet(this.chain.config, data.slot, {data, signature}, [attesterIndex]);
+    require(position >=
+      0, "attestation-committee", `validator ${attesterIndex} is not in committee ${committeeIndex} of slot ${data.slot}`);
+    const set = transition.getAttestationWithIndicesSignatureSet(this.chain.config, data.slot, {data, signature}, [
+      attesterIndex,
+    ]);
     this.#verify(set, "attestation-signature", `attestation of validator ${attesterIndex} for slot ${data.slot}`);
     this.#noteVote(attesterIndex, data, hex);
     const pool = this.#pool(hex, data);
@@ -49,23 +52,38 @@ export class Attestations {
     const {data} = aggregate;
     const {hex, entry} = this.#checkData(data);
     const committees = aggregate.committeeBits.getTrueBitIndexes();
-    require(committees.length === 1, "aggregate-committees", `${committees.length} committees in an aggregate, it has one`);
+    require(committees.length ===
+      1, "aggregate-committees", `${committees.length} committees in an aggregate, it has one`);
     const [index] = committees;
     const committee = this.#committee(entry, data, index);
     const {aggregationBits: bits} = aggregate;
-    require(bits.bitLen === committee.length, "aggregate-bits", `${bits.bitLen} bits for a committee of ${committee.length}`);
+    require(bits.bitLen ===
+      committee.length, "aggregate-bits", `${bits.bitLen} bits for a committee of ${committee.length}`);
     const attesters = bits.intersectValues([...committee]);
     require(attesters.length > 0, "aggregate-empty", "an aggregate of nobody");
-    require(committee.includes(aggregatorIndex), "aggregate-committee", `aggregator ${aggregatorIndex} is not in committee ${index} of slot ${data.slot}`);
-    require(transition.isAggregatorFromCommitteeLength(committee.length, selectionProof), "aggregate-selection", `validator ${aggregatorIndex} is not selected in slot ${data.slot}`);
+    require(committee.includes(
+      aggregatorIndex
+    ), "aggregate-committee", `aggregator ${aggregatorIndex} is not in committee ${index} of slot ${data.slot}`);
+    require(transition.isAggregatorFromCommitteeLength(
+      committee.length,
+      selectionProof
+    ), "aggregate-selection", `validator ${aggregatorIndex} is not selected in slot ${data.slot}`);
 
     this.#verifyProof(aggregatorIndex, data.slot, selectionProof);
     this.proven({kind: "aggregate", validator: aggregatorIndex, slot: data.slot, committee: index});
     const {config} = this.chain;
     const domain = config.getDomain(data.slot, params.DOMAIN_AGGREGATE_AND_PROOF, data.slot);
-    const root = transition.computeSigningRoot(ssz.electra.AggregateAndProof, {aggregatorIndex, aggregate, selectionProof}, domain);
+    const root = transition.computeSigningRoot(
+      ssz.electra.AggregateAndProof,
+      {aggregatorIndex, aggregate, selectionProof},
+      domain
+    );
     const outer = transition.createIndexedSignatureSetFromComponents(aggregatorIndex, root, signature);
-    this.#verify(outer, "aggregate-and-proof-signature", `aggregate and proof of validator ${aggregatorIndex} for slot ${data.slot}`);
+    this.#verify(
+      outer,
+      "aggregate-and-proof-signature",
+      `aggregate and proof of validator ${aggregatorIndex} for slot ${data.slot}`
+    );
     const inner = transition.getAttestationWithIndicesSignatureSet(config, data.slot, aggregate, attesters);
     this.#verify(inner, "aggregate-signature", `aggregate of validators ${attesters} for slot ${data.slot}`);
 
@@ -88,13 +106,20 @@ export class Attestations {
     require(data.index === 0, "attestation-index", `index ${data.index}, from Electra on it is 0`);
     require(target.epoch === epochOf(slot), "attestation-target", `target epoch ${target.epoch} in slot ${slot}`);
     require(this.clock.hasBegun(slot), "attestation-early", `attestation for slot ${slot} in slot ${this.clock.slot}`);
-    require(target.epoch >= this.clock.epoch - 1, "attestation-late", `attestation for slot ${slot} in slot ${this.clock.slot}`);
+    require(target.epoch >=
+      this.clock.epoch - 1, "attestation-late", `attestation for slot ${slot} in slot ${this.clock.slot}`);
     const entry = this.chain.byRoot(toRootHex(data.beaconBlockRoot));
     require(entry, "attestation-head", `block ${toRootHex(data.beaconBlockRoot)} is unknown`);
     require(entry.slot <= slot, "attestation-head", `a vote in slot ${slot} for the block of slot ${entry.slot}`);
     const right = this.chain.votesFor(entry, target.epoch);
-    require(sameCheckpoint(source, right.source), "attestation-source", `source ${words(source)}, justified is ${words(right.source)}`);
-    require(sameCheckpoint(target, right.target), "attestation-target", `target ${words(target)}, the branch has ${words(right.target)}`);
+    require(sameCheckpoint(
+      source,
+      right.source
+    ), "attestation-source", `source ${words(source)}, justified is ${words(right.source)}`);
+    require(sameCheckpoint(
+      target,
+      right.target
+    ), "attestation-target", `target ${words(target)}, the branch has ${words(right.target)}`);
     return {hex: dataHex(data), entry};
   }
 
@@ -151,7 +176,9 @@ export class Attestations {
     const singles = pool?.singles.get(committee);
     if (!singles?.size || pool.data.slot !== slot) return undefined;
     const {epochCtx} = this.chain.advanced(this.chain.byRoot(toRootHex(pool.data.beaconBlockRoot)), slot);
-    return onChainForm(pool.data, [[committee, fromSingles(singles, epochCtx.getBeaconCommittee(slot, committee).length)]]);
+    return onChainForm(pool.data, [
+      [committee, fromSingles(singles, epochCtx.getBeaconCommittee(slot, committee).length)],
+    ]);
   }
 
   /** Whether a validator was heard voting in an epoch. */
@@ -205,7 +232,10 @@ export class Attestations {
     if (this.packSingles) {
       for (const [index, signatures] of singles) {
         const own = fromSingles(signatures, epochCtx.getBeaconCommittee(slot, index).length);
-        of.set(index, [...(of.get(index) ?? []), own].sort((a, b) => count(b.bits) - count(a.bits)));
+        of.set(
+          index,
+          [...(of.get(index) ?? []), own].sort((a, b) => count(b.bits) - count(a.bits))
+        );
       }
     }
     return [...of].sort(([a], [b]) => a - b);

@@ -28,7 +28,11 @@ export class Builder {
   /** The bid for a slot, verified; `null` if there is none that can be used. Never throws: the block is built anyway. */
   async bid(attributes, proposerPubkey) {
     try {
-      const response = await this.quick.getHeader({slot: attributes.slot, parentHash: attributes.parentHash, proposerPubkey});
+      const response = await this.quick.getHeader({
+        slot: attributes.slot,
+        parentHash: attributes.parentHash,
+        proposerPubkey,
+      });
       if (response.status === 204) return null;
       const {message, signature} = response.value();
       this.#check(attributes, response.meta().version, message, signature);
@@ -44,15 +48,22 @@ export class Builder {
     const {header} = bid;
     require(version === attributes.fork, "bid-fork", `a bid of ${version} for a slot of ${attributes.fork}`);
     const root = transition.computeSigningRoot(sszTypesFor(version).BuilderBid, bid, builderDomain(this.config));
-    const signed = verifies(() => blst.verify(root, blst.PublicKey.fromBytes(bid.pubkey, true), blst.Signature.fromBytes(signature, true)));
+    const signed = verifies(() =>
+      blst.verify(root, blst.PublicKey.fromBytes(bid.pubkey, true), blst.Signature.fromBytes(signature, true))
+    );
     require(signed, "bid-signature", `the bid of ${toHex(bid.pubkey)} does not verify`);
-    require(this.pubkeys.length === 0 || this.pubkeys.includes(toHex(bid.pubkey)), "bid-pubkey", `${toHex(bid.pubkey)} is not a builder of ours`);
+    require(this.pubkeys.length === 0 ||
+      this.pubkeys.includes(toHex(bid.pubkey)), "bid-pubkey", `${toHex(bid.pubkey)} is not a builder of ours`);
     const withdrawalsRoot = ssz.capella.Withdrawals.hashTreeRoot(attributes.withdrawals);
     const fields = {...attributes, withdrawalsRoot};
     for (const field of ["parentHash", "prevRandao", "withdrawalsRoot"]) {
-      require(toRootHex(header[field]) === toRootHex(fields[field]), "bid-header", `${field} ${toRootHex(header[field])}, the chain has ${toRootHex(fields[field])}`);
+      require(toRootHex(header[field]) ===
+        toRootHex(
+          fields[field]
+        ), "bid-header", `${field} ${toRootHex(header[field])}, the chain has ${toRootHex(fields[field])}`);
     }
-    require(header.timestamp === attributes.timestamp, "bid-header", `timestamp ${header.timestamp}, the slot's is ${attributes.timestamp}`);
+    require(header.timestamp ===
+      attributes.timestamp, "bid-header", `timestamp ${header.timestamp}, the slot's is ${attributes.timestamp}`);
   }
 
   /** Passes registrations on. */
@@ -88,6 +99,7 @@ export class Builder {
   #fits(fork, header, {executionPayload}) {
     const type = sszTypesFor(fork).ExecutionPayloadHeader;
     const got = type.hashTreeRoot(transition.executionPayloadToPayloadHeader(params.ForkSeq[fork], executionPayload));
-    require(toRootHex(got) === toRootHex(type.hashTreeRoot(header)), "builder-payload", "the payload is not the one that was bid", 502);
+    require(toRootHex(got) ===
+      toRootHex(type.hashTreeRoot(header)), "builder-payload", "the payload is not the one that was bid", 502);
   }
 }

@@ -25,9 +25,17 @@ export class Chain {
 
   constructor(config, genesisState) {
     this.config = config;
-    const state = transition.createCachedBeaconState(genesisState, {config, pubkeyCache: transition.createPubkeyCache()}, {});
+    const state = transition.createCachedBeaconState(
+      genesisState,
+      {config, pubkeyCache: transition.createPubkeyCache()},
+      {}
+    );
     const {BeaconBlockBody} = config.getForkTypes(0);
-    const message = {...plain(state.latestBlockHeader), stateRoot: state.hashTreeRoot(), body: BeaconBlockBody.defaultValue()};
+    const message = {
+      ...plain(state.latestBlockHeader),
+      stateRoot: state.hashTreeRoot(),
+      body: BeaconBlockBody.defaultValue(),
+    };
     delete message.bodyRoot;
     this.#append({block: {message, signature: new Uint8Array(96)}, state, blobs: [], kzgProofs: [], source: "genesis"});
     this.genesis = this.head;

@@ -22,14 +22,27 @@ const SLOT_PLAN = [
  * - `ordinary`: how many other validators the node plays itself.
  * - `genesisTime`: Unix seconds. - `now`: what time it is, in milliseconds. Others: see `chainConfig` and `Node`.
  */
-export function createDevnet({cluster = [], ordinary = 0, fork = "electra", fuluEpoch, slotMs = 2000, exitAfter = 2, genesisTime, now, ...rest}) {
+export function createDevnet({
+  cluster = [],
+  ordinary = 0,
+  fork = "electra",
+  fuluEpoch,
+  slotMs = 2000,
+  exitAfter = 2,
+  genesisTime,
+  now,
+  ...rest
+}) {
   const keys = ordinaryKeys(ordinary);
   const validators = [...cluster, ...keys.map((key) => ({pubkey: pubkeyOf(key)}))];
   const chain = chainConfig({fork, fuluEpoch, slotMs, exitAfter});
   const {state, config} = genesis({chain, fork, genesisTime, validators});
   const clock = new Clock({genesisMs: genesisTime * 1000, slotMs, now});
   const node = new Node({config, genesisState: state, clock, ...rest});
-  const judge = new Judge(node, cluster.map((_, index) => index));
+  const judge = new Judge(
+    node,
+    cluster.map((_, index) => index)
+  );
   const indexed = new Map(keys.map((key, number) => [cluster.length + number, key]));
   const others = new Ordinary({node, keys: indexed});
   return {node, judge, ordinary: others, clock, config, server: createServer(node, judge)};

@@ -27,7 +27,11 @@ export function genesis({chain, fork, genesisTime, validators}) {
   });
   // As many deposits counted as processed: none is awaited.
   const count = validators.length;
-  state.eth1Data = ssz.phase0.Eth1Data.toViewDU({depositRoot: new Uint8Array(32), depositCount: BigInt(count), blockHash: EXECUTION_GENESIS});
+  state.eth1Data = ssz.phase0.Eth1Data.toViewDU({
+    depositRoot: new Uint8Array(32),
+    depositCount: BigInt(count),
+    blockHash: EXECUTION_GENESIS,
+  });
   state.eth1DepositIndex = count;
   state.depositRequestsStartIndex = params.UNSET_DEPOSIT_REQUESTS_START_INDEX;
   state.randaoMixes = ssz.phase0.RandaoMixes.toViewDU(

@@ -91,15 +91,21 @@ export class Judge {
     const committee = members ?? [...this.node.syncVotes.committee(slot).validatorIndices];
     for (const validator of new Set(committee)) {
       if (!this.cluster.has(validator)) continue;
-      if (bits) count.add({slot, validator}, committee.every((one, position) => one !== validator || bits[position]));
+      if (bits)
+        count.add(
+          {slot, validator},
+          committee.every((one, position) => one !== validator || bits[position])
+        );
       else count.excuse();
     }
   }
 
   #countAggregates(slot, count) {
     const {attestations, proofs, subscriptions} = this.node;
-    const seen = (validator) => proofs.some((one) => one.kind === "aggregate" && one.slot === slot && one.validator === validator);
-    const subscribed = (validator) => subscriptions.committee.some((one) => one.isAggregator && one.slot === slot && one.validatorIndex === validator);
+    const seen = (validator) =>
+      proofs.some((one) => one.kind === "aggregate" && one.slot === slot && one.validator === validator);
+    const subscribed = (validator) =>
+      subscriptions.committee.some((one) => one.isAggregator && one.slot === slot && one.validatorIndex === validator);
     const included = ({hex, attesters}) => attesters.every((one) => attestations.included.get(hex)?.has(one));
     for (const {validator, length} of this.#attestersOf(slot)) {
       const everybody = length < 2 * params.TARGET_AGGREGATORS_PER_COMMITTEE;
@@ -116,13 +122,19 @@ export class Judge {
     for (let sub = 0; sub < params.SYNC_COMMITTEE_SUBNET_COUNT; sub++) {
       const inside = new Set(committee.slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE));
       for (const validator of inside) {
-        const seen = () => this.node.proofs.some((one) => one.kind === "contribute" && one.slot === slot && one.committee === sub && one.validator === validator);
+        const seen = () =>
+          this.node.proofs.some(
+            (one) =>
+              one.kind === "contribute" && one.slot === slot && one.committee === sub && one.validator === validator
+          );
         if (!this.cluster.has(validator) || (!everybody && !seen())) continue;
         if (!bits) {
           count.excuse();
           continue;
         }
-        const own = this.node.syncVotes.accepted.filter((one) => one.slot === slot && one.subcommittee === sub && one.aggregator === validator);
+        const own = this.node.syncVotes.accepted.filter(
+          (one) => one.slot === slot && one.subcommittee === sub && one.aggregator === validator
+        );
         const included = ({positions}) => positions.every((position) => bits[sub * SUBNET_SIZE + position]);
         count.add({slot, validator, subcommittee: sub, accepted: own.length}, own.some(included));
       }
@@ -134,7 +146,10 @@ export class Judge {
     for (const {message} of this.node.operations.exits) {
       if (!this.cluster.has(message.validatorIndex)) continue;
       const {exitEpoch} = this.node.chain.head.state.validators.getReadonly(message.validatorIndex);
-      count.add({slot: firstSlotOf(message.epoch), validator: message.validatorIndex}, exitEpoch !== params.FAR_FUTURE_EPOCH);
+      count.add(
+        {slot: firstSlotOf(message.epoch), validator: message.validatorIndex},
+        exitEpoch !== params.FAR_FUTURE_EPOCH
+      );
     }
     return count.json();
   }
@@ -148,12 +163,16 @@ export class Judge {
       fulu: isFulu(config, head.slot),
       head_slot: head.slot,
       finalized_epoch: plain(head.state.finalizedCheckpoint).epoch,
-      blocks: {all: countBlocks(blocks), cluster: countBlocks(blocks.filter(({block}) => this.cluster.has(block.message.proposerIndex)))},
+      blocks: {
+        all: countBlocks(blocks),
+        cluster: countBlocks(blocks.filter(({block}) => this.cluster.has(block.message.proposerIndex))),
+      },
     };
   }
 
   #facts() {
-    const {attestations, publication, operations, registrations, subscriptions, builder, refusals, refusalCounts} = this.node;
+    const {attestations, publication, operations, registrations, subscriptions, builder, refusals, refusalCounts} =
+      this.node;
     return {
       slashable: [...attestations.slashable, ...publication.slashable],
       slashings: {proposer: operations.proposerSlashings.length, attester: operations.attesterSlashings.length},

@@ -68,7 +68,9 @@ export function specJson(config) {
 }
 
 function constantsJson() {
-  const bytes = Object.entries(params).filter(([name, value]) => name.startsWith("DOMAIN_") && value instanceof Uint8Array);
+  const bytes = Object.entries(params).filter(
+    ([name, value]) => name.startsWith("DOMAIN_") && value instanceof Uint8Array
+  );
   const numbers = [
     "GENESIS_SLOT",
     "BLS_WITHDRAWAL_PREFIX",

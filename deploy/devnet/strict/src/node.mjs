@@ -32,7 +32,17 @@ export class Node {
   subscriptions = {committee: [], sync: []};
 
   /** - `log(event, fields)`: is told what happens. */
-  constructor({config, genesisState, clock, log = () => {}, packSingles = false, builderUrl, builderPubkeys = [], blobPeriod = 0, blobCount = 2}) {
+  constructor({
+    config,
+    genesisState,
+    clock,
+    log = () => {},
+    packSingles = false,
+    builderUrl,
+    builderPubkeys = [],
+    blobPeriod = 0,
+    blobCount = 2,
+  }) {
     Object.assign(this, {config, clock, log});
     this.chain = new Chain(config, genesisState);
     const {chain} = this;
@@ -42,7 +52,17 @@ export class Node {
     this.operations = new Operations({chain, clock});
     this.builder = builderUrl ? new Builder({config, url: builderUrl, pubkeys: builderPubkeys}) : undefined;
     const {attestations, syncVotes, operations, feeRecipients, builder} = this;
-    this.production = new Production({chain, clock, attestations, syncVotes, operations, feeRecipients, builder, blobPeriod, blobCount});
+    this.production = new Production({
+      chain,
+      clock,
+      attestations,
+      syncVotes,
+      operations,
+      feeRecipients,
+      builder,
+      blobPeriod,
+      blobCount,
+    });
     this.publication = new Publication({chain, clock, builder, imported: (entry) => this.#imported(entry)});
   }
 
@@ -82,12 +102,20 @@ export class Node {
 
   /** Takes a SignedValidatorRegistrationV1 if its signature and its time are right. */
   addRegistration({message, signature}) {
-    const root = transition.computeSigningRoot(ssz.bellatrix.ValidatorRegistrationV1, message, builderDomain(this.config));
-    const signed = verifies(() => blst.verify(root, blst.PublicKey.fromBytes(message.pubkey, true), blst.Signature.fromBytes(signature, true)));
+    const root = transition.computeSigningRoot(
+      ssz.bellatrix.ValidatorRegistrationV1,
+      message,
+      builderDomain(this.config)
+    );
+    const signed = verifies(() =>
+      blst.verify(root, blst.PublicKey.fromBytes(message.pubkey, true), blst.Signature.fromBytes(signature, true))
+    );
     require(signed, "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
-    require(this.chain.pubkeyCache.getIndex(message.pubkey) !== null, "registration-unknown", `${toHex(message.pubkey)} is no validator`);
+    require(this.chain.pubkeyCache.getIndex(message.pubkey) !==
+      null, "registration-unknown", `${toHex(message.pubkey)} is no validator`);
     const now = Math.floor(this.clock.now() / 1000);
-    require(message.timestamp <= now + REGISTRATION_AHEAD_S, "registration-time", `dated ${message.timestamp}, now is ${now}`);
+    require(message.timestamp <=
+      now + REGISTRATION_AHEAD_S, "registration-time", `dated ${message.timestamp}, now is ${now}`);
     const known = this.registrations.get(toHex(message.pubkey));
     if (!known || known.timestamp < message.timestamp) this.registrations.set(toHex(message.pubkey), message);
   }

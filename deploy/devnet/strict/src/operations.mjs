@@ -26,7 +26,8 @@ export class Operations {
     let validity;
     verifies(() => (validity = transition.getVoluntaryExitValidity(fork(state), state, exit, true)));
     validity ??= transition.VoluntaryExitValidity.invalidSignature;
-    require(validity === valid, `exit-${validity.replaceAll("_", "-")}`, `exit of validator ${validatorIndex} in epoch ${epoch}`);
+    require(validity ===
+      valid, `exit-${validity.replaceAll("_", "-")}`, `exit of validator ${validatorIndex} in epoch ${epoch}`);
     this.#exits.set(validatorIndex, exit);
   }
 
@@ -37,7 +38,15 @@ export class Operations {
     require(proposer < state.validators.length, "proposer-slashing", `no validator ${proposer}`);
     const validator = state.validators.getReadonly(proposer);
     this.#allow("proposer-slashing", () =>
-      transition.assertValidProposerSlashing(state.config, this.chain.pubkeyCache, state.slot, slashing, validator, true));
+      transition.assertValidProposerSlashing(
+        state.config,
+        this.chain.pubkeyCache,
+        state.slot,
+        slashing,
+        validator,
+        true
+      )
+    );
     this.#proposerSlashings.set(proposer, slashing);
   }
 
@@ -45,7 +54,15 @@ export class Operations {
   addAttesterSlashing(slashing) {
     const state = this.#state;
     this.#allow("attester-slashing", () =>
-      transition.assertValidAttesterSlashing(state.config, this.chain.pubkeyCache, state.slot, state.validators.length, slashing, true));
+      transition.assertValidAttesterSlashing(
+        state.config,
+        this.chain.pubkeyCache,
+        state.slot,
+        state.validators.length,
+        slashing,
+        true
+      )
+    );
     require(slashes(state, slashing), "attester-slashing", "nobody is slashed by it");
     this.#attesterSlashings.push(slashing);
   }
@@ -56,7 +73,12 @@ export class Operations {
     const {validatorIndex} = change.message;
     require(validatorIndex < state.validators.length, "credentials-change", `no validator ${validatorIndex}`);
     this.#allow("credentials-change", () => {
-      const {valid, error} = transition.isValidBlsToExecutionChange(state.config, state.validators.getReadonly(validatorIndex), change, true);
+      const {valid, error} = transition.isValidBlsToExecutionChange(
+        state.config,
+        state.validators.getReadonly(validatorIndex),
+        change,
+        true
+      );
       if (!valid) throw error;
     });
     this.#changes.set(validatorIndex, change);
@@ -88,18 +110,25 @@ export class Operations {
 
   /** What a block on `state` takes: what is still allowed there, and nothing twice. */
   pack(state) {
-    const slashable = (index) => transition.isSlashableValidator(state.validators.getReadonly(index), state.epochCtx.epoch);
-    const proposerSlashings = [...this.#proposerSlashings].filter(([index]) => slashable(index)).slice(0, params.MAX_PROPOSER_SLASHINGS);
+    const slashable = (index) =>
+      transition.isSlashableValidator(state.validators.getReadonly(index), state.epochCtx.epoch);
+    const proposerSlashings = [...this.#proposerSlashings]
+      .filter(([index]) => slashable(index))
+      .slice(0, params.MAX_PROPOSER_SLASHINGS);
     const slashed = new Set(proposerSlashings.map(([index]) => index));
     const attesterSlashings = this.#attesterSlashings
       .filter((one) => slashes(state, one, slashed))
       .slice(0, params.MAX_ATTESTER_SLASHINGS_ELECTRA);
     attesterSlashings.flatMap(transition.getAttesterSlashableIndices).forEach((index) => slashed.add(index));
     const exits = [...this.#exits]
-      .filter(([index, exit]) => !slashed.has(index) && transition.isValidVoluntaryExit(fork(state), state, exit, false))
+      .filter(
+        ([index, exit]) => !slashed.has(index) && transition.isValidVoluntaryExit(fork(state), state, exit, false)
+      )
       .slice(0, params.MAX_VOLUNTARY_EXITS);
     const changes = [...this.#changes]
-      .filter(([index]) => state.validators.getReadonly(index).withdrawalCredentials[0] === params.BLS_WITHDRAWAL_PREFIX)
+      .filter(
+        ([index]) => state.validators.getReadonly(index).withdrawalCredentials[0] === params.BLS_WITHDRAWAL_PREFIX
+      )
       .slice(0, params.MAX_BLS_TO_EXECUTION_CHANGES);
     return {
       proposerSlashings: proposerSlashings.map(([, one]) => one),
@@ -114,7 +143,11 @@ export class Operations {
 function slashes(state, slashing, already = new Set()) {
   return transition
     .getAttesterSlashableIndices(slashing)
-    .some((index) => !already.has(index) && transition.isSlashableValidator(state.validators.getReadonly(index), state.epochCtx.epoch));
+    .some(
+      (index) =>
+        !already.has(index) &&
+        transition.isSlashableValidator(state.validators.getReadonly(index), state.epochCtx.epoch)
+    );
 }
 
 const fork = (state) => state.config.getForkSeq(state.slot);

@@ -28,7 +28,8 @@ export async function facts(client, config, keys) {
     block,
     indices: keys.map(({group}) => index.get(group)),
     others,
-    slotStart: (at, bps = 0) => genesisTime * 1000 + at * config.SLOT_DURATION_MS + (config.SLOT_DURATION_MS * bps) / 10_000,
+    slotStart: (at, bps = 0) =>
+      genesisTime * 1000 + at * config.SLOT_DURATION_MS + (config.SLOT_DURATION_MS * bps) / 10_000,
     fork: config.getForkName(head),
   };
 }
@@ -83,7 +84,10 @@ function blocks({block, slot, config, fork}) {
   const blockId = slot;
   const wrong = new Uint8Array(96).fill(1);
   const types = config.getPostDenebForkTypes(slot);
-  const signedBlockContents = {...types.SignedBlockContents.defaultValue(), signedBlock: {message: block.message, signature: wrong}};
+  const signedBlockContents = {
+    ...types.SignedBlockContents.defaultValue(),
+    signedBlock: {message: block.message, signature: wrong},
+  };
   const blinded = {message: transition.beaconBlockToBlinded(config, block.message), signature: wrong};
   const gloas = ssz.gloas;
   return {
@@ -98,7 +102,9 @@ function blocks({block, slot, config, fork}) {
     getBlobs: same({blockId}),
     publishBlockV2: byClass({signedBlockContents}),
     publishBlindedBlockV2: byClass({signedBlindedBlock: blinded}),
-    publishExecutionPayloadEnvelope: absent({signedEnvelopeOrContents: gloas.SignedExecutionPayloadEnvelope.defaultValue()}),
+    publishExecutionPayloadEnvelope: absent({
+      signedEnvelopeOrContents: gloas.SignedExecutionPayloadEnvelope.defaultValue(),
+    }),
     publishExecutionPayloadBid: absent({signedExecutionPayloadBid: gloas.SignedExecutionPayloadBid.defaultValue()}),
     getSignedExecutionPayloadEnvelope: absent({blockId}),
   };
@@ -137,7 +143,16 @@ function pools({slot, indices}) {
   const attestation = {...electra.SingleAttestation.defaultValue(), attesterIndex: indices[0], data, signature};
   const header = (number) => {
     const signed = phase0.SignedBeaconBlockHeaderBigint.defaultValue();
-    return {...signed, message: {...signed.message, slot: BigInt(slot), proposerIndex: indices[0], bodyRoot: new Uint8Array(32).fill(number)}, signature};
+    return {
+      ...signed,
+      message: {
+        ...signed.message,
+        slot: BigInt(slot),
+        proposerIndex: indices[0],
+        bodyRoot: new Uint8Array(32).fill(number),
+      },
+      signature,
+    };
   };
   const exit = {message: {epoch: 0, validatorIndex: indices[0]}, signature};
   const message = {...altair.SyncCommitteeMessage.defaultValue(), slot, validatorIndex: indices[0], signature};
@@ -155,9 +170,13 @@ function pools({slot, indices}) {
     submitPoolAttesterSlashingsV2: byClass({attesterSlashing: slashing}),
     submitPoolProposerSlashings: byClass({proposerSlashing: {signedHeader1: header(1), signedHeader2: header(2)}}),
     submitPoolVoluntaryExit: byClass({signedVoluntaryExit: exit}),
-    submitPoolBLSToExecutionChange: byClass({blsToExecutionChanges: [{...capella.SignedBLSToExecutionChange.defaultValue(), signature}]}),
+    submitPoolBLSToExecutionChange: byClass({
+      blsToExecutionChanges: [{...capella.SignedBLSToExecutionChange.defaultValue(), signature}],
+    }),
     submitPoolSyncCommitteeSignatures: byClass({signatures: [message]}),
-    submitPayloadAttestationMessages: absent({payloadAttestationMessages: [gloas.PayloadAttestationMessage.defaultValue()]}),
+    submitPayloadAttestationMessages: absent({
+      payloadAttestationMessages: [gloas.PayloadAttestationMessage.defaultValue()],
+    }),
   };
 }
 
@@ -215,10 +234,16 @@ function preparations({slot, epoch, indices, keys}) {
     publishAggregateAndProofsV2: own({signedAggregateAndProofs: [aggregate]}),
     publishContributionAndProofs: own({contributionAndProofs: [contribution]}),
     prepareBeaconCommitteeSubnet: byClass({subscriptions: []}),
-    prepareSyncCommitteeSubnets: byClass({subscriptions: [{validatorIndex: indices[0], syncCommitteeIndices: [0], untilEpoch: epoch + 1}]}),
+    prepareSyncCommitteeSubnets: byClass({
+      subscriptions: [{validatorIndex: indices[0], syncCommitteeIndices: [0], untilEpoch: epoch + 1}],
+    }),
     prepareBeaconProposer: byClass({proposers: []}),
-    submitBeaconCommitteeSelections: own({selections: [{validatorIndex: indices[0], slot: next, selectionProof: signature}]}),
-    submitSyncCommitteeSelections: own({selections: [{validatorIndex: indices[0], slot: next, subcommitteeIndex: 0, selectionProof: signature}]}),
+    submitBeaconCommitteeSelections: own({
+      selections: [{validatorIndex: indices[0], slot: next, selectionProof: signature}],
+    }),
+    submitSyncCommitteeSelections: own({
+      selections: [{validatorIndex: indices[0], slot: next, subcommitteeIndex: 0, selectionProof: signature}],
+    }),
     registerValidator: own(registration),
   };
 }
@@ -229,7 +254,9 @@ function absentOfValidator({slot, epoch, indices}) {
     produceBlockV4: absent({slot, randaoReveal: new Uint8Array(96).fill(1), includePayload: false}),
     getExecutionPayloadEnvelope: absent({slot, beaconBlockRoot: new Uint8Array(32)}),
     producePayloadAttestationData: absent({slot}),
-    submitProposerPreferences: absent({signedProposerPreferences: [ssz.gloas.SignedProposerPreferences.defaultValue()]}),
+    submitProposerPreferences: absent({
+      signedProposerPreferences: [ssz.gloas.SignedProposerPreferences.defaultValue()],
+    }),
   };
 }
 
@@ -242,7 +269,11 @@ async function* timed({config, indices, slotStart}, clients) {
   await until(slotStart(slot, 8000));
   const data = (await clients.beacon.validator.produceAttestationData({slot, committeeIndex})).value();
   const attestationDataRoot = ssz.phase0.AttestationData.hashTreeRoot(data);
-  yield {namespace: "validator", route: "getAggregatedAttestationV2", ...same({slot, committeeIndex, attestationDataRoot})};
+  yield {
+    namespace: "validator",
+    route: "getAggregatedAttestationV2",
+    ...same({slot, committeeIndex, attestationDataRoot}),
+  };
   const contribution = {slot, subcommitteeIndex: 0, beaconBlockRoot: data.beaconBlockRoot};
   yield {namespace: "validator", route: "produceSyncCommitteeContribution", ...same(contribution)};
   yield* heads(clients);
@@ -261,10 +292,17 @@ async function nextDuty(client, {indices, slotStart, config}) {
 /** The event stream has no answer to compare but what it tells: a head that both sides told. */
 async function* heads(clients) {
   const stop = new AbortController();
-  const [ours, theirs] = await Promise.all([clients.beacon, clients.node].map((client) => nextHeads(client, stop.signal)));
+  const [ours, theirs] = await Promise.all(
+    [clients.beacon, clients.node].map((client) => nextHeads(client, stop.signal))
+  );
   stop.abort();
   const common = ours.find((head) => theirs.includes(head));
-  yield {namespace: "events", route: "eventstream", kind: "same", answers: {group: common ?? ours, client: common ?? theirs}};
+  yield {
+    namespace: "events",
+    route: "eventstream",
+    kind: "same",
+    answers: {group: common ?? ours, client: common ?? theirs},
+  };
 }
 
 // Heads that are collected: the two streams are not opened at once, so one may miss the first.

@@ -37,7 +37,9 @@ export class Ordinary {
     const {data} = await production.produce({slot, randaoReveal, graffiti: "ordinary", boost: 0n});
     const signature = this.signBlock(proposer, data.block);
     const {kzgProofs, blobs} = data;
-    this.node.taking("block", () => publication.publish({signedBlock: {message: data.block, signature}, kzgProofs, blobs}));
+    this.node.taking("block", () =>
+      publication.publish({signedBlock: {message: data.block, signature}, kzgProofs, blobs})
+    );
   }
 
   signBlock(proposer, block) {
@@ -55,7 +57,13 @@ export class Ordinary {
     const data = attestationData(node.chain, slot);
     for (const [committeeIndex, committee] of committeesOf(node.chain, slot)) {
       for (const attesterIndex of this.#ours(committee)) {
-        const signature = this.#sign(attesterIndex, ssz.phase0.AttestationData, data, params.DOMAIN_BEACON_ATTESTER, slot);
+        const signature = this.#sign(
+          attesterIndex,
+          ssz.phase0.AttestationData,
+          data,
+          params.DOMAIN_BEACON_ATTESTER,
+          slot
+        );
         node.taking("attest", () => node.attestations.addSingle({committeeIndex, attesterIndex, data, signature}));
       }
     }
@@ -69,7 +77,8 @@ export class Ordinary {
   /** Two thirds into a slot: aggregates and contributions, one of each committee that has one of these in it. */
   aggregate(slot) {
     const hex = dataHex(attestationData(this.node.chain, slot));
-    for (const [index, committee] of committeesOf(this.node.chain, slot)) this.#aggregateCommittee(slot, index, committee, hex);
+    for (const [index, committee] of committeesOf(this.node.chain, slot))
+      this.#aggregateCommittee(slot, index, committee, hex);
     const {validatorIndices} = this.node.syncVotes.committee(slot);
     for (let sub = 0; sub < params.SYNC_COMMITTEE_SUBNET_COUNT; sub++) {
       this.#contribute(slot, sub, [...validatorIndices].slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE));
@@ -79,23 +88,43 @@ export class Ordinary {
   #aggregateCommittee(slot, index, committee, hex) {
     const {node} = this;
     const proof = (validator) => this.#sign(validator, ssz.Slot, slot, params.DOMAIN_SELECTION_PROOF, slot);
-    const selected = this.#ours(committee).find((one) => transition.isAggregatorFromCommitteeLength(committee.length, proof(one)));
+    const selected = this.#ours(committee).find((one) =>
+      transition.isAggregatorFromCommitteeLength(committee.length, proof(one))
+    );
     const aggregate = node.attestations.aggregated(hex, slot, index);
     if (selected === undefined || !aggregate) return;
     const message = {aggregatorIndex: selected, aggregate, selectionProof: proof(selected)};
-    const signature = this.#sign(selected, ssz.electra.AggregateAndProof, message, params.DOMAIN_AGGREGATE_AND_PROOF, slot);
+    const signature = this.#sign(
+      selected,
+      ssz.electra.AggregateAndProof,
+      message,
+      params.DOMAIN_AGGREGATE_AND_PROOF,
+      slot
+    );
     node.taking("aggregate", () => node.attestations.addAggregate({message, signature}));
   }
 
   #contribute(slot, sub, members) {
     const {node} = this;
     const proof = (validator) =>
-      this.#sign(validator, ssz.altair.SyncAggregatorSelectionData, {slot, subcommitteeIndex: sub}, params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF, slot);
+      this.#sign(
+        validator,
+        ssz.altair.SyncAggregatorSelectionData,
+        {slot, subcommitteeIndex: sub},
+        params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF,
+        slot
+      );
     const selected = this.#ours(members).find((one) => transition.isSyncCommitteeAggregator(proof(one)));
     const contribution = node.syncVotes.contribution(slot, node.chain.head.root, sub);
     if (selected === undefined || !contribution) return;
     const message = {aggregatorIndex: selected, contribution, selectionProof: proof(selected)};
-    const signature = this.#sign(selected, ssz.altair.ContributionAndProof, message, params.DOMAIN_CONTRIBUTION_AND_PROOF, slot);
+    const signature = this.#sign(
+      selected,
+      ssz.altair.ContributionAndProof,
+      message,
+      params.DOMAIN_CONTRIBUTION_AND_PROOF,
+      slot
+    );
     node.taking("contribute", () => node.syncVotes.addContribution({message, signature}));
   }
 }
@@ -109,5 +138,8 @@ export function attestationData(chain, slot) {
 /** Committees of a slot: `[index, members]`. */
 export function committeesOf(chain, slot) {
   const {epochCtx} = chain.stateAt(slot);
-  return Array.from({length: epochCtx.getCommitteeCountPerSlot(epochOf(slot))}, (_, index) => [index, epochCtx.getBeaconCommittee(slot, index)]);
+  return Array.from({length: epochCtx.getCommitteeCountPerSlot(epochOf(slot))}, (_, index) => [
+    index,
+    epochCtx.getBeaconCommittee(slot, index),
+  ]);
 }

@@ -89,7 +89,8 @@ function makeBlob(seed) {
   return blob;
 }
 
-const point = (...parts) => Buffer.concat([sha256("point", ...parts), sha256("more", ...parts)]).subarray(0, POINT_BYTES);
+const point = (...parts) =>
+  Buffer.concat([sha256("point", ...parts), sha256("more", ...parts)]).subarray(0, POINT_BYTES);
 const commitmentOf = (blob) => point("commitment", blob);
 
 /** One proof for a blob; from Fulu on one for each of its cells. */
@@ -102,11 +103,20 @@ function proofsOf(config, slot, blob) {
 /** Requires that blobs and proofs are those that a block commits to: in number, in order, byte for byte. */
 export function checkBlobs(config, slot, commitments, {blobs, kzgProofs}) {
   const each = isFulu(config, slot) ? params.CELLS_PER_EXT_BLOB : 1;
-  require(blobs.length === commitments.length, "blobs-count", `${blobs.length} blobs for ${commitments.length} commitments`);
-  require(kzgProofs.length === each * blobs.length, "proofs-count", `${kzgProofs.length} proofs for ${blobs.length} blobs, ${each} each`);
+  require(blobs.length ===
+    commitments.length, "blobs-count", `${blobs.length} blobs for ${commitments.length} commitments`);
+  require(kzgProofs.length ===
+    each * blobs.length, "proofs-count", `${kzgProofs.length} proofs for ${blobs.length} blobs, ${each} each`);
   const proofs = blobs.flatMap((blob) => proofsOf(config, slot, blob));
-  blobs.forEach((blob, number) => require(same(commitmentOf(blob), commitments[number]), "blobs-commitment", `blob ${number} is not the one committed to`));
-  proofs.forEach((proof, number) => require(same(proof, kzgProofs[number]), "blobs-proof", `proof ${number} is not of its blob`));
+  blobs.forEach((blob, number) =>
+    require(same(
+      commitmentOf(blob),
+      commitments[number]
+    ), "blobs-commitment", `blob ${number} is not the one committed to`)
+  );
+  proofs.forEach((proof, number) =>
+    require(same(proof, kzgProofs[number]), "blobs-proof", `proof ${number} is not of its blob`)
+  );
 }
 
 /** Versioned hash of a commitment. */

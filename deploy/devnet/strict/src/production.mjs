@@ -15,7 +15,17 @@ const BOOST_ALWAYS = 2n ** 64n - 1n;
 export class Production {
   /** - `blobPeriod`: every how many slots a payload of this node carries blobs; 0 for never. `blobCount`: how many. */
   constructor({chain, clock, attestations, syncVotes, operations, feeRecipients, builder, blobPeriod, blobCount}) {
-    Object.assign(this, {chain, clock, attestations, syncVotes, operations, feeRecipients, builder, blobPeriod, blobCount});
+    Object.assign(this, {
+      chain,
+      clock,
+      attestations,
+      syncVotes,
+      operations,
+      feeRecipients,
+      builder,
+      blobPeriod,
+      blobCount,
+    });
   }
 
   /**
@@ -40,7 +50,11 @@ export class Production {
   }
 
   #checkRandao(slot, proposer, randaoReveal) {
-    const set = transition.getRandaoRevealSignatureSet(this.chain.config, {slot, proposerIndex: proposer, body: {randaoReveal}});
+    const set = transition.getRandaoRevealSignatureSet(this.chain.config, {
+      slot,
+      proposerIndex: proposer,
+      body: {randaoReveal},
+    });
     const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
     require(verified, "production-randao", `the RANDAO reveal is not of proposer ${proposer} for epoch ${epochOf(slot)}`);
   }
@@ -52,7 +66,9 @@ export class Production {
     if (!bid || boost === BOOST_ALWAYS) return bid;
     const worth = (bid.value * boost) / 100n;
     if (worth > LOCAL_VALUE_WEI) return bid;
-    this.builder.declined.push(`slot ${attributes.slot}: a bid of ${bid.value} wei, counted ${worth}, for a payload of ${LOCAL_VALUE_WEI}`);
+    this.builder.declined.push(
+      `slot ${attributes.slot}: a bid of ${bid.value} wei, counted ${worth}, for a payload of ${LOCAL_VALUE_WEI}`
+    );
     return null;
   }
 
@@ -78,7 +94,10 @@ export class Production {
     block.body.executionPayload = buildPayload(attributes, {feeRecipient, extra: "local"});
     block.body.blobKzgCommitments = commitments;
     const meta = this.#finish(block, fork, LOCAL_VALUE_WEI);
-    return {data: {block, kzgProofs: proofs, blobs}, meta: {...meta, executionPayloadBlinded: false, executionPayloadSource: "engine"}};
+    return {
+      data: {block, kzgProofs: proofs, blobs},
+      meta: {...meta, executionPayloadBlinded: false, executionPayloadSource: "engine"},
+    };
   }
 
   #blinded(block, bid) {

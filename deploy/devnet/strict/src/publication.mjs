@@ -28,7 +28,8 @@ export class Publication {
     if (known) return 202;
     const {body} = signedBlock.message;
     const expected = blockHash(this.#forkOf(signedBlock), body.executionPayload);
-    require(toHex(expected) === toHex(body.executionPayload.blockHash), "payload-hash", "the execution client calls the payload invalid");
+    require(toHex(expected) ===
+      toHex(body.executionPayload.blockHash), "payload-hash", "the execution client calls the payload invalid");
     checkBlobs(this.chain.config, signedBlock.message.slot, body.blobKzgCommitments, {blobs, kzgProofs});
     const state = this.chain.verify(signedBlock);
     const source = this.builder?.bids.has(toHex(body.executionPayload.blockHash)) ? "builder" : "local";
@@ -62,7 +63,11 @@ export class Publication {
     if (!bundle) return 202;
     const {executionPayload, blobsBundle} = transition.parseExecutionPayloadAndBlobsBundle(bundle);
     const {proofs: kzgProofs = [], blobs = []} = blobsBundle ?? {};
-    return this.publish({signedBlock: transition.signedBlindedBlockToFull(fork, signed, executionPayload), kzgProofs, blobs});
+    return this.publish({
+      signedBlock: transition.signedBlindedBlockToFull(fork, signed, executionPayload),
+      kzgProofs,
+      blobs,
+    });
   }
 
   #forkOf({message}) {
@@ -78,12 +83,15 @@ export class Publication {
     const {message} = signed;
     const {slot, proposerIndex} = message;
     const hex = this.#rootOf(message);
-    const signedBy = verifies(() => transition.verifyProposerSignature(this.chain.config, this.chain.pubkeyCache, signed));
+    const signedBy = verifies(() =>
+      transition.verifyProposerSignature(this.chain.config, this.chain.pubkeyCache, signed)
+    );
     require(signedBy, "block-signature", `the block of slot ${slot} is not signed by proposer ${proposerIndex}`);
     this.#noteProposal(slot, proposerIndex, hex);
     if (this.chain.byRoot(hex)) return true;
     require(this.clock.hasBegun(slot), "block-early", `a block of slot ${slot} in slot ${this.clock.slot}`);
-    require(slot > this.chain.head.slot, "block-late", `a block of slot ${slot}, the head is of ${this.chain.head.slot}`);
+    require(slot >
+      this.chain.head.slot, "block-late", `a block of slot ${slot}, the head is of ${this.chain.head.slot}`);
     return false;
   }
 

@@ -5,7 +5,19 @@ import fastify from "fastify";
 import {builderDomain} from "./builder.mjs";
 import {isFulu} from "./chain.mjs";
 import {keyOf, pubkeyOf, sign, verifies} from "./keys.mjs";
-import {addSszContentTypeParser, api, blst, builderServer, configs, fromHex, params, ssz, sszTypesFor, toHex, transition} from "./lodestar.mjs";
+import {
+  addSszContentTypeParser,
+  api,
+  blst,
+  builderServer,
+  configs,
+  fromHex,
+  params,
+  ssz,
+  sszTypesFor,
+  toHex,
+  transition,
+} from "./lodestar.mjs";
 import {attributesType, buildPayload, makeBlobs} from "./payload.mjs";
 import {require} from "./refused.mjs";
 
@@ -57,7 +69,11 @@ export class Relay {
     const config = await this.config();
     for (const {message, signature} of registrations) {
       const root = transition.computeSigningRoot(ssz.bellatrix.ValidatorRegistrationV1, message, builderDomain(config));
-      require(signedBy(message.pubkey, root, signature), "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
+      require(signedBy(
+        message.pubkey,
+        root,
+        signature
+      ), "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
       this.registrations.set(toHex(message.pubkey), message);
     }
   }
@@ -97,10 +113,19 @@ export class Relay {
     const config = await this.config();
     const {slot, body} = signed.message;
     const offer = this.#offers.get(toHex(body.executionPayloadHeader.blockHash));
-    require(offer && this.misdeed !== "withhold", "relay-payload", `no payload ${toHex(body.executionPayloadHeader.blockHash)}`);
+    require(offer &&
+      this.misdeed !== "withhold", "relay-payload", `no payload ${toHex(body.executionPayloadHeader.blockHash)}`);
     const {BlindedBeaconBlock} = config.getPostBellatrixForkTypes(slot);
-    const root = transition.computeSigningRoot(BlindedBeaconBlock, signed.message, config.getDomain(slot, params.DOMAIN_BEACON_PROPOSER, slot));
-    require(signedBy(offer.proposer, root, signed.signature), "block-signature", `the block of slot ${slot} is not signed by ${toHex(offer.proposer)}`);
+    const root = transition.computeSigningRoot(
+      BlindedBeaconBlock,
+      signed.message,
+      config.getDomain(slot, params.DOMAIN_BEACON_PROPOSER, slot)
+    );
+    require(signedBy(
+      offer.proposer,
+      root,
+      signed.signature
+    ), "block-signature", `the block of slot ${slot} is not signed by ${toHex(offer.proposer)}`);
     this.counts.unblinded++;
     return offer;
   }
@@ -118,15 +143,23 @@ export class Relay {
 }
 
 function signedBy(pubkey, root, signature) {
-  return verifies(() => blst.verify(root, blst.PublicKey.fromBytes(pubkey, true), blst.Signature.fromBytes(signature, true)));
+  return verifies(() =>
+    blst.verify(root, blst.PublicKey.fromBytes(pubkey, true), blst.Signature.fromBytes(signature, true))
+  );
 }
 
 /** The relay's builder API; listens when told to. */
 export async function createRelayServer(relay) {
   const server = fastify({bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true});
   addSszContentTypeParser(server);
-  server.setErrorHandler((error, _request, reply) => void reply.code(error.statusCode ?? 500).send({code: error.statusCode ?? 500, message: error.message}));
-  const bundle = ({payload, sidecars: {blobs, commitments, proofs}}) => ({executionPayload: payload, blobsBundle: {commitments, proofs, blobs}});
+  server.setErrorHandler(
+    (error, _request, reply) =>
+      void reply.code(error.statusCode ?? 500).send({code: error.statusCode ?? 500, message: error.message})
+  );
+  const bundle = ({payload, sidecars: {blobs, commitments, proofs}}) => ({
+    executionPayload: payload,
+    blobsBundle: {commitments, proofs, blobs},
+  });
   builderServer.registerRoutes(server, await relay.config(), {
     status: () => ({}),
     registerValidator: ({registrations}) => relay.register(registrations),
@@ -145,6 +178,10 @@ export async function createRelayServer(relay) {
       return {status: 202};
     },
   });
-  server.get("/symbolon/relay", () => ({pubkey: relay.pubkey, registrations: relay.registrations.size, ...relay.counts}));
+  server.get("/symbolon/relay", () => ({
+    pubkey: relay.pubkey,
+    registrations: relay.registrations.size,
+    ...relay.counts,
+  }));
   return server;
 }

@@ -25,7 +25,9 @@ export function createServer(node, judge) {
   });
   addSszContentTypeParser(server);
   server.setErrorHandler((error, _request, reply) => answerError(node, error, reply));
-  server.setNotFoundHandler((request, reply) => void reply.code(404).send({code: 404, message: `no route ${request.method} ${request.url}`}));
+  server.setNotFoundHandler(
+    (request, reply) => void reply.code(404).send({code: 404, message: `no route ${request.method} ${request.url}`})
+  );
   server.addHook("onRequest", async (request) => checkVersion(node, request));
   const methods = {
     beacon: beaconMethods(node),
@@ -72,7 +74,8 @@ function ownRoutes(server, node, judge) {
   server.get("/symbolon/network", () => networkFile(node.config, node.chain.genesisTime));
   server.get("/symbolon/payload_attributes/:slot", ({params: {slot}}) => {
     const number = Number(slot);
-    if (!Number.isSafeInteger(number) || number <= node.chain.head.slot) throw new Refused("payload-slot", `no payload is wanted for slot ${slot}`);
+    if (!Number.isSafeInteger(number) || number <= node.chain.head.slot)
+      throw new Refused("payload-slot", `no payload is wanted for slot ${slot}`);
     return attributesType.toJson(payloadAttributes(node.chain, number));
   });
   server.get("/symbolon/judge", ({query}) => {

@@ -44,10 +44,15 @@ export class SyncVotes {
     const domain = this.chain.config.getDomain(slot, params.DOMAIN_SYNC_COMMITTEE, slot);
     const root = transition.computeSigningRoot(ssz.Root, beaconBlockRoot, domain);
     const set = transition.createIndexedSignatureSetFromComponents(validatorIndex, root, signature);
-    this.#verify(set, "sync-message-signature", `sync committee message of validator ${validatorIndex} for slot ${slot}`);
+    this.#verify(
+      set,
+      "sync-message-signature",
+      `sync committee message of validator ${validatorIndex} for slot ${slot}`
+    );
     const votes = this.#votes.get(slot) ?? this.#votes.set(slot, new Map()).get(slot);
     const before = votes.get(validatorIndex) ?? hex;
-    require(before === hex, "sync-message-second", `validator ${validatorIndex} voted for ${before} in slot ${slot} already`);
+    require(before ===
+      hex, "sync-message-second", `validator ${validatorIndex} voted for ${before} in slot ${slot} already`);
     votes.set(validatorIndex, hex);
     const {messages} = this.#pool(slot, hex);
     positions.forEach((position) => messages.set(position, signature));
@@ -59,21 +64,38 @@ export class SyncVotes {
     this.#checkSlot(slot);
     const hex = toRootHex(beaconBlockRoot);
     require(this.chain.byRoot(hex), "contribution-head", `block ${hex} is unknown`);
-    require(sub < params.SYNC_COMMITTEE_SUBNET_COUNT, "contribution-subcommittee", `subcommittee ${sub} of ${params.SYNC_COMMITTEE_SUBNET_COUNT}`);
+    require(sub <
+      params.SYNC_COMMITTEE_SUBNET_COUNT, "contribution-subcommittee", `subcommittee ${sub} of ${params.SYNC_COMMITTEE_SUBNET_COUNT}`);
     const members = this.#subcommittee(slot, sub);
     const voters = bits.intersectValues(members);
     require(voters.length > 0, "contribution-empty", "a contribution of nobody");
-    require(members.includes(aggregatorIndex), "contribution-committee", `aggregator ${aggregatorIndex} is not in subcommittee ${sub} of slot ${slot}`);
-    require(transition.isSyncCommitteeAggregator(selectionProof), "contribution-selection", `validator ${aggregatorIndex} is not selected in slot ${slot}`);
+    require(members.includes(
+      aggregatorIndex
+    ), "contribution-committee", `aggregator ${aggregatorIndex} is not in subcommittee ${sub} of slot ${slot}`);
+    require(transition.isSyncCommitteeAggregator(
+      selectionProof
+    ), "contribution-selection", `validator ${aggregatorIndex} is not selected in slot ${slot}`);
 
     this.#verifyProof(aggregatorIndex, slot, sub, selectionProof);
     this.proven({kind: "contribute", validator: aggregatorIndex, slot, committee: sub});
     const {config} = this.chain;
     const domain = config.getDomain(slot, params.DOMAIN_CONTRIBUTION_AND_PROOF, slot);
-    const outerRoot = transition.computeSigningRoot(ssz.altair.ContributionAndProof, {aggregatorIndex, contribution, selectionProof}, domain);
+    const outerRoot = transition.computeSigningRoot(
+      ssz.altair.ContributionAndProof,
+      {aggregatorIndex, contribution, selectionProof},
+      domain
+    );
     const outer = transition.createIndexedSignatureSetFromComponents(aggregatorIndex, outerRoot, signature);
-    this.#verify(outer, "contribution-and-proof-signature", `contribution and proof of validator ${aggregatorIndex} for slot ${slot}`);
-    const root = transition.computeSigningRoot(ssz.Root, beaconBlockRoot, config.getDomain(slot, params.DOMAIN_SYNC_COMMITTEE, slot));
+    this.#verify(
+      outer,
+      "contribution-and-proof-signature",
+      `contribution and proof of validator ${aggregatorIndex} for slot ${slot}`
+    );
+    const root = transition.computeSigningRoot(
+      ssz.Root,
+      beaconBlockRoot,
+      config.getDomain(slot, params.DOMAIN_SYNC_COMMITTEE, slot)
+    );
     const inner = transition.createAggregateSignatureSetFromComponents(voters, root, contribution.signature);
     this.#verify(inner, "contribution-signature", `contribution of validators ${voters} for slot ${slot}`);
 
@@ -93,7 +115,11 @@ export class SyncVotes {
 
   #verifyProof(validator, slot, subcommitteeIndex, selectionProof) {
     const domain = this.chain.config.getDomain(slot, params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF, slot);
-    const root = transition.computeSigningRoot(ssz.altair.SyncAggregatorSelectionData, {slot, subcommitteeIndex}, domain);
+    const root = transition.computeSigningRoot(
+      ssz.altair.SyncAggregatorSelectionData,
+      {slot, subcommitteeIndex},
+      domain
+    );
     const set = transition.createIndexedSignatureSetFromComponents(validator, root, selectionProof);
     this.#verify(set, "contribution-selection-proof", `selection proof of validator ${validator} for slot ${slot}`);
   }

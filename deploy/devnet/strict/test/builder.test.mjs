@@ -31,22 +31,40 @@ async function withRelay({fork, ...order}) {
 
 async function register(scene, index) {
   const key = scene.keys[index];
-  const message = {feeRecipient: new Uint8Array(20).fill(12), gasLimit: 36_000_000, timestamp: Math.floor(scene.clock.now() / 1000), pubkey: key.toPublicKey().toBytes()};
+  const message = {
+    feeRecipient: new Uint8Array(20).fill(12),
+    gasLimit: 36_000_000,
+    timestamp: Math.floor(scene.clock.now() / 1000),
+    pubkey: key.toPublicKey().toBytes(),
+  };
   const signature = sign(key, ssz.bellatrix.ValidatorRegistrationV1.hashTreeRoot(message), builderDomain(scene.config));
   const json = [ssz.bellatrix.SignedValidatorRegistrationV1.toJson({message, signature})];
   assert.equal((await scene.ask("POST", "/eth/v1/validator/register_validator", json)).status, 200);
 }
 
 function produce(scene, slot, proposer, query = "") {
-  const reveal = sign(scene.keys[proposer], ssz.Epoch.hashTreeRoot(0), scene.config.getDomain(slot, params.DOMAIN_RANDAO, slot));
+  const reveal = sign(
+    scene.keys[proposer],
+    ssz.Epoch.hashTreeRoot(0),
+    scene.config.getDomain(slot, params.DOMAIN_RANDAO, slot)
+  );
   return scene.ask("GET", `/eth/v3/validator/blocks/${slot}?randao_reveal=${toHex(reveal)}${query}`);
 }
 
 function publishBlinded(scene, slot, author, block) {
   const types = scene.config.getPostBellatrixForkTypes(slot);
   const message = types.BlindedBeaconBlock.fromJson(block);
-  const signature = sign(scene.keys[author], blockRoot(scene.config, message), scene.config.getDomain(slot, params.DOMAIN_BEACON_PROPOSER, slot));
-  return scene.ask("POST", "/eth/v2/beacon/blinded_blocks", types.SignedBlindedBeaconBlock.toJson({message, signature}), scene.version);
+  const signature = sign(
+    scene.keys[author],
+    blockRoot(scene.config, message),
+    scene.config.getDomain(slot, params.DOMAIN_BEACON_PROPOSER, slot)
+  );
+  return scene.ask(
+    "POST",
+    "/eth/v2/beacon/blinded_blocks",
+    types.SignedBlindedBeaconBlock.toJson({message, signature}),
+    scene.version
+  );
 }
 
 for (const fork of ["electra", "fulu"]) {

@@ -61,12 +61,25 @@ test("a proposer slashing slashes who signed two blocks for a slot", async () =>
   await scene.play(3);
   const proposer = scene.node.chain.head.block.message.proposerIndex;
   const header = (number) => {
-    const message = {slot: 3n, proposerIndex: proposer, parentRoot: new Uint8Array(32).fill(number), stateRoot: new Uint8Array(32), bodyRoot: new Uint8Array(32)};
+    const message = {
+      slot: 3n,
+      proposerIndex: proposer,
+      parentRoot: new Uint8Array(32).fill(number),
+      stateRoot: new Uint8Array(32),
+      bodyRoot: new Uint8Array(32),
+    };
     const domain = scene.config.getDomain(3, params.DOMAIN_BEACON_PROPOSER, 3);
-    return {message, signature: sign(scene.keys[proposer], ssz.phase0.BeaconBlockHeaderBigint.hashTreeRoot(message), domain)};
+    return {
+      message,
+      signature: sign(scene.keys[proposer], ssz.phase0.BeaconBlockHeaderBigint.hashTreeRoot(message), domain),
+    };
   };
   const slashing = {signedHeader1: header(1), signedHeader2: header(2)};
-  const {status} = await scene.ask("POST", "/eth/v1/beacon/pool/proposer_slashings", ssz.phase0.ProposerSlashing.toJson(slashing));
+  const {status} = await scene.ask(
+    "POST",
+    "/eth/v1/beacon/pool/proposer_slashings",
+    ssz.phase0.ProposerSlashing.toJson(slashing)
+  );
   assert.equal(status, 200);
   await scene.play(5);
   assert.equal(scene.node.chain.head.state.validators.get(proposer).slashed, true);
@@ -79,9 +92,19 @@ test("an attester slashing slashes who voted twice", async () => {
   await scene.play(3);
   const vote = (number) => {
     const root = new Uint8Array(32).fill(number);
-    const data = {slot: 3n, index: 0n, beaconBlockRoot: root, source: {epoch: 0n, root: new Uint8Array(32)}, target: {epoch: 0n, root}};
+    const data = {
+      slot: 3n,
+      index: 0n,
+      beaconBlockRoot: root,
+      source: {epoch: 0n, root: new Uint8Array(32)},
+      target: {epoch: 0n, root},
+    };
     const domain = scene.config.getDomain(3, params.DOMAIN_BEACON_ATTESTER, 3);
-    return {attestingIndices: [5], data, signature: sign(scene.keys[5], ssz.phase0.AttestationDataBigint.hashTreeRoot(data), domain)};
+    return {
+      attestingIndices: [5],
+      data,
+      signature: sign(scene.keys[5], ssz.phase0.AttestationDataBigint.hashTreeRoot(data), domain),
+    };
   };
   const json = ssz.electra.AttesterSlashing.toJson({attestation1: vote(1), attestation2: vote(2)});
   const {status} = await scene.ask("POST", "/eth/v2/beacon/pool/attester_slashings", json, scene.version);
@@ -93,6 +116,10 @@ test("an attester slashing slashes who voted twice", async () => {
 function signedExit({config, keys}, validatorIndex, epoch) {
   const message = {epoch, validatorIndex};
   const slot = epoch * params.SLOTS_PER_EPOCH;
-  const signature = sign(keys[validatorIndex], ssz.phase0.VoluntaryExit.hashTreeRoot(message), config.getDomainForVoluntaryExit(slot, slot));
+  const signature = sign(
+    keys[validatorIndex],
+    ssz.phase0.VoluntaryExit.hashTreeRoot(message),
+    config.getDomainForVoluntaryExit(slot, slot)
+  );
   return {message: {epoch: String(epoch), validator_index: String(validatorIndex)}, signature: toHex(signature)};
 }

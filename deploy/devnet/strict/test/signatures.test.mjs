@@ -49,7 +49,13 @@ for (const fork of ["electra", "fulu"]) {
           committeeIndex,
           attesterIndex,
           data,
-          signature: signWith(attesterIndex, right, ssz.phase0.AttestationData, data, domainOf(params.DOMAIN_BEACON_ATTESTER, at)),
+          signature: signWith(
+            attesterIndex,
+            right,
+            ssz.phase0.AttestationData,
+            data,
+            domainOf(params.DOMAIN_BEACON_ATTESTER, at)
+          ),
         }),
       ];
       await refusedThenTaken("/eth/v2/beacon/pool/attestations", "attestation-signature", json(false), json(true));
@@ -61,10 +67,23 @@ for (const fork of ["electra", "fulu"]) {
       const root = toHex(ssz.phase0.AttestationData.hashTreeRoot(attestationData(scene.node.chain, slot)));
       const url = `/eth/v2/validator/aggregate_attestation?attestation_data_root=${root}&slot=${slot}&committee_index=${index}`;
       const aggregate = ssz.electra.Attestation.fromJson((await scene.ask("GET", url)).body.data);
-      if (!inner) aggregate.signature = signWith(aggregatorIndex, true, ssz.phase0.AttestationData, aggregate.data, domainOf(params.DOMAIN_BEACON_ATTESTER));
+      if (!inner)
+        aggregate.signature = signWith(
+          aggregatorIndex,
+          true,
+          ssz.phase0.AttestationData,
+          aggregate.data,
+          domainOf(params.DOMAIN_BEACON_ATTESTER)
+        );
       const selectionProof = signWith(aggregatorIndex, proof, ssz.Slot, slot, domainOf(params.DOMAIN_SELECTION_PROOF));
       const message = {aggregatorIndex, aggregate, selectionProof};
-      const signature = signWith(aggregatorIndex, outer, ssz.electra.AggregateAndProof, message, domainOf(params.DOMAIN_AGGREGATE_AND_PROOF));
+      const signature = signWith(
+        aggregatorIndex,
+        outer,
+        ssz.electra.AggregateAndProof,
+        message,
+        domainOf(params.DOMAIN_AGGREGATE_AND_PROOF)
+      );
       return [ssz.electra.SignedAggregateAndProof.toJson({message, signature})];
     }
 
@@ -74,7 +93,12 @@ for (const fork of ["electra", "fulu"]) {
       ["aggregate signature", {inner: false}, "aggregate-signature"],
     ]) {
       test(`an aggregate, by its ${what}`, async () => {
-        await refusedThenTaken("/eth/v2/validator/aggregate_and_proofs", rule, await aggregateAndProof(wrong), await aggregateAndProof({}));
+        await refusedThenTaken(
+          "/eth/v2/validator/aggregate_and_proofs",
+          rule,
+          await aggregateAndProof(wrong),
+          await aggregateAndProof({})
+        );
       });
     }
 
@@ -82,10 +106,22 @@ for (const fork of ["electra", "fulu"]) {
       const beaconBlockRoot = scene.node.chain.head.root;
       const [validatorIndex] = scene.node.syncVotes.committee(slot).validatorIndices;
       const json = (right) => {
-        const signature = signWith(validatorIndex, right, ssz.Root, beaconBlockRoot, domainOf(params.DOMAIN_SYNC_COMMITTEE));
+        const signature = signWith(
+          validatorIndex,
+          right,
+          ssz.Root,
+          beaconBlockRoot,
+          domainOf(params.DOMAIN_SYNC_COMMITTEE)
+        );
         return [ssz.altair.SyncCommitteeMessage.toJson({slot, beaconBlockRoot, validatorIndex, signature})];
       };
-      await refusedThenTaken("/eth/v1/beacon/pool/sync_committees", "sync-message-signature", json(false), json(true), {});
+      await refusedThenTaken(
+        "/eth/v1/beacon/pool/sync_committees",
+        "sync-message-signature",
+        json(false),
+        json(true),
+        {}
+      );
     });
 
     async function contributionAndProof({proof = true, inner = true, outer = true}) {
@@ -93,11 +129,30 @@ for (const fork of ["electra", "fulu"]) {
       const url = `/eth/v1/validator/sync_committee_contribution?slot=${slot}&subcommittee_index=0&beacon_block_root=${head.hex}`;
       const contribution = ssz.altair.SyncCommitteeContribution.fromJson((await scene.ask("GET", url)).body.data);
       const [aggregatorIndex] = scene.node.syncVotes.committee(slot).validatorIndices;
-      if (!inner) contribution.signature = signWith(aggregatorIndex, true, ssz.Root, head.root, domainOf(params.DOMAIN_SYNC_COMMITTEE));
+      if (!inner)
+        contribution.signature = signWith(
+          aggregatorIndex,
+          true,
+          ssz.Root,
+          head.root,
+          domainOf(params.DOMAIN_SYNC_COMMITTEE)
+        );
       const selection = {slot, subcommitteeIndex: 0};
-      const selectionProof = signWith(aggregatorIndex, proof, ssz.altair.SyncAggregatorSelectionData, selection, domainOf(params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF));
+      const selectionProof = signWith(
+        aggregatorIndex,
+        proof,
+        ssz.altair.SyncAggregatorSelectionData,
+        selection,
+        domainOf(params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF)
+      );
       const message = {aggregatorIndex, contribution, selectionProof};
-      const signature = signWith(aggregatorIndex, outer, ssz.altair.ContributionAndProof, message, domainOf(params.DOMAIN_CONTRIBUTION_AND_PROOF));
+      const signature = signWith(
+        aggregatorIndex,
+        outer,
+        ssz.altair.ContributionAndProof,
+        message,
+        domainOf(params.DOMAIN_CONTRIBUTION_AND_PROOF)
+      );
       return [ssz.altair.SignedContributionAndProof.toJson({message, signature})];
     }
 
@@ -107,7 +162,13 @@ for (const fork of ["electra", "fulu"]) {
       ["contribution signature", {inner: false}, "contribution-signature"],
     ]) {
       test(`a contribution, by its ${what}`, async () => {
-        await refusedThenTaken("/eth/v1/validator/contribution_and_proofs", rule, await contributionAndProof(wrong), await contributionAndProof({}), {});
+        await refusedThenTaken(
+          "/eth/v1/validator/contribution_and_proofs",
+          rule,
+          await contributionAndProof(wrong),
+          await contributionAndProof({}),
+          {}
+        );
       });
     }
 
@@ -115,38 +176,93 @@ for (const fork of ["electra", "fulu"]) {
       const message = {epoch: 2, validatorIndex: 7};
       const json = (right) => {
         const domain = scene.config.getDomainForVoluntaryExit(slot, 16);
-        return ssz.phase0.SignedVoluntaryExit.toJson({message, signature: signWith(7, right, ssz.phase0.VoluntaryExit, message, domain)});
+        return ssz.phase0.SignedVoluntaryExit.toJson({
+          message,
+          signature: signWith(7, right, ssz.phase0.VoluntaryExit, message, domain),
+        });
       };
-      await refusedThenTaken("/eth/v1/beacon/pool/voluntary_exits", "exit-invalid-signature", json(false), json(true), {});
+      await refusedThenTaken(
+        "/eth/v1/beacon/pool/voluntary_exits",
+        "exit-invalid-signature",
+        json(false),
+        json(true),
+        {}
+      );
     });
 
     test("a registration", async () => {
       const pubkey = scene.keys[2].toPublicKey().toBytes();
-      const message = {feeRecipient: new Uint8Array(20).fill(12), gasLimit: 36_000_000, timestamp: Math.floor(scene.clock.now() / 1000), pubkey};
+      const message = {
+        feeRecipient: new Uint8Array(20).fill(12),
+        gasLimit: 36_000_000,
+        timestamp: Math.floor(scene.clock.now() / 1000),
+        pubkey,
+      };
       const json = (right) => {
-        const signature = signWith(2, right, ssz.bellatrix.ValidatorRegistrationV1, message, builderDomain(scene.config));
+        const signature = signWith(
+          2,
+          right,
+          ssz.bellatrix.ValidatorRegistrationV1,
+          message,
+          builderDomain(scene.config)
+        );
         return [ssz.bellatrix.SignedValidatorRegistrationV1.toJson({message, signature})];
       };
-      await refusedThenTaken("/eth/v1/validator/register_validator", "registration-signature", json(false), json(true), {});
+      await refusedThenTaken(
+        "/eth/v1/validator/register_validator",
+        "registration-signature",
+        json(false),
+        json(true),
+        {}
+      );
     });
 
     test("a proposer slashing", async () => {
       const header = (number, right) => {
-        const message = {slot: 9n, proposerIndex: 4, parentRoot: new Uint8Array(32).fill(number), stateRoot: new Uint8Array(32), bodyRoot: new Uint8Array(32)};
-        return {message, signature: signWith(4, right, ssz.phase0.BeaconBlockHeaderBigint, message, domainOf(params.DOMAIN_BEACON_PROPOSER, 9))};
+        const message = {
+          slot: 9n,
+          proposerIndex: 4,
+          parentRoot: new Uint8Array(32).fill(number),
+          stateRoot: new Uint8Array(32),
+          bodyRoot: new Uint8Array(32),
+        };
+        return {
+          message,
+          signature: signWith(
+            4,
+            right,
+            ssz.phase0.BeaconBlockHeaderBigint,
+            message,
+            domainOf(params.DOMAIN_BEACON_PROPOSER, 9)
+          ),
+        };
       };
-      const json = (right) => ssz.phase0.ProposerSlashing.toJson({signedHeader1: header(1, true), signedHeader2: header(2, right)});
-      await refusedThenTaken("/eth/v1/beacon/pool/proposer_slashings", "proposer-slashing", json(false), json(true), {});
+      const json = (right) =>
+        ssz.phase0.ProposerSlashing.toJson({signedHeader1: header(1, true), signedHeader2: header(2, right)});
+      await refusedThenTaken(
+        "/eth/v1/beacon/pool/proposer_slashings",
+        "proposer-slashing",
+        json(false),
+        json(true),
+        {}
+      );
     });
 
     test("an attester slashing", async () => {
       const vote = (number, right) => {
         const root = new Uint8Array(32).fill(number);
         const data = {slot: 9n, index: 0n, beaconBlockRoot: root, source: {epoch: 0n, root}, target: {epoch: 1n, root}};
-        const signature = signWith(6, right, ssz.phase0.AttestationDataBigint, data, domainOf(params.DOMAIN_BEACON_ATTESTER, 8));
+        const signature = signWith(
+          6,
+          right,
+          ssz.phase0.AttestationDataBigint,
+          data,
+          domainOf(params.DOMAIN_BEACON_ATTESTER, 8)
+        );
         return {attestingIndices: [6], data, signature};
       };
-      const json = (right) => ssz.electra.AttesterSlashing.toJson({attestation1: vote(1, true), attestation2: vote(2, right)});
+      const json = (right) =>
+        ssz.electra.AttesterSlashing.toJson({attestation1: vote(1, true), attestation2: vote(2, right)});
       await refusedThenTaken("/eth/v2/beacon/pool/attester_slashings", "attester-slashing", json(false), json(true));
     });
   });
@@ -162,7 +278,8 @@ for (const fork of ["electra", "fulu"]) {
     });
 
     const proposer = () => scene.node.chain.stateAt(slot).epochCtx.getBeaconProposer(slot);
-    const reveal = (author) => sign(scene.keys[author], ssz.Epoch.hashTreeRoot(0), scene.config.getDomain(slot, params.DOMAIN_RANDAO, slot));
+    const reveal = (author) =>
+      sign(scene.keys[author], ssz.Epoch.hashTreeRoot(0), scene.config.getDomain(slot, params.DOMAIN_RANDAO, slot));
     const types = () => scene.config.getPostDenebForkTypes(slot);
 
     async function produced(author = proposer()) {
@@ -181,7 +298,8 @@ for (const fork of ["electra", "fulu"]) {
       return {signedBlock: {message: block, signature}, kzgProofs, blobs};
     };
 
-    const publish = (one) => scene.ask("POST", "/eth/v2/beacon/blocks", types().SignedBlockContents.toJson(one), scene.version);
+    const publish = (one) =>
+      scene.ask("POST", "/eth/v2/beacon/blocks", types().SignedBlockContents.toJson(one), scene.version);
 
     async function refused(one, rule) {
       const {status, body} = await publish(one);
@@ -206,10 +324,14 @@ for (const fork of ["electra", "fulu"]) {
       assert.match(body.message, /^production-randao:/);
     });
 
-    test("a block signed by another validator", async () => refused(signed(await contents(), (proposer() + 1) % scene.keys.length), "block-signature"));
+    test("a block signed by another validator", async () =>
+      refused(signed(await contents(), (proposer() + 1) % scene.keys.length), "block-signature"));
 
     for (const [what, change] of [
-      ["with another validator's RANDAO reveal", (body) => (body.randaoReveal = reveal((proposer() + 1) % scene.keys.length))],
+      [
+        "with another validator's RANDAO reveal",
+        (body) => (body.randaoReveal = reveal((proposer() + 1) % scene.keys.length)),
+      ],
       ["with a corrupted attestation", (body) => (body.attestations[0].signature = reveal(proposer()))],
       ["with a corrupted sync aggregate", (body) => (body.syncAggregate.syncCommitteeSignature = reveal(proposer()))],
     ]) {
@@ -246,7 +368,8 @@ for (const fork of ["electra", "fulu"]) {
       const one = signed(await contents());
       const blinded = blindedTwin(scene.config, one.signedBlock);
       const type = scene.config.getPostBellatrixForkTypes(slot).SignedBlindedBeaconBlock;
-      const hand = (signature) => scene.ask("POST", "/eth/v2/beacon/blinded_blocks", type.toJson({...blinded, signature}), scene.version);
+      const hand = (signature) =>
+        scene.ask("POST", "/eth/v2/beacon/blinded_blocks", type.toJson({...blinded, signature}), scene.version);
       const bad = await hand(reveal(proposer()));
       assert.equal(bad.status, 400);
       assert.match(bad.body.message, /^block-signature:/);
@@ -276,7 +399,11 @@ test("a second vote of an epoch is slashable and refused", async () => {
   const [committeeIndex, [attesterIndex]] = committeesOf(scene.node.chain, slot)[0];
   const parent = scene.node.chain.at(slot - 1);
   const data = {...attestationData(scene.node.chain, slot), beaconBlockRoot: parent.root};
-  const root = transition.computeSigningRoot(ssz.phase0.AttestationData, data, scene.config.getDomain(slot, params.DOMAIN_BEACON_ATTESTER, slot));
+  const root = transition.computeSigningRoot(
+    ssz.phase0.AttestationData,
+    data,
+    scene.config.getDomain(slot, params.DOMAIN_BEACON_ATTESTER, slot)
+  );
   const signature = scene.keys[attesterIndex].sign(root).toBytes();
   const json = [ssz.electra.SingleAttestation.toJson({committeeIndex, attesterIndex, data, signature})];
   const {status, body} = await scene.ask("POST", "/eth/v2/beacon/pool/attestations", json, scene.version);

@@ -37,7 +37,9 @@ function blockMethods(node) {
     getBlockRoot: ({blockId}) => reply(blockId, ({root}) => ({root})),
     getBlobSidecars: ({blockId, indices}) => reply(blockId, (entry) => sidecars(node, entry, indices)),
     getBlobs: ({blockId, versionedHashes}) => reply(blockId, (entry) => blobs(entry, versionedHashes)),
-    publishBlockV2: ({signedBlockContents}) => ({status: node.taking("block", () => node.publication.publish(signedBlockContents))}),
+    publishBlockV2: ({signedBlockContents}) => ({
+      status: node.taking("block", () => node.publication.publish(signedBlockContents)),
+    }),
     publishBlindedBlockV2: async ({signedBlindedBlock}) => ({
       status: await node.taking("blinded_block", () => node.publication.publishBlinded(signedBlindedBlock)),
     }),
@@ -94,7 +96,10 @@ function poolMethods(node) {
   const proposerSlashing = take("slashing", "proposer_slashing", (one) => operations.addProposerSlashing(one));
   const attesterSlashing = take("slashing", "attester_slashing", (one) => operations.addAttesterSlashing(one));
   return {
-    getPoolAttestationsV2: ({slot, committeeIndex}) => ({data: attestations.list({slot, committee: committeeIndex}), meta: version()}),
+    getPoolAttestationsV2: ({slot, committeeIndex}) => ({
+      data: attestations.list({slot, committee: committeeIndex}),
+      meta: version(),
+    }),
     getPoolAttesterSlashingsV2: () => ({data: operations.attesterSlashings, meta: version()}),
     getPoolProposerSlashings: () => ({data: operations.proposerSlashings}),
     getPoolVoluntaryExits: () => ({data: operations.exits}),
@@ -129,21 +134,38 @@ function rewardMethods(node) {
   return {
     async getBlockRewards({blockId}) {
       const entry = blockOf(node, blockId);
-      const data = await transition.computeBlockRewards(config, entry.block.message, preState(entry), entry.state.proposerRewards);
+      const data = await transition.computeBlockRewards(
+        config,
+        entry.block.message,
+        preState(entry),
+        entry.state.proposerRewards
+      );
       return {data, meta: metaOf(node, entry)};
     },
     async getAttestationsRewards({epoch, validatorIds}) {
       // Every attestation that could still be included has been, at the end of the next epoch.
       const slot = firstSlotOf(epoch + 2) - 1;
-      require(slot <= chain.head.slot, "rewards-epoch", `the head is of slot ${chain.head.slot}, rewards are known from ${slot} on`, 404);
-      const data = await transition.computeAttestationsRewards(config, chain.pubkeyCache, chain.stateAt(slot), validatorIds);
+      require(slot <=
+        chain.head
+          .slot, "rewards-epoch", `the head is of slot ${chain.head.slot}, rewards are known from ${slot} on`, 404);
+      const data = await transition.computeAttestationsRewards(
+        config,
+        chain.pubkeyCache,
+        chain.stateAt(slot),
+        validatorIds
+      );
       return {data, meta: metaOf(node, chain.at(slot))};
     },
     async getSyncCommitteeRewards({blockId, validatorIds}) {
       const entry = blockOf(node, blockId);
-      const data = await transition.computeSyncCommitteeRewards(config, chain.pubkeyCache, entry.block.message, preState(entry), validatorIds);
+      const data = await transition.computeSyncCommitteeRewards(
+        config,
+        chain.pubkeyCache,
+        entry.block.message,
+        preState(entry),
+        validatorIds
+      );
       return {data, meta: metaOf(node, entry)};
     },
   };
 }
-

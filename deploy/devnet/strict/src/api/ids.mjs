@@ -36,14 +36,19 @@ function byStateRoot(chain, id) {
 
 /** What replies say about a block beside their data. */
 export function metaOf({chain, config}, entry) {
-  return {executionOptimistic: false, finalized: entry.slot <= chain.finalized.slot, version: config.getForkName(entry.slot)};
+  return {
+    executionOptimistic: false,
+    finalized: entry.slot <= chain.finalized.slot,
+    version: config.getForkName(entry.slot),
+  };
 }
 
 /** Index of a validator that is named by index or key; `null` if the state has none such. Refuses with 400 what is neither. */
 export function indexOf(state, id) {
   const text = String(id);
   if (isNumber(text)) return Number(text) < state.validators.length ? Number(text) : null;
-  if (!/^0x[0-9a-fA-F]{96}$/.test(text)) throw new Refused("validator-id", `${text} is neither an index nor a public key`);
+  if (!/^0x[0-9a-fA-F]{96}$/.test(text))
+    throw new Refused("validator-id", `${text} is neither an index nor a public key`);
   return state.epochCtx.getValidatorIndex(fromHex(text));
 }
 

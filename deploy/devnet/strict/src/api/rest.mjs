@@ -51,11 +51,24 @@ export function nodeMethods(node) {
     getPeerCount: () => ({data: {disconnected: 0, connecting: 0, connected: 0, disconnecting: 0}}),
     getNodeVersion: () => ({data: {version: VERSION}}),
     getNodeVersionV2: () => ({
-      data: {beaconNode: {code: api.routes.node.ClientCode.XX, name: "symbolon-strict", version: "0.0.0", commit: "00000000"}},
+      data: {
+        beaconNode: {
+          code: api.routes.node.ClientCode.XX,
+          name: "symbolon-strict",
+          version: "0.0.0",
+          commit: "00000000",
+        },
+      },
     }),
     // The one branch is the chain: there is nothing to sync from.
     getSyncingStatus: () => ({
-      data: {headSlot: chain.head.slot, syncDistance: Math.max(0, clock.slot - chain.head.slot), isSyncing: false, isOptimistic: false, elOffline: false},
+      data: {
+        headSlot: chain.head.slot,
+        syncDistance: Math.max(0, clock.slot - chain.head.slot),
+        isSyncing: false,
+        isOptimistic: false,
+        elOffline: false,
+      },
     }),
     getHealth: () => ({status: api.routes.node.NodeHealth.READY}),
   };

@@ -16,11 +16,19 @@ export function stateMethods(node) {
     reply(stateId, (state) =>
       indicesOf(state, validatorIds)
         .map((index) => describe(state, index))
-        .filter(({status}) => statuses.length === 0 || statuses.some((wanted) => status === wanted || status.startsWith(`${wanted}_`)))
+        .filter(
+          ({status}) =>
+            statuses.length === 0 || statuses.some((wanted) => status === wanted || status.startsWith(`${wanted}_`))
+        )
     );
   const balances = ({stateId, validatorIds}) =>
-    reply(stateId, (state) => indicesOf(state, validatorIds).map((index) => ({index, balance: state.balances.get(index)})));
-  const pending = (field) => ({stateId}) => reply(stateId, (state) => plain(state[field]));
+    reply(stateId, (state) =>
+      indicesOf(state, validatorIds).map((index) => ({index, balance: state.balances.get(index)}))
+    );
+  const pending =
+    (field) =>
+    ({stateId}) =>
+      reply(stateId, (state) => plain(state[field]));
 
   return {
     getStateRoot: ({stateId}) => reply(stateId, (state) => ({root: state.hashTreeRoot()})),
@@ -83,7 +91,8 @@ function statusOf(validator, balance, epoch) {
 
 function randao(state, epoch = state.epochCtx.epoch) {
   const oldest = state.epochCtx.epoch - params.EPOCHS_PER_HISTORICAL_VECTOR;
-  require(oldest < epoch && epoch <= state.epochCtx.epoch, "state-epoch", `the state has no RANDAO mix of epoch ${epoch}`);
+  require(oldest < epoch &&
+    epoch <= state.epochCtx.epoch, "state-epoch", `the state has no RANDAO mix of epoch ${epoch}`);
   return transition.getRandaoMix(state, epoch);
 }
 
@@ -105,11 +114,14 @@ function committees(state, {epoch, index, slot}) {
 
 function syncCommittee(state, epoch = state.epochCtx.epoch) {
   const near = Math.abs(transition.computeSyncPeriodAtEpoch(epoch) - state.epochCtx.syncPeriod);
-  require(near <= 1 && epoch >= firstEpochOfPeriod(state), "state-epoch", `the state knows no sync committee of epoch ${epoch}`);
+  require(near <= 1 &&
+    epoch >= firstEpochOfPeriod(state), "state-epoch", `the state knows no sync committee of epoch ${epoch}`);
   const members = [...state.epochCtx.getIndexedSyncCommitteeAtEpoch(epoch).validatorIndices];
   const subcommittee = (_, sub) => members.slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE);
-  return {validators: members, validatorAggregates: Array.from({length: params.SYNC_COMMITTEE_SUBNET_COUNT}, subcommittee)};
+  return {
+    validators: members,
+    validatorAggregates: Array.from({length: params.SYNC_COMMITTEE_SUBNET_COUNT}, subcommittee),
+  };
 }
 
 const firstEpochOfPeriod = (state) => state.epochCtx.syncPeriod * params.EPOCHS_PER_SYNC_COMMITTEE_PERIOD;
-

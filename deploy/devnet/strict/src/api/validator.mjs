@@ -12,7 +12,9 @@ export function validatorMethods(node) {
 function dutyMethods(node) {
   const {chain, clock, config} = node;
   const pubkeyOf = (index) => chain.head.state.validators.getReadonly(index).pubkey;
-  const soon = (epoch) => require(epoch <= clock.epoch + 1, "duties-epoch", `duties of epoch ${epoch} are not settled in epoch ${clock.epoch}`);
+  const soon = (epoch) =>
+    require(epoch <=
+      clock.epoch + 1, "duties-epoch", `duties of epoch ${epoch} are not settled in epoch ${clock.epoch}`);
   const known = (indices) => indices.filter((index) => index < chain.head.state.validators.length);
   const proposers = (epoch, lookahead) => {
     soon(epoch);
@@ -21,14 +23,18 @@ function dutyMethods(node) {
       validatorIndex,
       pubkey: pubkeyOf(validatorIndex),
     }));
-    return {data, meta: {executionOptimistic: false, dependentRoot: toRootHex(chain.proposerDependentRoot(epoch, lookahead))}};
+    return {
+      data,
+      meta: {executionOptimistic: false, dependentRoot: toRootHex(chain.proposerDependentRoot(epoch, lookahead))},
+    };
   };
   return {
     getProposerDuties: ({epoch}) => proposers(epoch, false),
     getProposerDutiesV2: ({epoch}) => proposers(epoch, isFulu(config, firstSlotOf(epoch))),
     getAttesterDuties({epoch, indices}) {
       soon(epoch);
-      const {epochCtx} = epoch > clock.epoch ? chain.stateAt(Math.max(clock.slot, chain.head.slot)) : chain.stateOfEpoch(epoch);
+      const {epochCtx} =
+        epoch > clock.epoch ? chain.stateAt(Math.max(clock.slot, chain.head.slot)) : chain.stateOfEpoch(epoch);
       const assigned = epochCtx.getCommitteeAssignments(epoch, known(indices));
       const data = [...assigned.values()].map((duty) => ({...duty, pubkey: pubkeyOf(duty.validatorIndex)}));
       return {data, meta: {executionOptimistic: false, dependentRoot: toRootHex(chain.attesterDependentRoot(epoch))}};
@@ -37,18 +43,33 @@ function dutyMethods(node) {
       const {state} = chain.head;
       const period = transition.computeSyncPeriodAtEpoch(epoch);
       const ahead = period - transition.computeSyncPeriodAtEpoch(clock.epoch);
-      require(ahead === 0 || ahead === 1, "duties-epoch", `the sync committee of epoch ${epoch} is not known in epoch ${clock.epoch}`);
+      require(ahead === 0 ||
+        ahead === 1, "duties-epoch", `the sync committee of epoch ${epoch} is not known in epoch ${clock.epoch}`);
       const at = period <= state.epochCtx.syncPeriod + 1 ? state : chain.stateAt(clock.slot);
       const members = at.epochCtx.getIndexedSyncCommitteeAtEpoch(epoch).validatorIndexMap;
       const data = known(indices)
         .filter((index) => members.has(index))
-        .map((index) => ({pubkey: pubkeyOf(index), validatorIndex: index, validatorSyncCommitteeIndices: members.get(index)}));
+        .map((index) => ({
+          pubkey: pubkeyOf(index),
+          validatorIndex: index,
+          validatorSyncCommitteeIndices: members.get(index),
+        }));
       return {data, meta: {executionOptimistic: false}};
     },
     getLiveness({epoch, indices}) {
-      require(Math.abs(epoch - clock.epoch) <= 1, "liveness-epoch", `liveness in epoch ${epoch} is not known in epoch ${clock.epoch}`);
-      const proposed = new Set(chain.entries.filter(({slot}) => slot > 0 && epochOf(slot) === epoch).map(({block}) => block.message.proposerIndex));
-      return {data: indices.map((index) => ({index, isLive: node.attestations.hasVoted(epoch, index) || proposed.has(index)}))};
+      require(Math.abs(epoch - clock.epoch) <=
+        1, "liveness-epoch", `liveness in epoch ${epoch} is not known in epoch ${clock.epoch}`);
+      const proposed = new Set(
+        chain.entries
+          .filter(({slot}) => slot > 0 && epochOf(slot) === epoch)
+          .map(({block}) => block.message.proposerIndex)
+      );
+      return {
+        data: indices.map((index) => ({
+          index,
+          isLive: node.attestations.hasVoted(epoch, index) || proposed.has(index),
+        })),
+      };
     },
   };
 }
@@ -68,9 +89,11 @@ function productionMethods(node) {
       ),
     produceAttestationData({slot, committeeIndex = 0}) {
       require(clock.hasBegun(slot), "attestation-early", `attestation data for slot ${slot} in slot ${clock.slot}`);
-      require(epochOf(slot) >= clock.epoch - 1, "attestation-late", `attestation data for slot ${slot} in slot ${clock.slot}`);
+      require(epochOf(slot) >=
+        clock.epoch - 1, "attestation-late", `attestation data for slot ${slot} in slot ${clock.slot}`);
       const count = chain.stateAt(slot).epochCtx.getCommitteeCountPerSlot(epochOf(slot));
-      require(committeeIndex < count, "attestation-committee", `committee ${committeeIndex} of ${count} in slot ${slot}`);
+      require(committeeIndex <
+        count, "attestation-committee", `committee ${committeeIndex} of ${count} in slot ${slot}`);
       return {data: attestationData(chain, slot)};
     },
     getAggregatedAttestationV2({attestationDataRoot, slot, committeeIndex}) {
@@ -90,7 +113,8 @@ function submissionMethods(node) {
   return {
     publishAggregateAndProofsV2: ({signedAggregateAndProofs}) =>
       node.takingEach("aggregate", signedAggregateAndProofs, (one) => {
-        require(one.message.aggregate.committeeBits, "aggregate-shape", "from Electra on aggregates have committee bits");
+        require(one.message.aggregate
+          .committeeBits, "aggregate-shape", "from Electra on aggregates have committee bits");
         node.attestations.addAggregate(one);
         node.emit("attestation", one.message.aggregate);
       }),
@@ -117,8 +141,11 @@ function preparationMethods(node) {
     },
     prepareSyncCommitteeSubnets({subscriptions}) {
       node.takingEach("subscription", subscriptions, (one) => {
-        require(one.validatorIndex < node.chain.head.state.validators.length, "subscription", `no validator ${one.validatorIndex}`);
-        require(one.syncCommitteeIndices.every((index) => index < params.SYNC_COMMITTEE_SIZE), "subscription", `no sync committee index ${one.syncCommitteeIndices}`);
+        require(one.validatorIndex <
+          node.chain.head.state.validators.length, "subscription", `no validator ${one.validatorIndex}`);
+        require(one.syncCommitteeIndices.every(
+          (index) => index < params.SYNC_COMMITTEE_SIZE
+        ), "subscription", `no sync committee index ${one.syncCommitteeIndices}`);
       });
       node.subscriptions.sync.push(...subscriptions);
     },
@@ -137,7 +164,7 @@ function checkCommitteeSubscription({chain, clock}, {validatorIndex, committeeIn
   if (epoch < clock.epoch) return;
   const {epochCtx} = chain.stateAt(Math.max(clock.slot, chain.head.slot));
   const duty = epochCtx.getCommitteeAssignments(epoch, [validatorIndex]).get(validatorIndex);
-  const fits = duty && duty.slot === slot && duty.committeeIndex === committeeIndex && duty.committeesAtSlot === committeesAtSlot;
+  const fits =
+    duty && duty.slot === slot && duty.committeeIndex === committeeIndex && duty.committeesAtSlot === committeesAtSlot;
   require(fits, "subscription", `validator ${validatorIndex} is not in committee ${committeeIndex} of ${committeesAtSlot} in slot ${slot}`);
 }
-
