@@ -110,6 +110,9 @@ struct PoolArgs {
     /// Validators of the strict chain that are not the cluster's; as many as make 64 together unless given.
     #[arg(long)]
     ordinary: Option<usize>,
+    /// On the strict chain, ask every route of the beacon API of operator 1's node and of the beacon node, and compare.
+    #[arg(long)]
+    oracle: bool,
     /// How many slots to judge.
     #[arg(long, default_value_t = 24)]
     slots: u64,
@@ -146,7 +149,7 @@ impl PoolArgs {
             GenesisFork::Fulu => Fork::Fulu,
         };
         let rest = STRICT_VALIDATORS.saturating_sub(self.validators);
-        StrictOrders { fork, ordinary: self.ordinary.unwrap_or(rest) }
+        StrictOrders { fork, ordinary: self.ordinary.unwrap_or(rest), oracle: self.oracle }
     }
 }
 
@@ -214,6 +217,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     }
     if args.pool {
         bail!("--pool comes with a later release");
+    }
+    if args.oracle && (args.chain != ChainKind::Strict || args.slots < strict_chain::ORACLE_SLOT) {
+        bail!("--oracle needs --chain strict and at least {} slots", strict_chain::ORACLE_SLOT);
     }
     if args.import.is_some() && args.chain != ChainKind::Sim {
         bail!("--import runs on the toy chain: the genesis of another would have to know the cluster's keys");

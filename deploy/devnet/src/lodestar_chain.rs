@@ -228,6 +228,7 @@ fn report(
         inexcusable: inexcusable as u64,
         slashable: 0,
         rejected: missed.iter().map(|miss| format!("missed: {miss:?}")).collect(),
+        differing: Vec::new(),
         facts: Map::new(),
     })
 }

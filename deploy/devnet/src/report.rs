@@ -50,14 +50,16 @@ pub struct Report {
     pub slashable: usize,
     /// The chain's refusals of what was handed in.
     pub rejected: Vec<String>,
+    /// Routes of the beacon API that a node answered otherwise than the beacon node behind it.
+    pub differing: Vec<String>,
     /// What else the chain tells.
     pub facts: Map<String, Value>,
 }
 
 impl Report {
-    /// Whether nothing was missed that `f` faults cannot excuse.
+    /// Whether nothing was missed that `f` faults cannot excuse, and every answer was the beacon node's.
     pub fn ok(&self) -> bool {
-        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0
+        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0 && self.differing.is_empty()
     }
 
     const fn missed(&self, count: Count) -> u64 {
@@ -101,6 +103,7 @@ impl Report {
             "excused": self.excused,
             "slashable": self.slashable,
             "rejected": self.rejected,
+            "differing": self.differing,
             "facts": self.facts,
         })
     }
@@ -124,6 +127,7 @@ impl Report {
         );
         let mut lines = vec![head, line("attest", self.attest), line("propose", self.propose)];
         lines.extend(self.others.iter().map(|(kind, count)| line(kind, *count)));
+        lines.extend(self.differing.iter().map(|route| format!("differs: {route}")));
         lines.push(tail);
         lines.join("\n")
     }

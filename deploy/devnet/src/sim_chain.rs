@@ -157,6 +157,7 @@ fn report(
         inexcusable: inexcusable as u64,
         slashable: tally.slashable,
         rejected: tally.rejected,
+        differing: Vec::new(),
         facts: Map::new(),
     })
 }

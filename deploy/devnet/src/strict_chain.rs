@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::sim_chain::start_clients;
 use crate::strict::beacon_node::{BeaconNode, GenesisValidator, Orders as ChainOrders};
 use crate::strict::judge::Judgement;
+use crate::strict::oracle::Oracle;
 use crate::strict::site::{PACKAGES, Site};
 use anyhow::{Context as _, ensure};
 use cluster::folder;
@@ -29,6 +30,9 @@ const LEAD_S: u64 = 25;
 /// Attestations are judged by their flags, which the blocks of the next two slots settle; one more for a late block.
 const EXTRA_SLOTS: u64 = 3;
 
+/// The oracle asks from this slot on, the fifth of epoch 2: rewards of epoch 0 are known, and there are blocks to ask for.
+pub const ORACLE_SLOT: u64 = 20;
+
 /// What the strict chain is asked for beside the pool.
 #[derive(Clone, Copy, Debug)]
 pub struct StrictOrders {
@@ -36,6 +40,8 @@ pub struct StrictOrders {
     pub fork: Fork,
     /// Validators that are not the cluster's.
     pub ordinary: usize,
+    /// Whether every route of operator 1's node is compared with the beacon node's.
+    pub oracle: bool,
 }
 
 /// Runs a pool and judges it from the beacon node's own states.
@@ -68,9 +74,19 @@ pub async fn run(orders: &Orders, strict: StrictOrders) -> anyhow::Result<Report
     let nodes = Nodes::start(&orders.run_dir, &operators, node.url(), &node.network, &orders.kills).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
     let logs = nodes.logs().to_vec();
-    let judgement = play(orders, &node, nodes, clients).await;
+    let ask = || {
+        let log = orders.run_dir.join("oracle.log");
+        Oracle::start(&site, &operators[0], &made.keys, node.url(), &log)
+    };
+    let played = play(orders, &node, nodes, clients, strict.oracle.then_some(&ask)).await;
     stop_all([node.process]).await;
-    report(orders, size, &made, judgement?, &logs)
+    report(orders, size, &made, played?, &logs)
+}
+
+/// What a run showed.
+struct Played {
+    judgement: Judgement,
+    differing: Vec<String>,
 }
 
 /// The ceremony's keys, with the credentials that it signed deposits for.
@@ -91,39 +107,53 @@ async fn play(
     node: &BeaconNode,
     mut nodes: Nodes,
     mut clients: Vec<Process>,
-) -> anyhow::Result<Judgement> {
+    ask: Option<&impl Fn() -> anyhow::Result<Oracle>>,
+) -> anyhow::Result<Played> {
     let spec = &node.spec;
+    let mut oracle = None;
     ensure!(now() < spec.slot_start(Slot(0)), "the nodes came up after genesis: the machine is too busy");
     for slot in 0..=orders.slots + EXTRA_SLOTS {
         wait_until(spec.slot_start(Slot(slot))).await;
         nodes.turn(slot).await?;
         clients.iter_mut().try_for_each(Process::check)?;
+        if slot == ORACLE_SLOT {
+            oracle = ask.map(|ask| ask()).transpose()?;
+        }
         if let Some(judged) = slot.checked_sub(EXTRA_SLOTS).filter(|judged| *judged > 0) {
-            match node.judge(judged, judged).await {
-                Ok(Judgement { duties, .. }) => tracing::info!(
-                    slot = judged,
-                    block = duties.propose.done == duties.propose.due,
-                    attested = duties.attest.done,
-                    due = duties.attest.due,
-                    "slot"
-                ),
-                Err(error) => tracing::warn!(%error, "look again next slot"),
-            }
+            tell(node, judged).await;
         }
     }
+    let differing = match oracle {
+        Some(oracle) => oracle.differing().await?,
+        None => Vec::new(),
+    };
     // The last block of a run may still be on its way: its slot must pass.
     wait_until(spec.slot_start(Slot(orders.slots + EXTRA_SLOTS + 1))).await;
     let judgement = node.judge(1, orders.slots).await?;
     nodes.stop().await;
     stop_all(clients).await;
-    Ok(judgement)
+    Ok(Played { judgement, differing })
+}
+
+/// Logs what became of a slot.
+async fn tell(node: &BeaconNode, slot: u64) {
+    match node.judge(slot, slot).await {
+        Ok(Judgement { duties, .. }) => tracing::info!(
+            slot,
+            block = duties.propose.done == duties.propose.due,
+            attested = duties.attest.done,
+            due = duties.attest.due,
+            "slot"
+        ),
+        Err(error) => tracing::warn!(%error, "look again next slot"),
+    }
 }
 
 fn report(
     orders: &Orders,
     size: ClusterSize,
     made: &Made,
-    judgement: Judgement,
+    Played { judgement, differing }: Played,
     logs: &[PathBuf],
 ) -> anyhow::Result<Report> {
     let duties = &judgement.duties;
@@ -145,6 +175,7 @@ fn report(
         inexcusable: duties.missed_before(orders.excused_from(size.faults())),
         slashable: judgement.slashable.len(),
         rejected: judgement.refused(),
+        differing,
         facts: judgement.facts,
     })
 }

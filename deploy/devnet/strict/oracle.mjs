@@ -124,6 +124,7 @@ async function main() {
         route: `${question.namespace}.${question.route}`,
         format,
         outcome: describe(result),
+        good: GOOD.has(result.outcome),
         status: result.theirs.status,
       };
       console.log(flags.json ? JSON.stringify(line) : `${line.route.padEnd(44)} ${format.padEnd(5)} ${line.outcome}`);
