@@ -181,6 +181,11 @@ export class Attestations {
     ]);
   }
 
+  /** Roots of the data that was voted for in a slot. */
+  votedFor(slot) {
+    return [...this.#byData].filter(([, {data}]) => data.slot === slot).map(([hex]) => hex);
+  }
+
   /** Whether a validator was heard voting in an epoch. */
   hasVoted(epoch, validator) {
     return this.#votes.get(epoch)?.has(validator) ?? false;

@@ -31,6 +31,7 @@ export function createDevnet({
   exitAfter = 2,
   genesisTime,
   now,
+  aggregators,
   ...rest
 }) {
   const keys = ordinaryKeys(ordinary);
@@ -44,7 +45,7 @@ export function createDevnet({
     cluster.map((_, index) => index)
   );
   const indexed = new Map(keys.map((key, number) => [cluster.length + number, key]));
-  const others = new Ordinary({node, keys: indexed});
+  const others = new Ordinary({node, keys: indexed, aggregators});
   return {node, judge, ordinary: others, clock, config, server: createServer(node, judge)};
 }
 

@@ -9,7 +9,7 @@
 // those count whose selection proof was seen or who subscribed as aggregators.
 import {epochOf, firstSlotOf} from "./clock.mjs";
 import {isFulu, plain} from "./chain.mjs";
-import {params} from "./lodestar.mjs";
+import {params, toRootHex} from "./lodestar.mjs";
 
 const SUBNET_SIZE = params.SYNC_COMMITTEE_SIZE / params.SYNC_COMMITTEE_SUBNET_COUNT;
 const TIMELY_SOURCE = 1 << params.TIMELY_SOURCE_FLAG_INDEX;
@@ -22,7 +22,7 @@ export class Judge {
   #duties = new Map();
   /** By epoch: validator -> participation flags. */
   #flags = new Map();
-  /** By slot: members and bits of the sync aggregate that votes for the slot before. */
+  /** By slot: members and bits of its block's sync aggregate, and the parent that they voted for. */
   #sync = new Map();
 
   /** - `cluster`: indices of the validators that are judged. */
@@ -39,7 +39,8 @@ export class Judge {
     if (epoch > 0) this.#noteFlags(epoch - 1, state.previousEpochParticipation);
     const {syncCommitteeBits} = block.message.body.syncAggregate;
     const members = [...state.epochCtx.currentSyncCommitteeIndexed.validatorIndices];
-    this.#sync.set(slot, {members, bits: syncCommitteeBits.toBoolArray()});
+    const parent = toRootHex(block.message.parentRoot);
+    this.#sync.set(slot, {members, bits: syncCommitteeBits.toBoolArray(), parent});
   }
 
   #noteFlags(epoch, participation) {
@@ -102,40 +103,36 @@ export class Judge {
 
   #countAggregates(slot, count) {
     const {attestations, proofs, subscriptions} = this.node;
-    const seen = (validator) =>
-      proofs.some((one) => one.kind === "aggregate" && one.slot === slot && one.validator === validator);
-    const subscribed = (validator) =>
-      subscriptions.committee.some((one) => one.isAggregator && one.slot === slot && one.validatorIndex === validator);
+    const seen = (validator, committee) => proofs.has(`aggregate/${slot}/${committee}/${validator}`);
+    const subscribed = (validator) => subscriptions.committee.has(`${slot}/${validator}/true`);
     const included = ({hex, attesters}) => attesters.every((one) => attestations.included.get(hex)?.has(one));
-    for (const {validator, length} of this.#attestersOf(slot)) {
+    for (const {validator, committee, length} of this.#attestersOf(slot)) {
       const everybody = length < 2 * params.TARGET_AGGREGATORS_PER_COMMITTEE;
-      if (!everybody && !seen(validator) && !subscribed(validator)) continue;
+      if (!everybody && !seen(validator, committee) && !subscribed(validator)) continue;
       const own = attestations.accepted.filter((one) => one.slot === slot && one.aggregator === validator);
       count.add({slot, validator, accepted: own.length}, own.some(included));
     }
   }
 
   #countContributions(slot, count) {
-    const {members, bits} = this.#sync.get(slot + 1) ?? {};
+    const {members, bits, parent} = this.#sync.get(slot + 1) ?? {};
     const committee = members ?? [...this.node.syncVotes.committee(slot).validatorIndices];
     const everybody = SUBNET_SIZE < 2 * params.TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE;
     for (let sub = 0; sub < params.SYNC_COMMITTEE_SUBNET_COUNT; sub++) {
+      const seen = (validator) => this.node.proofs.has(`contribute/${slot}/${sub}/${validator}`);
       const inside = new Set(committee.slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE));
       for (const validator of inside) {
-        const seen = () =>
-          this.node.proofs.some(
-            (one) =>
-              one.kind === "contribute" && one.slot === slot && one.committee === sub && one.validator === validator
-          );
-        if (!this.cluster.has(validator) || (!everybody && !seen())) continue;
+        if (!this.cluster.has(validator) || (!everybody && !seen(validator))) continue;
         if (!bits) {
           count.excuse();
           continue;
         }
-        const own = this.node.syncVotes.accepted.filter(
+        const {accepted} = this.node.syncVotes;
+        const own = accepted.filter(
           (one) => one.slot === slot && one.subcommittee === sub && one.aggregator === validator
         );
-        const included = ({positions}) => positions.every((position) => bits[sub * SUBNET_SIZE + position]);
+        const included = ({hex, positions}) =>
+          hex === parent && positions.every((position) => bits[sub * SUBNET_SIZE + position]);
         count.add({slot, validator, subcommittee: sub, accepted: own.length}, own.some(included));
       }
     }
@@ -178,9 +175,9 @@ export class Judge {
       slashings: {proposer: operations.proposerSlashings.length, attester: operations.attesterSlashings.length},
       registrations: registrations.size,
       subscribed: {
-        committee: subscriptions.committee.length,
-        aggregators: subscriptions.committee.filter(({isAggregator}) => isAggregator).length,
-        sync: subscriptions.sync.length,
+        committee: subscriptions.committee.size,
+        aggregators: [...subscriptions.committee].filter((key) => key.endsWith("/true")).length,
+        sync: subscriptions.sync.size,
       },
       builder: builder ? {bids: builder.bids.size, declined: builder.declined} : null,
       refused: {counts: refusalCounts, first: refusals},

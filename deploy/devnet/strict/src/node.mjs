@@ -26,10 +26,10 @@ export class Node {
   /** What was refused: `{kind, rule, detail, slot}`, and counts by kind and rule. */
   refusals = [];
   refusalCounts = {};
-  /** Selection proofs that verified: `{kind, validator, slot, committee}`. */
-  proofs = [];
-  /** What validator clients subscribed to. */
-  subscriptions = {committee: [], sync: []};
+  /** Selection proofs that verified, once each: `kind/slot/committee/validator`. */
+  proofs = new Set();
+  /** What validator clients subscribed to, once each: `slot/validator/aggregator or not`, `validator/until epoch`. */
+  subscriptions = {committee: new Set(), sync: new Set()};
 
   /** - `log(event, fields)`: is told what happens. */
   constructor({
@@ -46,7 +46,7 @@ export class Node {
     Object.assign(this, {config, clock, log});
     this.chain = new Chain(config, genesisState);
     const {chain} = this;
-    const proven = (proof) => this.proofs.push(proof);
+    const proven = ({kind, slot, committee, validator}) => this.proofs.add(`${kind}/${slot}/${committee}/${validator}`);
     this.attestations = new Attestations({chain, clock, packSingles, proven});
     this.syncVotes = new SyncVotes({chain, clock, packSingles, proven});
     this.operations = new Operations({chain, clock});

@@ -48,19 +48,24 @@ async function blockAt(client, slot) {
   return found;
 }
 
-/** All questions, in an order that lets the timed ones wait for their slot. */
+/** All questions, the timed ones last. */
 export async function* plan(known, clients) {
+  yield* settled(known);
+  yield* timed(known, clients);
+}
+
+/** The questions that can be asked at any time. */
+export function* settled(known) {
   const questions = {
     beacon: {...blocks(known), ...states(known), ...pools(known), ...rewards(known)},
     config: {getDepositContract: same(), getForkSchedule: same(), getSpec: same()},
     node: nodeRoutes(),
     validator: {...duties(known), ...preparations(known), ...absentOfValidator(known)},
   };
+  ensureComplete(known.config, questions);
   for (const namespace of Object.keys(questions)) {
     for (const [route, question] of Object.entries(questions[namespace])) yield {namespace, route, ...question};
   }
-  yield* timed(known, clients);
-  ensureComplete(known.config, questions);
 }
 
 const TIMED = ["produceAttestationData", "getAggregatedAttestationV2", "produceSyncCommitteeContribution"];

@@ -1,5 +1,4 @@
 // Ordinary validators inside the node: they do every duty by the same doors as everybody else, and never fail.
-import {dataHex} from "./chain.mjs";
 import {epochOf} from "./clock.mjs";
 import {blockRoot} from "./production.mjs";
 import {params, ssz, transition} from "./lodestar.mjs";
@@ -8,9 +7,9 @@ import {sign} from "./keys.mjs";
 const SUBNET_SIZE = params.SYNC_COMMITTEE_SIZE / params.SYNC_COMMITTEE_SUBNET_COUNT;
 
 export class Ordinary {
-  /** - `keys`: validator index -> secret key. */
-  constructor({node, keys, feeRecipient = `0x${"0a".repeat(20)}`}) {
-    Object.assign(this, {node, keys});
+  /** - `keys`: validator index -> secret key. - `aggregators`: at most so many of a committee aggregate. */
+  constructor({node, keys, aggregators = 1, feeRecipient = `0x${"0a".repeat(20)}`}) {
+    Object.assign(this, {node, keys, aggregators});
     for (const index of keys.keys()) node.feeRecipients.set(index, feeRecipient);
   }
 
@@ -74,58 +73,56 @@ export class Ordinary {
     }
   }
 
-  /** Two thirds into a slot: aggregates and contributions, one of each committee that has one of these in it. */
+  /** Two thirds into a slot: aggregates and contributions, of each committee that has one of these in it. */
   aggregate(slot) {
-    const hex = dataHex(attestationData(this.node.chain, slot));
-    for (const [index, committee] of committeesOf(this.node.chain, slot))
-      this.#aggregateCommittee(slot, index, committee, hex);
-    const {validatorIndices} = this.node.syncVotes.committee(slot);
+    const {chain, attestations, syncVotes} = this.node;
+    for (const [index, committee] of committeesOf(chain, slot)) {
+      // Somebody may have seen the block in time, somebody not: neither's vote shall be lost.
+      for (const hex of attestations.votedFor(slot)) this.#aggregateCommittee(slot, index, committee, hex);
+    }
+    const members = [...syncVotes.committee(slot).validatorIndices];
     for (let sub = 0; sub < params.SYNC_COMMITTEE_SUBNET_COUNT; sub++) {
-      this.#contribute(slot, sub, [...validatorIndices].slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE));
+      this.#contribute(slot, sub, members.slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE));
     }
   }
 
-  #aggregateCommittee(slot, index, committee, hex) {
-    const {node} = this;
-    const proof = (validator) => this.#sign(validator, ssz.Slot, slot, params.DOMAIN_SELECTION_PROOF, slot);
-    const selected = this.#ours(committee).find((one) =>
-      transition.isAggregatorFromCommitteeLength(committee.length, proof(one))
-    );
-    const aggregate = node.attestations.aggregated(hex, slot, index);
-    if (selected === undefined || !aggregate) return;
-    const message = {aggregatorIndex: selected, aggregate, selectionProof: proof(selected)};
-    const signature = this.#sign(
-      selected,
-      ssz.electra.AggregateAndProof,
-      message,
-      params.DOMAIN_AGGREGATE_AND_PROOF,
-      slot
-    );
-    node.taking("aggregate", () => node.attestations.addAggregate({message, signature}));
+  /** The first of these that their selection proof selects: `[index, proof]`. */
+  #selected(members, prove, isSelected) {
+    const proven = this.#ours(new Set(members)).map((index) => [index, prove(index)]);
+    return proven.filter(([, proof]) => isSelected(proof)).slice(0, this.aggregators);
   }
 
-  #contribute(slot, sub, members) {
-    const {node} = this;
-    const proof = (validator) =>
-      this.#sign(
-        validator,
-        ssz.altair.SyncAggregatorSelectionData,
-        {slot, subcommitteeIndex: sub},
-        params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF,
-        slot
-      );
-    const selected = this.#ours(members).find((one) => transition.isSyncCommitteeAggregator(proof(one)));
-    const contribution = node.syncVotes.contribution(slot, node.chain.head.root, sub);
-    if (selected === undefined || !contribution) return;
-    const message = {aggregatorIndex: selected, contribution, selectionProof: proof(selected)};
-    const signature = this.#sign(
-      selected,
-      ssz.altair.ContributionAndProof,
-      message,
-      params.DOMAIN_CONTRIBUTION_AND_PROOF,
-      slot
-    );
-    node.taking("contribute", () => node.syncVotes.addContribution({message, signature}));
+  #aggregateCommittee(slot, index, committee, hex) {
+    const aggregate = this.node.attestations.aggregated(hex, slot, index);
+    if (!aggregate) return;
+    const prove = (validator) => this.#sign(validator, ssz.Slot, slot, params.DOMAIN_SELECTION_PROOF, slot);
+    const isSelected = (proof) => transition.isAggregatorFromCommitteeLength(committee.length, proof);
+    for (const [aggregatorIndex, selectionProof] of this.#selected(committee, prove, isSelected)) {
+      const message = {aggregatorIndex, aggregate, selectionProof};
+      const domain = params.DOMAIN_AGGREGATE_AND_PROOF;
+      const signature = this.#sign(aggregatorIndex, ssz.electra.AggregateAndProof, message, domain, slot);
+      this.node.taking("aggregate", () => this.node.attestations.addAggregate({message, signature}));
+    }
+  }
+
+  #contribute(slot, subcommitteeIndex, members) {
+    const {syncVotes, chain} = this.node;
+    const contribution = syncVotes.contribution(slot, chain.head.root, subcommitteeIndex);
+    if (!contribution) return;
+    const {SyncAggregatorSelectionData, ContributionAndProof} = ssz.altair;
+    const selection = {slot, subcommitteeIndex};
+    const domain = params.DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF;
+    const prove = (validator) => this.#sign(validator, SyncAggregatorSelectionData, selection, domain, slot);
+    for (const [aggregatorIndex, selectionProof] of this.#selected(
+      members,
+      prove,
+      transition.isSyncCommitteeAggregator
+    )) {
+      const message = {aggregatorIndex, contribution, selectionProof};
+      const outer = params.DOMAIN_CONTRIBUTION_AND_PROOF;
+      const signature = this.#sign(aggregatorIndex, ContributionAndProof, message, outer, slot);
+      this.node.taking("contribute", () => syncVotes.addContribution({message, signature}));
+    }
   }
 }
 

@@ -137,7 +137,9 @@ function preparationMethods(node) {
   return {
     prepareBeaconCommitteeSubnet({subscriptions}) {
       node.takingEach("subscription", subscriptions, (one) => checkCommitteeSubscription(node, one));
-      node.subscriptions.committee.push(...subscriptions);
+      for (const {slot, validatorIndex, isAggregator} of subscriptions) {
+        node.subscriptions.committee.add(`${slot}/${validatorIndex}/${isAggregator}`);
+      }
     },
     prepareSyncCommitteeSubnets({subscriptions}) {
       node.takingEach("subscription", subscriptions, (one) => {
@@ -147,7 +149,9 @@ function preparationMethods(node) {
           (index) => index < params.SYNC_COMMITTEE_SIZE
         ), "subscription", `no sync committee index ${one.syncCommitteeIndices}`);
       });
-      node.subscriptions.sync.push(...subscriptions);
+      for (const {validatorIndex, untilEpoch} of subscriptions) {
+        node.subscriptions.sync.add(`${validatorIndex}/${untilEpoch}`);
+      }
     },
     prepareBeaconProposer({proposers}) {
       for (const {validatorIndex, feeRecipient} of proposers) node.feeRecipients.set(validatorIndex, feeRecipient);
