@@ -52,6 +52,7 @@ program![
     "src/relay.mjs",
     "src/server.mjs",
     "src/sync.mjs",
+    "src/votes.mjs",
 ];
 
 /// The program in a folder of its own.

@@ -7,7 +7,8 @@ import {dataHex} from "./chain.mjs";
 import {epochOf} from "./clock.mjs";
 import {aggregate as addUp, verifies} from "./keys.mjs";
 import {BitArray, params, ssz, toHex, toRootHex, transition} from "./lodestar.mjs";
-import {Refused, require} from "./refused.mjs";
+import {must} from "./refused.mjs";
+import {Votes} from "./votes.mjs";
 
 // Epochs that a pool remembers: an attestation can be included until the end of the next one.
 const EPOCHS_KEPT = 2;
@@ -15,15 +16,12 @@ const EPOCHS_KEPT = 2;
 export class Attestations {
   /** By root of the data: `{data, singles: committee -> position -> signature, aggregates: committee -> [..]}`. */
   #byData = new Map();
-  /** What each validator voted for in an epoch: `epoch -> validator -> root of the data`. */
-  #votes = new Map();
+  votes = new Votes();
   /** Who has included whom: root of the data -> validators. */
   included = new Map();
   /** Aggregates that were taken, for the judge: `{slot, committee, aggregator, hex, attesters}`. */
   accepted = [];
   #acceptedKeys = new Set();
-  /** Pairs of votes that are slashable, in words. */
-  slashable = [];
 
   constructor({chain, clock, packSingles = false, proven}) {
     Object.assign(this, {chain, clock, packSingles, proven});
@@ -33,16 +31,14 @@ export class Attestations {
 
   /** Takes a SingleAttestation, or refuses it. The same one again is fine. */
   addSingle({committeeIndex, attesterIndex, data, signature}) {
+    // The signature comes first: whatever is wrong with a vote, once it is signed it can be slashable.
+    this.#verifyVotes([attesterIndex], {data, signature}, "attestation-signature");
+    this.votes.note(attesterIndex, data, dataHex(data));
     const {hex, entry} = this.#checkData(data);
     const committee = this.#committee(entry, data, committeeIndex);
     const position = committee.indexOf(attesterIndex);
-    require(position >=
-      0, "attestation-committee", `validator ${attesterIndex} is not in committee ${committeeIndex} of slot ${data.slot}`);
-    const set = transition.getAttestationWithIndicesSignatureSet(this.chain.config, data.slot, {data, signature}, [
-      attesterIndex,
-    ]);
-    this.#verify(set, "attestation-signature", `attestation of validator ${attesterIndex} for slot ${data.slot}`);
-    this.#noteVote(attesterIndex, data, hex);
+    const place = `committee ${committeeIndex} of slot ${data.slot}`;
+    must(position >= 0, "attestation-committee", `validator ${attesterIndex} is not in ${place}`);
     const pool = this.#pool(hex, data);
     submap(pool.singles, committeeIndex).set(position, signature);
   }
@@ -52,22 +48,31 @@ export class Attestations {
     const {data} = aggregate;
     const {hex, entry} = this.#checkData(data);
     const committees = aggregate.committeeBits.getTrueBitIndexes();
-    require(committees.length ===
-      1, "aggregate-committees", `${committees.length} committees in an aggregate, it has one`);
+    must(
+      committees.length === 1,
+      "aggregate-committees",
+      `${committees.length} committees in an aggregate, it has one`
+    );
     const [index] = committees;
     const committee = this.#committee(entry, data, index);
     const {aggregationBits: bits} = aggregate;
-    require(bits.bitLen ===
-      committee.length, "aggregate-bits", `${bits.bitLen} bits for a committee of ${committee.length}`);
+    must(
+      bits.bitLen === committee.length,
+      "aggregate-bits",
+      `${bits.bitLen} bits for a committee of ${committee.length}`
+    );
     const attesters = bits.intersectValues([...committee]);
-    require(attesters.length > 0, "aggregate-empty", "an aggregate of nobody");
-    require(committee.includes(
-      aggregatorIndex
-    ), "aggregate-committee", `aggregator ${aggregatorIndex} is not in committee ${index} of slot ${data.slot}`);
-    require(transition.isAggregatorFromCommitteeLength(
-      committee.length,
-      selectionProof
-    ), "aggregate-selection", `validator ${aggregatorIndex} is not selected in slot ${data.slot}`);
+    must(attesters.length > 0, "aggregate-empty", "an aggregate of nobody");
+    must(
+      committee.includes(aggregatorIndex),
+      "aggregate-committee",
+      `aggregator ${aggregatorIndex} is not in committee ${index} of slot ${data.slot}`
+    );
+    must(
+      transition.isAggregatorFromCommitteeLength(committee.length, selectionProof),
+      "aggregate-selection",
+      `validator ${aggregatorIndex} is not selected in slot ${data.slot}`
+    );
 
     this.#verifyProof(aggregatorIndex, data.slot, selectionProof);
     this.proven({kind: "aggregate", validator: aggregatorIndex, slot: data.slot, committee: index});
@@ -84,10 +89,9 @@ export class Attestations {
       "aggregate-and-proof-signature",
       `aggregate and proof of validator ${aggregatorIndex} for slot ${data.slot}`
     );
-    const inner = transition.getAttestationWithIndicesSignatureSet(config, data.slot, aggregate, attesters);
-    this.#verify(inner, "aggregate-signature", `aggregate of validators ${attesters} for slot ${data.slot}`);
+    this.#verifyVotes(attesters, aggregate, "aggregate-signature");
 
-    for (const attester of attesters) this.#noteVote(attester, data, hex);
+    for (const attester of attesters) this.votes.note(attester, data, hex);
     this.#keepAggregate(hex, data, index, {bits, signature: aggregate.signature});
     this.#accept({slot: data.slot, committee: index, aggregator: aggregatorIndex, hex, attesters});
   }
@@ -96,30 +100,35 @@ export class Attestations {
   #committee(entry, data, index) {
     const {epochCtx} = this.chain.advanced(entry, Math.max(entry.slot, data.slot));
     const count = epochCtx.getCommitteeCountPerSlot(data.target.epoch);
-    require(index < count, "attestation-committee", `committee ${index} of ${count} in slot ${data.slot}`);
+    must(index < count, "attestation-committee", `committee ${index} of ${count} in slot ${data.slot}`);
     return epochCtx.getBeaconCommittee(data.slot, index);
   }
 
   /** What no signature makes good: a vote that is too early, too late, or wrong. */
   #checkData(data) {
     const {slot, target, source} = data;
-    require(data.index === 0, "attestation-index", `index ${data.index}, from Electra on it is 0`);
-    require(target.epoch === epochOf(slot), "attestation-target", `target epoch ${target.epoch} in slot ${slot}`);
-    require(this.clock.hasBegun(slot), "attestation-early", `attestation for slot ${slot} in slot ${this.clock.slot}`);
-    require(target.epoch >=
-      this.clock.epoch - 1, "attestation-late", `attestation for slot ${slot} in slot ${this.clock.slot}`);
+    must(data.index === 0, "attestation-index", `index ${data.index}, from Electra on it is 0`);
+    must(target.epoch === epochOf(slot), "attestation-target", `target epoch ${target.epoch} in slot ${slot}`);
+    must(this.clock.hasBegun(slot), "attestation-early", `attestation for slot ${slot} in slot ${this.clock.slot}`);
+    must(
+      target.epoch >= this.clock.epoch - 1,
+      "attestation-late",
+      `attestation for slot ${slot} in slot ${this.clock.slot}`
+    );
     const entry = this.chain.byRoot(toRootHex(data.beaconBlockRoot));
-    require(entry, "attestation-head", `block ${toRootHex(data.beaconBlockRoot)} is unknown`);
-    require(entry.slot <= slot, "attestation-head", `a vote in slot ${slot} for the block of slot ${entry.slot}`);
+    must(entry, "attestation-head", `block ${toRootHex(data.beaconBlockRoot)} is unknown`);
+    must(entry.slot <= slot, "attestation-head", `a vote in slot ${slot} for the block of slot ${entry.slot}`);
     const right = this.chain.votesFor(entry, target.epoch);
-    require(sameCheckpoint(
-      source,
-      right.source
-    ), "attestation-source", `source ${words(source)}, justified is ${words(right.source)}`);
-    require(sameCheckpoint(
-      target,
-      right.target
-    ), "attestation-target", `target ${words(target)}, the branch has ${words(right.target)}`);
+    must(
+      sameCheckpoint(source, right.source),
+      "attestation-source",
+      `source ${words(source)}, justified is ${words(right.source)}`
+    );
+    must(
+      sameCheckpoint(target, right.target),
+      "attestation-target",
+      `target ${words(target)}, the branch has ${words(right.target)}`
+    );
     return {hex: dataHex(data), entry};
   }
 
@@ -130,21 +139,15 @@ export class Attestations {
     this.#verify(set, "aggregate-selection-proof", `selection proof of validator ${validator} for slot ${slot}`);
   }
 
-  #verify(set, rule, what) {
-    const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
-    require(verified, rule, () => `${what} does not verify`);
+  #verifyVotes(attesters, attestation, rule) {
+    const {slot} = attestation.data;
+    const set = transition.getAttestationWithIndicesSignatureSet(this.chain.config, slot, attestation, attesters);
+    this.#verify(set, rule, `attestation of validators ${attesters} for slot ${slot}`);
   }
 
-  /** A validator votes once an epoch; a second, other vote is slashable. */
-  #noteVote(validator, data, hex) {
-    const votes = submap(this.#votes, data.target.epoch);
-    const before = votes.get(validator);
-    if (before !== undefined && before !== hex) {
-      const detail = `validator ${validator} voted for ${before} and for ${hex} in epoch ${data.target.epoch}`;
-      this.slashable.push(detail);
-      throw new Refused("attestation-equivocation", detail);
-    }
-    votes.set(validator, hex);
+  #verify(set, rule, what) {
+    const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
+    must(verified, rule, () => `${what} does not verify`);
   }
 
   #pool(hex, data) {
@@ -184,11 +187,6 @@ export class Attestations {
   /** Roots of the data that was voted for in a slot. */
   votedFor(slot) {
     return [...this.#byData].filter(([, {data}]) => data.slot === slot).map(([hex]) => hex);
-  }
-
-  /** Whether a validator was heard voting in an epoch. */
-  hasVoted(epoch, validator) {
-    return this.#votes.get(epoch)?.has(validator) ?? false;
   }
 
   /** All aggregates in the pool, of a slot and a committee if given. */
@@ -256,7 +254,6 @@ export class Attestations {
     }
     const oldest = epochOf(block.message.slot) - EPOCHS_KEPT;
     for (const [hex, {data}] of this.#byData) if (data.target.epoch < oldest) this.#byData.delete(hex);
-    for (const epoch of this.#votes.keys()) if (epoch < oldest) this.#votes.delete(epoch);
   }
 }
 

@@ -2,7 +2,7 @@
 import {plain} from "./chain.mjs";
 import {verifies} from "./keys.mjs";
 import {blst, builderApi, params, ssz, sszTypesFor, toHex, toRootHex, transition} from "./lodestar.mjs";
-import {Refused, require} from "./refused.mjs";
+import {Refused, must} from "./refused.mjs";
 
 // Longest wait for a bid: a proposer must not miss its slot for it (builder specs: one second).
 const HEADER_TIMEOUT_MS = 1_000;
@@ -46,24 +46,31 @@ export class Builder {
 
   #check(attributes, version, bid, signature) {
     const {header} = bid;
-    require(version === attributes.fork, "bid-fork", `a bid of ${version} for a slot of ${attributes.fork}`);
+    must(version === attributes.fork, "bid-fork", `a bid of ${version} for a slot of ${attributes.fork}`);
     const root = transition.computeSigningRoot(sszTypesFor(version).BuilderBid, bid, builderDomain(this.config));
     const signed = verifies(() =>
       blst.verify(root, blst.PublicKey.fromBytes(bid.pubkey, true), blst.Signature.fromBytes(signature, true))
     );
-    require(signed, "bid-signature", `the bid of ${toHex(bid.pubkey)} does not verify`);
-    require(this.pubkeys.length === 0 ||
-      this.pubkeys.includes(toHex(bid.pubkey)), "bid-pubkey", `${toHex(bid.pubkey)} is not a builder of ours`);
+    must(signed, "bid-signature", `the bid of ${toHex(bid.pubkey)} does not verify`);
+    must(
+      this.pubkeys.length === 0 || this.pubkeys.includes(toHex(bid.pubkey)),
+      "bid-pubkey",
+      `${toHex(bid.pubkey)} is not a builder of ours`
+    );
     const withdrawalsRoot = ssz.capella.Withdrawals.hashTreeRoot(attributes.withdrawals);
     const fields = {...attributes, withdrawalsRoot};
     for (const field of ["parentHash", "prevRandao", "withdrawalsRoot"]) {
-      require(toRootHex(header[field]) ===
-        toRootHex(
-          fields[field]
-        ), "bid-header", `${field} ${toRootHex(header[field])}, the chain has ${toRootHex(fields[field])}`);
+      must(
+        toRootHex(header[field]) === toRootHex(fields[field]),
+        "bid-header",
+        `${field} ${toRootHex(header[field])}, the chain has ${toRootHex(fields[field])}`
+      );
     }
-    require(header.timestamp ===
-      attributes.timestamp, "bid-header", `timestamp ${header.timestamp}, the slot's is ${attributes.timestamp}`);
+    must(
+      header.timestamp === attributes.timestamp,
+      "bid-header",
+      `timestamp ${header.timestamp}, the slot's is ${attributes.timestamp}`
+    );
   }
 
   /** Passes registrations on. */
@@ -99,7 +106,11 @@ export class Builder {
   #fits(fork, header, {executionPayload}) {
     const type = sszTypesFor(fork).ExecutionPayloadHeader;
     const got = type.hashTreeRoot(transition.executionPayloadToPayloadHeader(params.ForkSeq[fork], executionPayload));
-    require(toRootHex(got) ===
-      toRootHex(type.hashTreeRoot(header)), "builder-payload", "the payload is not the one that was bid", 502);
+    must(
+      toRootHex(got) === toRootHex(type.hashTreeRoot(header)),
+      "builder-payload",
+      "the payload is not the one that was bid",
+      502
+    );
   }
 }

@@ -1,7 +1,7 @@
 // One branch of blocks, each with the state after it. A block enters through the real state transition or not at all.
 import {epochOf, firstSlotOf} from "./clock.mjs";
 import {params, ssz, toRootHex, transition} from "./lodestar.mjs";
-import {Refused, require} from "./refused.mjs";
+import {Refused, must} from "./refused.mjs";
 
 // States in advance of a block that are kept: the head's next slots, and epochs that duties are asked for.
 const ADVANCED_MAX = 16;
@@ -77,7 +77,7 @@ export class Chain {
 
   /** The state after `entry`, moved on to a slot; the entry's own state if the slot is not later. */
   advanced(entry, slot) {
-    require(entry.state, "state-unknown", `the state after slot ${entry.slot} is not kept any more`, 404);
+    must(entry.state, "state-unknown", `the state after slot ${entry.slot} is not kept any more`, 404);
     if (slot <= entry.slot) return entry.state;
     const key = `${entry.hex}@${slot}`;
     const known = this.#advanced.get(key);
@@ -124,8 +124,12 @@ export class Chain {
    * - Refuses what the state transition does not allow, with its words.
    */
   verify(signed) {
-    require(toRootHex(signed.message.parentRoot) === this.head.hex, "block-parent", () =>
-      `block of slot ${signed.message.slot} on ${toRootHex(signed.message.parentRoot)}, the head is ${this.head.hex}`);
+    must(
+      toRootHex(signed.message.parentRoot) === this.head.hex,
+      "block-parent",
+      () =>
+        `block of slot ${signed.message.slot} on ${toRootHex(signed.message.parentRoot)}, the head is ${this.head.hex}`
+    );
     const options = {...VALID, verifyStateRoot: true, verifyProposer: true, verifySignatures: true};
     try {
       return transition.stateTransition(this.head.state, signed, options);

@@ -171,7 +171,7 @@ export class Judge {
     const {attestations, publication, operations, registrations, subscriptions, builder, refusals, refusalCounts} =
       this.node;
     return {
-      slashable: [...attestations.slashable, ...publication.slashable],
+      slashable: [...attestations.votes.slashable, ...publication.slashable],
       slashings: {proposer: operations.proposerSlashings.length, attester: operations.attesterSlashings.length},
       registrations: registrations.size,
       subscribed: {

@@ -9,7 +9,7 @@ import {blst, ssz, toHex, toRootHex, transition} from "./lodestar.mjs";
 import {Operations} from "./operations.mjs";
 import {Production} from "./production.mjs";
 import {Publication} from "./publication.mjs";
-import {PartlyRefused, require} from "./refused.mjs";
+import {PartlyRefused, must} from "./refused.mjs";
 import {SyncVotes} from "./sync.mjs";
 
 // Refusals that are kept word for word; the rest are only counted.
@@ -110,12 +110,18 @@ export class Node {
     const signed = verifies(() =>
       blst.verify(root, blst.PublicKey.fromBytes(message.pubkey, true), blst.Signature.fromBytes(signature, true))
     );
-    require(signed, "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
-    require(this.chain.pubkeyCache.getIndex(message.pubkey) !==
-      null, "registration-unknown", `${toHex(message.pubkey)} is no validator`);
+    must(signed, "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
+    must(
+      this.chain.pubkeyCache.getIndex(message.pubkey) !== null,
+      "registration-unknown",
+      `${toHex(message.pubkey)} is no validator`
+    );
     const now = Math.floor(this.clock.now() / 1000);
-    require(message.timestamp <=
-      now + REGISTRATION_AHEAD_S, "registration-time", `dated ${message.timestamp}, now is ${now}`);
+    must(
+      message.timestamp <= now + REGISTRATION_AHEAD_S,
+      "registration-time",
+      `dated ${message.timestamp}, now is ${now}`
+    );
     const known = this.registrations.get(toHex(message.pubkey));
     if (!known || known.timestamp < message.timestamp) this.registrations.set(toHex(message.pubkey), message);
   }

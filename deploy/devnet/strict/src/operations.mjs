@@ -1,7 +1,7 @@
 // What goes into blocks once in a validator's life, if at all: exits, slashings, changes of withdrawal credentials.
 import {verifies} from "./keys.mjs";
 import {params, transition} from "./lodestar.mjs";
-import {Refused, require} from "./refused.mjs";
+import {Refused, must} from "./refused.mjs";
 
 export class Operations {
   #exits = new Map();
@@ -26,8 +26,11 @@ export class Operations {
     let validity;
     verifies(() => (validity = transition.getVoluntaryExitValidity(fork(state), state, exit, true)));
     validity ??= transition.VoluntaryExitValidity.invalidSignature;
-    require(validity ===
-      valid, `exit-${validity.replaceAll("_", "-")}`, `exit of validator ${validatorIndex} in epoch ${epoch}`);
+    must(
+      validity === valid,
+      `exit-${validity.replaceAll("_", "-")}`,
+      `exit of validator ${validatorIndex} in epoch ${epoch}`
+    );
     this.#exits.set(validatorIndex, exit);
   }
 
@@ -35,7 +38,7 @@ export class Operations {
   addProposerSlashing(slashing) {
     const state = this.#state;
     const proposer = Number(slashing.signedHeader1.message.proposerIndex);
-    require(proposer < state.validators.length, "proposer-slashing", `no validator ${proposer}`);
+    must(proposer < state.validators.length, "proposer-slashing", `no validator ${proposer}`);
     const validator = state.validators.getReadonly(proposer);
     this.#allow("proposer-slashing", () =>
       transition.assertValidProposerSlashing(
@@ -63,7 +66,7 @@ export class Operations {
         true
       )
     );
-    require(slashes(state, slashing), "attester-slashing", "nobody is slashed by it");
+    must(slashes(state, slashing), "attester-slashing", "nobody is slashed by it");
     this.#attesterSlashings.push(slashing);
   }
 
@@ -71,7 +74,7 @@ export class Operations {
   addChange(change) {
     const state = this.#state;
     const {validatorIndex} = change.message;
-    require(validatorIndex < state.validators.length, "credentials-change", `no validator ${validatorIndex}`);
+    must(validatorIndex < state.validators.length, "credentials-change", `no validator ${validatorIndex}`);
     this.#allow("credentials-change", () => {
       const {valid, error} = transition.isValidBlsToExecutionChange(
         state.config,

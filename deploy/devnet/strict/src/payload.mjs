@@ -4,7 +4,7 @@ import crypto from "node:crypto";
 import {isFulu, plain} from "./chain.mjs";
 import {epochOf} from "./clock.mjs";
 import {params, ssz, sszTypesFor, toHex, transition} from "./lodestar.mjs";
-import {require} from "./refused.mjs";
+import {must} from "./refused.mjs";
 
 const GAS_LIMIT = 36_000_000;
 const BLOB_BYTES = params.FIELD_ELEMENTS_PER_BLOB * params.BYTES_PER_FIELD_ELEMENT;
@@ -103,19 +103,26 @@ function proofsOf(config, slot, blob) {
 /** Requires that blobs and proofs are those that a block commits to: in number, in order, byte for byte. */
 export function checkBlobs(config, slot, commitments, {blobs, kzgProofs}) {
   const each = isFulu(config, slot) ? params.CELLS_PER_EXT_BLOB : 1;
-  require(blobs.length ===
-    commitments.length, "blobs-count", `${blobs.length} blobs for ${commitments.length} commitments`);
-  require(kzgProofs.length ===
-    each * blobs.length, "proofs-count", `${kzgProofs.length} proofs for ${blobs.length} blobs, ${each} each`);
+  must(
+    blobs.length === commitments.length,
+    "blobs-count",
+    `${blobs.length} blobs for ${commitments.length} commitments`
+  );
+  must(
+    kzgProofs.length === each * blobs.length,
+    "proofs-count",
+    `${kzgProofs.length} proofs for ${blobs.length} blobs, ${each} each`
+  );
   const proofs = blobs.flatMap((blob) => proofsOf(config, slot, blob));
   blobs.forEach((blob, number) =>
-    require(same(
-      commitmentOf(blob),
-      commitments[number]
-    ), "blobs-commitment", `blob ${number} is not the one committed to`)
+    must(
+      same(commitmentOf(blob), commitments[number]),
+      "blobs-commitment",
+      `blob ${number} is not the one committed to`
+    )
   );
   proofs.forEach((proof, number) =>
-    require(same(proof, kzgProofs[number]), "blobs-proof", `proof ${number} is not of its blob`)
+    must(same(proof, kzgProofs[number]), "blobs-proof", `proof ${number} is not of its blob`)
   );
 }
 

@@ -3,7 +3,7 @@ import {epochOf} from "./clock.mjs";
 import {verifies} from "./keys.mjs";
 import {params, ssz, sszTypesFor, toHex, transition} from "./lodestar.mjs";
 import {buildPayload, makeBlobs, payloadAttributes} from "./payload.mjs";
-import {require} from "./refused.mjs";
+import {must} from "./refused.mjs";
 
 // What proposers earn with a payload of this node; a builder has to bid more.
 const LOCAL_VALUE_WEI = 10n ** 16n;
@@ -35,15 +35,15 @@ export class Production {
    * - `boost`: percentage that a bid counts for, a bigint; 0 asks no builder.
    */
   async produce({slot, randaoReveal, graffiti = "", boost = 100n, feeRecipient}) {
-    require(this.clock.isCurrent(slot), "production-slot", `a block for slot ${slot} in slot ${this.clock.slot}`);
-    require(slot > this.chain.head.slot, "production-slot", `slot ${slot} has a block, or one after it has`);
+    must(this.clock.isCurrent(slot), "production-slot", `a block for slot ${slot} in slot ${this.clock.slot}`);
+    must(slot > this.chain.head.slot, "production-slot", `slot ${slot} has a block, or one after it has`);
     const state = this.chain.advanced(this.chain.head, slot);
     const proposer = state.epochCtx.getBeaconProposer(slot);
     this.#checkRandao(slot, proposer, randaoReveal);
     const attributes = payloadAttributes(this.chain, slot);
     const bid = await this.#betterBid(attributes, proposer, boost);
     // The head may have changed while the builder was asked.
-    require(slot > this.chain.head.slot, "production-slot", `slot ${slot} has got a block`);
+    must(slot > this.chain.head.slot, "production-slot", `slot ${slot} has got a block`);
     const block = this.#block(state, {slot, proposer, randaoReveal, graffiti});
     const recipient = feeRecipient ?? this.feeRecipients.get(proposer) ?? NOBODY;
     return bid ? this.#blinded(block, bid) : this.#local(block, attributes, recipient);
@@ -56,7 +56,7 @@ export class Production {
       body: {randaoReveal},
     });
     const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
-    require(verified, "production-randao", `the RANDAO reveal is not of proposer ${proposer} for epoch ${epochOf(slot)}`);
+    must(verified, "production-randao", `the RANDAO reveal is not of proposer ${proposer} for epoch ${epochOf(slot)}`);
   }
 
   async #betterBid(attributes, proposer, boost) {

@@ -2,7 +2,7 @@
 import {verifies} from "./keys.mjs";
 import {params, sszTypesFor, toHex, toRootHex, transition} from "./lodestar.mjs";
 import {blockHash, checkBlobs} from "./payload.mjs";
-import {Refused, require} from "./refused.mjs";
+import {Refused, must} from "./refused.mjs";
 
 export class Publication {
   /** What was signed for each slot by whom: `slot/proposer -> root`. */
@@ -28,8 +28,11 @@ export class Publication {
     if (known) return 202;
     const {body} = signedBlock.message;
     const expected = blockHash(this.#forkOf(signedBlock), body.executionPayload);
-    require(toHex(expected) ===
-      toHex(body.executionPayload.blockHash), "payload-hash", "the execution client calls the payload invalid");
+    must(
+      toHex(expected) === toHex(body.executionPayload.blockHash),
+      "payload-hash",
+      "the execution client calls the payload invalid"
+    );
     checkBlobs(this.chain.config, signedBlock.message.slot, body.blobKzgCommitments, {blobs, kzgProofs});
     const state = this.chain.verify(signedBlock);
     const source = this.builder?.bids.has(toHex(body.executionPayload.blockHash)) ? "builder" : "local";
@@ -41,7 +44,7 @@ export class Publication {
   async publishBlinded(signed) {
     const known = this.#checkHeader(signed);
     if (known) return 202;
-    require(this.builder, "builder-absent", "this node knows no builder");
+    must(this.builder, "builder-absent", "this node knows no builder");
     this.chain.verify(signed);
     const hex = this.#rootOf(signed.message);
     if (this.#unblinding.has(hex)) {
@@ -86,12 +89,11 @@ export class Publication {
     const signedBy = verifies(() =>
       transition.verifyProposerSignature(this.chain.config, this.chain.pubkeyCache, signed)
     );
-    require(signedBy, "block-signature", `the block of slot ${slot} is not signed by proposer ${proposerIndex}`);
+    must(signedBy, "block-signature", `the block of slot ${slot} is not signed by proposer ${proposerIndex}`);
     this.#noteProposal(slot, proposerIndex, hex);
     if (this.chain.byRoot(hex)) return true;
-    require(this.clock.hasBegun(slot), "block-early", `a block of slot ${slot} in slot ${this.clock.slot}`);
-    require(slot >
-      this.chain.head.slot, "block-late", `a block of slot ${slot}, the head is of ${this.chain.head.slot}`);
+    must(this.clock.hasBegun(slot), "block-early", `a block of slot ${slot} in slot ${this.clock.slot}`);
+    must(slot > this.chain.head.slot, "block-late", `a block of slot ${slot}, the head is of ${this.chain.head.slot}`);
     return false;
   }
 

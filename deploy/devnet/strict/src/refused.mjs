@@ -23,6 +23,6 @@ export class PartlyRefused extends Error {
 }
 
 /** Requires a condition, or refuses. */
-export function require(condition, rule, detail, statusCode) {
+export function must(condition, rule, detail, statusCode) {
   if (!condition) throw new Refused(rule, typeof detail === "function" ? detail() : detail, statusCode);
 }

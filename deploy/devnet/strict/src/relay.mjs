@@ -19,7 +19,7 @@ import {
   transition,
 } from "./lodestar.mjs";
 import {attributesType, buildPayload, makeBlobs} from "./payload.mjs";
-import {require} from "./refused.mjs";
+import {must} from "./refused.mjs";
 
 /** What a relay may do wrong: a bid signed by another key, no bid, a late one, one worth nothing, no payload. */
 export const MISDEEDS = ["forged", "none", "late", "low", "withhold"];
@@ -49,7 +49,7 @@ export class Relay {
 
   async #ask(path) {
     const response = await fetch(`${this.beaconUrl}${path}`);
-    require(response.ok, "relay-beacon", `${path} answered ${response.status}`, 502);
+    must(response.ok, "relay-beacon", `${path} answered ${response.status}`, 502);
     return response.json();
   }
 
@@ -69,11 +69,11 @@ export class Relay {
     const config = await this.config();
     for (const {message, signature} of registrations) {
       const root = transition.computeSigningRoot(ssz.bellatrix.ValidatorRegistrationV1, message, builderDomain(config));
-      require(signedBy(
-        message.pubkey,
-        root,
-        signature
-      ), "registration-signature", `the registration of ${toHex(message.pubkey)} does not verify`);
+      must(
+        signedBy(message.pubkey, root, signature),
+        "registration-signature",
+        `the registration of ${toHex(message.pubkey)} does not verify`
+      );
       this.registrations.set(toHex(message.pubkey), message);
     }
   }
@@ -113,19 +113,22 @@ export class Relay {
     const config = await this.config();
     const {slot, body} = signed.message;
     const offer = this.#offers.get(toHex(body.executionPayloadHeader.blockHash));
-    require(offer &&
-      this.misdeed !== "withhold", "relay-payload", `no payload ${toHex(body.executionPayloadHeader.blockHash)}`);
+    must(
+      offer && this.misdeed !== "withhold",
+      "relay-payload",
+      `no payload ${toHex(body.executionPayloadHeader.blockHash)}`
+    );
     const {BlindedBeaconBlock} = config.getPostBellatrixForkTypes(slot);
     const root = transition.computeSigningRoot(
       BlindedBeaconBlock,
       signed.message,
       config.getDomain(slot, params.DOMAIN_BEACON_PROPOSER, slot)
     );
-    require(signedBy(
-      offer.proposer,
-      root,
-      signed.signature
-    ), "block-signature", `the block of slot ${slot} is not signed by ${toHex(offer.proposer)}`);
+    must(
+      signedBy(offer.proposer, root, signed.signature),
+      "block-signature",
+      `the block of slot ${slot} is not signed by ${toHex(offer.proposer)}`
+    );
     this.counts.unblinded++;
     return offer;
   }
@@ -170,7 +173,7 @@ export async function createRelayServer(relay) {
     async submitBlindedBlock({signedBlindedBlock: {data}}) {
       const {slot} = data.message;
       const config = await relay.config();
-      require(!isFulu(config, slot), "relay-version", "from Fulu on blinded blocks come by v2", 404);
+      must(!isFulu(config, slot), "relay-version", "from Fulu on blinded blocks come by v2", 404);
       return {data: bundle(await relay.unblind(data)), meta: {version: config.getForkName(slot)}};
     },
     async submitBlindedBlockV2({signedBlindedBlock: {data}}) {

@@ -5,7 +5,7 @@
 import {epochOf} from "./clock.mjs";
 import {aggregate as addUp, verifies} from "./keys.mjs";
 import {BitArray, params, ssz, toRootHex, transition} from "./lodestar.mjs";
-import {require} from "./refused.mjs";
+import {must} from "./refused.mjs";
 
 const SUBNET_SIZE = params.SYNC_COMMITTEE_SIZE / params.SYNC_COMMITTEE_SUBNET_COUNT;
 // Slots that a pool remembers: a vote is included in the next slot's block or never.
@@ -38,9 +38,13 @@ export class SyncVotes {
   addMessage({slot, beaconBlockRoot, validatorIndex, signature}) {
     this.#checkSlot(slot);
     const hex = toRootHex(beaconBlockRoot);
-    require(this.chain.byRoot(hex), "sync-message-head", `block ${hex} is unknown`);
+    must(this.chain.byRoot(hex), "sync-message-head", `block ${hex} is unknown`);
     const positions = this.committee(slot).validatorIndexMap.get(validatorIndex);
-    require(positions, "sync-message-committee", `validator ${validatorIndex} is not in the sync committee of slot ${slot}`);
+    must(
+      positions,
+      "sync-message-committee",
+      `validator ${validatorIndex} is not in the sync committee of slot ${slot}`
+    );
     const domain = this.chain.config.getDomain(slot, params.DOMAIN_SYNC_COMMITTEE, slot);
     const root = transition.computeSigningRoot(ssz.Root, beaconBlockRoot, domain);
     const set = transition.createIndexedSignatureSetFromComponents(validatorIndex, root, signature);
@@ -51,8 +55,11 @@ export class SyncVotes {
     );
     const votes = this.#votes.get(slot) ?? this.#votes.set(slot, new Map()).get(slot);
     const before = votes.get(validatorIndex) ?? hex;
-    require(before ===
-      hex, "sync-message-second", `validator ${validatorIndex} voted for ${before} in slot ${slot} already`);
+    must(
+      before === hex,
+      "sync-message-second",
+      `validator ${validatorIndex} voted for ${before} in slot ${slot} already`
+    );
     votes.set(validatorIndex, hex);
     const {messages} = this.#pool(slot, hex);
     positions.forEach((position) => messages.set(position, signature));
@@ -63,18 +70,25 @@ export class SyncVotes {
     const {slot, beaconBlockRoot, subcommitteeIndex: sub, aggregationBits: bits} = contribution;
     this.#checkSlot(slot);
     const hex = toRootHex(beaconBlockRoot);
-    require(this.chain.byRoot(hex), "contribution-head", `block ${hex} is unknown`);
-    require(sub <
-      params.SYNC_COMMITTEE_SUBNET_COUNT, "contribution-subcommittee", `subcommittee ${sub} of ${params.SYNC_COMMITTEE_SUBNET_COUNT}`);
+    must(this.chain.byRoot(hex), "contribution-head", `block ${hex} is unknown`);
+    must(
+      sub < params.SYNC_COMMITTEE_SUBNET_COUNT,
+      "contribution-subcommittee",
+      `subcommittee ${sub} of ${params.SYNC_COMMITTEE_SUBNET_COUNT}`
+    );
     const members = this.#subcommittee(slot, sub);
     const voters = bits.intersectValues(members);
-    require(voters.length > 0, "contribution-empty", "a contribution of nobody");
-    require(members.includes(
-      aggregatorIndex
-    ), "contribution-committee", `aggregator ${aggregatorIndex} is not in subcommittee ${sub} of slot ${slot}`);
-    require(transition.isSyncCommitteeAggregator(
-      selectionProof
-    ), "contribution-selection", `validator ${aggregatorIndex} is not selected in slot ${slot}`);
+    must(voters.length > 0, "contribution-empty", "a contribution of nobody");
+    must(
+      members.includes(aggregatorIndex),
+      "contribution-committee",
+      `aggregator ${aggregatorIndex} is not in subcommittee ${sub} of slot ${slot}`
+    );
+    must(
+      transition.isSyncCommitteeAggregator(selectionProof),
+      "contribution-selection",
+      `validator ${aggregatorIndex} is not selected in slot ${slot}`
+    );
 
     this.#verifyProof(aggregatorIndex, slot, sub, selectionProof);
     this.proven({kind: "contribute", validator: aggregatorIndex, slot, committee: sub});
@@ -110,7 +124,7 @@ export class SyncVotes {
   }
 
   #checkSlot(slot) {
-    require(this.clock.isCurrent(slot), "sync-slot", `a vote for slot ${slot} in slot ${this.clock.slot}`);
+    must(this.clock.isCurrent(slot), "sync-slot", `a vote for slot ${slot} in slot ${this.clock.slot}`);
   }
 
   #verifyProof(validator, slot, subcommitteeIndex, selectionProof) {
@@ -126,7 +140,7 @@ export class SyncVotes {
 
   #verify(set, rule, what) {
     const verified = verifies(() => transition.verifySignatureSet(set, this.chain.pubkeyCache));
-    require(verified, rule, () => `${what} does not verify`);
+    must(verified, rule, () => `${what} does not verify`);
   }
 
   #pool(slot, hex) {

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import {before, describe, test} from "node:test";
 import {builderDomain} from "../src/builder.mjs";
+import {firstSlotOf} from "../src/clock.mjs";
 import {sign} from "../src/keys.mjs";
 import {params, ssz, toHex, transition} from "../src/lodestar.mjs";
 import {attestationData, committeesOf} from "../src/ordinary.mjs";
@@ -392,22 +393,31 @@ for (const fork of ["electra", "fulu"]) {
   });
 }
 
-test("a second vote of an epoch is slashable and refused", async () => {
-  const scene = new Scene();
-  await scene.play(9);
-  const slot = await scene.half();
-  const [committeeIndex, [attesterIndex]] = committeesOf(scene.node.chain, slot)[0];
-  const parent = scene.node.chain.at(slot - 1);
-  const data = {...attestationData(scene.node.chain, slot), beaconBlockRoot: parent.root};
-  const root = transition.computeSigningRoot(
-    ssz.phase0.AttestationData,
-    data,
-    scene.config.getDomain(slot, params.DOMAIN_BEACON_ATTESTER, slot)
-  );
-  const signature = scene.keys[attesterIndex].sign(root).toBytes();
-  const json = [ssz.electra.SingleAttestation.toJson({committeeIndex, attesterIndex, data, signature})];
-  const {status, body} = await scene.ask("POST", "/eth/v2/beacon/pool/attestations", json, scene.version);
-  assert.equal(status, 400);
-  assert.match(body.failures[0].message, /^attestation-equivocation:/);
-  assert.equal(scene.judge.report(1, slot).slashable.length, 1);
-});
+for (const [what, change] of [
+  ["a second vote of an epoch", (data, chain) => ({beaconBlockRoot: chain.at(data.slot - 1).root})],
+  ["a second vote of an epoch for a block that nobody knows", () => ({beaconBlockRoot: new Uint8Array(32).fill(7)})],
+  ["a vote that surrounds an earlier one", (data) => ({target: {...data.target, epoch: data.target.epoch + 1}})],
+]) {
+  test(`${what} is slashable and refused`, async () => {
+    const scene = new Scene();
+    // Justified by now: sources are of an epoch later than the genesis.
+    await scene.play(33);
+    const slot = await scene.half();
+    const [committeeIndex, [attesterIndex]] = committeesOf(scene.node.chain, slot)[0];
+    const right = attestationData(scene.node.chain, slot);
+    assert.ok(right.source.epoch > 0);
+    const data = {...right, ...change(right, scene.node.chain)};
+    if (data.target.epoch !== right.target.epoch) data.source = {epoch: 0, root: new Uint8Array(32)};
+    const first = firstSlotOf(data.target.epoch);
+    const domain = scene.config.getDomain(slot, params.DOMAIN_BEACON_ATTESTER, first);
+    const root = transition.computeSigningRoot(ssz.phase0.AttestationData, data, domain);
+    const signature = scene.keys[attesterIndex].sign(root).toBytes();
+    const json = [ssz.electra.SingleAttestation.toJson({committeeIndex, attesterIndex, data, signature})];
+    for (let again = 0; again < 2; again++) {
+      const {status, body} = await scene.ask("POST", "/eth/v2/beacon/pool/attestations", json, scene.version);
+      assert.equal(status, 400);
+      assert.match(body.failures[0].message, /^attestation-slashable:/);
+    }
+    assert.equal(scene.judge.report(1, slot).slashable.length, 1);
+  });
+}

@@ -3,7 +3,7 @@ import {firstSlotOf} from "../clock.mjs";
 import {Tree, params, sszTypesFor, toRootHex, transition} from "../lodestar.mjs";
 import {versionedHash} from "../payload.mjs";
 import {blindedTwin} from "../publication.mjs";
-import {require} from "../refused.mjs";
+import {must} from "../refused.mjs";
 import {blockOf, metaOf} from "./ids.mjs";
 import {stateMethods} from "./states.mjs";
 
@@ -69,7 +69,7 @@ function blobs({block, blobs: all}, wanted) {
 /** Blob sidecars with their inclusion proofs; from Fulu on there are none (data columns are sampled instead). */
 function sidecars(node, {block, blobs: all, kzgProofs}, indices) {
   const fork = node.config.getForkName(block.message.slot);
-  require(!params.isForkPostFulu(fork), "blob-sidecars", "no blob sidecars from Fulu on; ask for blobs");
+  must(!params.isForkPostFulu(fork), "blob-sidecars", "no blob sidecars from Fulu on; ask for blobs");
   const {body} = block.message;
   const tree = new Tree(sszTypesFor(fork).BeaconBlockBody.toView(body).node);
   const proof = (number) => tree.getSingleProof(BigInt(params.KZG_COMMITMENT_GINDEX0 + number));
@@ -106,7 +106,7 @@ function poolMethods(node) {
     getPoolBLSToExecutionChanges: () => ({data: operations.changes}),
     submitPoolAttestationsV2({signedAttestations}) {
       node.takingEach("attest", signedAttestations, (one) => {
-        require("attesterIndex" in one, "attestation-shape", "from Electra on attestations are SingleAttestation");
+        must("attesterIndex" in one, "attestation-shape", "from Electra on attestations are SingleAttestation");
         attestations.addSingle(one);
         node.emit("single_attestation", one);
       });
@@ -128,7 +128,7 @@ function poolMethods(node) {
 function rewardMethods(node) {
   const {chain, config} = node;
   const preState = (entry) => {
-    require(entry !== chain.genesis, "rewards-genesis", "nobody earned the genesis block", 404);
+    must(entry !== chain.genesis, "rewards-genesis", "nobody earned the genesis block", 404);
     return chain.advanced(chain.byRoot(toRootHex(entry.block.message.parentRoot)), entry.slot);
   };
   return {
@@ -145,9 +145,12 @@ function rewardMethods(node) {
     async getAttestationsRewards({epoch, validatorIds}) {
       // Every attestation that could still be included has been, at the end of the next epoch.
       const slot = firstSlotOf(epoch + 2) - 1;
-      require(slot <=
-        chain.head
-          .slot, "rewards-epoch", `the head is of slot ${chain.head.slot}, rewards are known from ${slot} on`, 404);
+      must(
+        slot <= chain.head.slot,
+        "rewards-epoch",
+        `the head is of slot ${chain.head.slot}, rewards are known from ${slot} on`,
+        404
+      );
       const data = await transition.computeAttestationsRewards(
         config,
         chain.pubkeyCache,

@@ -1,6 +1,6 @@
 // What callers of the API name things by: "head", a slot, a root, an index, a public key.
 import {fromHex, toHex} from "../lodestar.mjs";
-import {Refused, require} from "../refused.mjs";
+import {Refused, must} from "../refused.mjs";
 
 const isRoot = (id) => /^0x[0-9a-fA-F]{64}$/.test(id);
 const isNumber = (id) => /^\d+$/.test(id);
@@ -9,9 +9,9 @@ const isNumber = (id) => /^\d+$/.test(id);
 export function blockOf({chain}, id) {
   const named = {head: chain.head, genesis: chain.genesis, finalized: chain.finalized, justified: chain.justified}[id];
   if (named) return named;
-  require(isRoot(id) || isNumber(id), "block-id", `${id} names no block`);
+  must(isRoot(id) || isNumber(id), "block-id", `${id} names no block`);
   const found = isRoot(id) ? chain.byRoot(id.toLowerCase()) : chain.entries.find(({slot}) => slot === Number(id));
-  require(found, "block-unknown", `no block ${id}`, 404);
+  must(found, "block-unknown", `no block ${id}`, 404);
   return found;
 }
 
@@ -20,17 +20,17 @@ export function stateOf(node, id) {
   const {chain, clock} = node;
   if (isNumber(id)) {
     const slot = Number(id);
-    require(slot <= Math.max(chain.head.slot, clock.slot), "state-unknown", `slot ${slot} is in the future`, 404);
+    must(slot <= Math.max(chain.head.slot, clock.slot), "state-unknown", `slot ${slot} is in the future`, 404);
     return {state: chain.stateAt(slot), entry: chain.at(slot)};
   }
   const entry = isRoot(id) ? byStateRoot(chain, id.toLowerCase()) : blockOf(node, id);
-  require(entry.state, "state-unknown", `the state ${id} is not kept any more`, 404);
+  must(entry.state, "state-unknown", `the state ${id} is not kept any more`, 404);
   return {state: entry.state, entry};
 }
 
 function byStateRoot(chain, id) {
   const found = chain.entries.find(({block}) => toHex(block.message.stateRoot) === id);
-  require(found, "state-unknown", `no state ${id}`, 404);
+  must(found, "state-unknown", `no state ${id}`, 404);
   return found;
 }
 

@@ -1,7 +1,7 @@
 // The namespaces "config", "events" and "node".
 import {BitArray, api, params} from "../lodestar.mjs";
 import {specJson} from "../network.mjs";
-import {require} from "../refused.mjs";
+import {must} from "../refused.mjs";
 
 const VERSION = "symbolon-strict/0.0.0";
 // Nobody dials this node: it has no peers, and an identity only because the API asks for one.
@@ -47,7 +47,7 @@ export function nodeMethods(node) {
       },
     }),
     getPeers: () => ({data: [], meta: {count: 0}}),
-    getPeer: ({peerId}) => require(false, "peer-unknown", `no peer ${peerId}`, 404),
+    getPeer: ({peerId}) => must(false, "peer-unknown", `no peer ${peerId}`, 404),
     getPeerCount: () => ({data: {disconnected: 0, connecting: 0, connected: 0, disconnecting: 0}}),
     getNodeVersion: () => ({data: {version: VERSION}}),
     getNodeVersionV2: () => ({

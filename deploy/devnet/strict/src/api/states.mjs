@@ -2,7 +2,7 @@
 import {epochOf, firstSlotOf} from "../clock.mjs";
 import {isFulu, plain} from "../chain.mjs";
 import {params, transition} from "../lodestar.mjs";
-import {require} from "../refused.mjs";
+import {must} from "../refused.mjs";
 import {indexOf, indicesOf, metaOf, stateOf} from "./ids.mjs";
 
 const SUBNET_SIZE = params.SYNC_COMMITTEE_SIZE / params.SYNC_COMMITTEE_SUBNET_COUNT;
@@ -43,7 +43,7 @@ export function stateMethods(node) {
     getStateValidator: ({stateId, validatorId}) =>
       reply(stateId, (state) => {
         const index = indexOf(state, validatorId);
-        require(index !== null, "validator-unknown", `no validator ${validatorId}`, 404);
+        must(index !== null, "validator-unknown", `no validator ${validatorId}`, 404);
         return describe(state, index);
       }),
     getStateValidators: validators,
@@ -59,7 +59,7 @@ export function stateMethods(node) {
     getPendingConsolidations: pending("pendingConsolidations"),
     getProposerLookahead: ({stateId}) =>
       reply(stateId, (state) => {
-        require(isFulu(node.config, state.slot), "state-fork", "no proposer lookahead before Fulu");
+        must(isFulu(node.config, state.slot), "state-fork", "no proposer lookahead before Fulu");
         return [...plain(state.proposerLookahead)];
       }),
   };
@@ -91,16 +91,15 @@ function statusOf(validator, balance, epoch) {
 
 function randao(state, epoch = state.epochCtx.epoch) {
   const oldest = state.epochCtx.epoch - params.EPOCHS_PER_HISTORICAL_VECTOR;
-  require(oldest < epoch &&
-    epoch <= state.epochCtx.epoch, "state-epoch", `the state has no RANDAO mix of epoch ${epoch}`);
+  must(oldest < epoch && epoch <= state.epochCtx.epoch, "state-epoch", `the state has no RANDAO mix of epoch ${epoch}`);
   return transition.getRandaoMix(state, epoch);
 }
 
 function committees(state, {epoch, index, slot}) {
   const {epochCtx} = state;
   const wanted = epoch ?? (slot === undefined ? epochCtx.epoch : epochOf(slot));
-  require(Math.abs(wanted - epochCtx.epoch) <= 1, "state-epoch", `the state knows no committees of epoch ${wanted}`);
-  require(slot === undefined || epochOf(slot) === wanted, "state-slot", `slot ${slot} is not of epoch ${wanted}`);
+  must(Math.abs(wanted - epochCtx.epoch) <= 1, "state-epoch", `the state knows no committees of epoch ${wanted}`);
+  must(slot === undefined || epochOf(slot) === wanted, "state-slot", `slot ${slot} is not of epoch ${wanted}`);
   const perSlot = epochCtx.getCommitteeCountPerSlot(wanted);
   const slots = Array.from({length: params.SLOTS_PER_EPOCH}, (_, at) => firstSlotOf(wanted) + at);
   return slots
@@ -114,8 +113,11 @@ function committees(state, {epoch, index, slot}) {
 
 function syncCommittee(state, epoch = state.epochCtx.epoch) {
   const near = Math.abs(transition.computeSyncPeriodAtEpoch(epoch) - state.epochCtx.syncPeriod);
-  require(near <= 1 &&
-    epoch >= firstEpochOfPeriod(state), "state-epoch", `the state knows no sync committee of epoch ${epoch}`);
+  must(
+    near <= 1 && epoch >= firstEpochOfPeriod(state),
+    "state-epoch",
+    `the state knows no sync committee of epoch ${epoch}`
+  );
   const members = [...state.epochCtx.getIndexedSyncCommitteeAtEpoch(epoch).validatorIndices];
   const subcommittee = (_, sub) => members.slice(sub * SUBNET_SIZE, (sub + 1) * SUBNET_SIZE);
   return {

@@ -3,7 +3,7 @@ import {epochOf, firstSlotOf} from "../clock.mjs";
 import {isFulu} from "../chain.mjs";
 import {params, toRootHex, transition} from "../lodestar.mjs";
 import {attestationData} from "../ordinary.mjs";
-import {Refused, require} from "../refused.mjs";
+import {Refused, must} from "../refused.mjs";
 
 export function validatorMethods(node) {
   return {...dutyMethods(node), ...productionMethods(node), ...submissionMethods(node), ...preparationMethods(node)};
@@ -13,8 +13,7 @@ function dutyMethods(node) {
   const {chain, clock, config} = node;
   const pubkeyOf = (index) => chain.head.state.validators.getReadonly(index).pubkey;
   const soon = (epoch) =>
-    require(epoch <=
-      clock.epoch + 1, "duties-epoch", `duties of epoch ${epoch} are not settled in epoch ${clock.epoch}`);
+    must(epoch <= clock.epoch + 1, "duties-epoch", `duties of epoch ${epoch} are not settled in epoch ${clock.epoch}`);
   const known = (indices) => indices.filter((index) => index < chain.head.state.validators.length);
   const proposers = (epoch, lookahead) => {
     soon(epoch);
@@ -43,8 +42,11 @@ function dutyMethods(node) {
       const {state} = chain.head;
       const period = transition.computeSyncPeriodAtEpoch(epoch);
       const ahead = period - transition.computeSyncPeriodAtEpoch(clock.epoch);
-      require(ahead === 0 ||
-        ahead === 1, "duties-epoch", `the sync committee of epoch ${epoch} is not known in epoch ${clock.epoch}`);
+      must(
+        ahead === 0 || ahead === 1,
+        "duties-epoch",
+        `the sync committee of epoch ${epoch} is not known in epoch ${clock.epoch}`
+      );
       const at = period <= state.epochCtx.syncPeriod + 1 ? state : chain.stateAt(clock.slot);
       const members = at.epochCtx.getIndexedSyncCommitteeAtEpoch(epoch).validatorIndexMap;
       const data = known(indices)
@@ -57,8 +59,11 @@ function dutyMethods(node) {
       return {data, meta: {executionOptimistic: false}};
     },
     getLiveness({epoch, indices}) {
-      require(Math.abs(epoch - clock.epoch) <=
-        1, "liveness-epoch", `liveness in epoch ${epoch} is not known in epoch ${clock.epoch}`);
+      must(
+        Math.abs(epoch - clock.epoch) <= 1,
+        "liveness-epoch",
+        `liveness in epoch ${epoch} is not known in epoch ${clock.epoch}`
+      );
       const proposed = new Set(
         chain.entries
           .filter(({slot}) => slot > 0 && epochOf(slot) === epoch)
@@ -67,7 +72,7 @@ function dutyMethods(node) {
       return {
         data: indices.map((index) => ({
           index,
-          isLive: node.attestations.hasVoted(epoch, index) || proposed.has(index),
+          isLive: node.attestations.votes.has(epoch, index) || proposed.has(index),
         })),
       };
     },
@@ -88,22 +93,34 @@ function productionMethods(node) {
         })
       ),
     produceAttestationData({slot, committeeIndex = 0}) {
-      require(clock.hasBegun(slot), "attestation-early", `attestation data for slot ${slot} in slot ${clock.slot}`);
-      require(epochOf(slot) >=
-        clock.epoch - 1, "attestation-late", `attestation data for slot ${slot} in slot ${clock.slot}`);
+      must(clock.hasBegun(slot), "attestation-early", `attestation data for slot ${slot} in slot ${clock.slot}`);
+      must(
+        epochOf(slot) >= clock.epoch - 1,
+        "attestation-late",
+        `attestation data for slot ${slot} in slot ${clock.slot}`
+      );
       const count = chain.stateAt(slot).epochCtx.getCommitteeCountPerSlot(epochOf(slot));
-      require(committeeIndex <
-        count, "attestation-committee", `committee ${committeeIndex} of ${count} in slot ${slot}`);
+      must(committeeIndex < count, "attestation-committee", `committee ${committeeIndex} of ${count} in slot ${slot}`);
       return {data: attestationData(chain, slot)};
     },
     getAggregatedAttestationV2({attestationDataRoot, slot, committeeIndex}) {
       const data = node.attestations.aggregated(toRootHex(attestationDataRoot), slot, committeeIndex);
-      require(data, "aggregate-unknown", `no attestations for ${toRootHex(attestationDataRoot)} of committee ${committeeIndex}`, 404);
+      must(
+        data,
+        "aggregate-unknown",
+        `no attestations for ${toRootHex(attestationDataRoot)} of committee ${committeeIndex}`,
+        404
+      );
       return {data, meta: {version: config.getForkName(slot)}};
     },
     produceSyncCommitteeContribution({slot, subcommitteeIndex, beaconBlockRoot}) {
       const data = node.syncVotes.contribution(slot, beaconBlockRoot, subcommitteeIndex);
-      require(data, "contribution-unknown", `no sync committee messages for ${toRootHex(beaconBlockRoot)} in slot ${slot}`, 404);
+      must(
+        data,
+        "contribution-unknown",
+        `no sync committee messages for ${toRootHex(beaconBlockRoot)} in slot ${slot}`,
+        404
+      );
       return {data};
     },
   };
@@ -113,8 +130,7 @@ function submissionMethods(node) {
   return {
     publishAggregateAndProofsV2: ({signedAggregateAndProofs}) =>
       node.takingEach("aggregate", signedAggregateAndProofs, (one) => {
-        require(one.message.aggregate
-          .committeeBits, "aggregate-shape", "from Electra on aggregates have committee bits");
+        must(one.message.aggregate.committeeBits, "aggregate-shape", "from Electra on aggregates have committee bits");
         node.attestations.addAggregate(one);
         node.emit("attestation", one.message.aggregate);
       }),
@@ -143,11 +159,16 @@ function preparationMethods(node) {
     },
     prepareSyncCommitteeSubnets({subscriptions}) {
       node.takingEach("subscription", subscriptions, (one) => {
-        require(one.validatorIndex <
-          node.chain.head.state.validators.length, "subscription", `no validator ${one.validatorIndex}`);
-        require(one.syncCommitteeIndices.every(
-          (index) => index < params.SYNC_COMMITTEE_SIZE
-        ), "subscription", `no sync committee index ${one.syncCommitteeIndices}`);
+        must(
+          one.validatorIndex < node.chain.head.state.validators.length,
+          "subscription",
+          `no validator ${one.validatorIndex}`
+        );
+        must(
+          one.syncCommitteeIndices.every((index) => index < params.SYNC_COMMITTEE_SIZE),
+          "subscription",
+          `no sync committee index ${one.syncCommitteeIndices}`
+        );
       });
       for (const {validatorIndex, untilEpoch} of subscriptions) {
         node.subscriptions.sync.add(`${validatorIndex}/${untilEpoch}`);
@@ -164,11 +185,15 @@ function preparationMethods(node) {
 /** A subscription says what the shuffling says. */
 function checkCommitteeSubscription({chain, clock}, {validatorIndex, committeeIndex, committeesAtSlot, slot}) {
   const epoch = epochOf(slot);
-  require(epoch <= clock.epoch + 1, "subscription", `slot ${slot} is too far ahead in slot ${clock.slot}`);
+  must(epoch <= clock.epoch + 1, "subscription", `slot ${slot} is too far ahead in slot ${clock.slot}`);
   if (epoch < clock.epoch) return;
   const {epochCtx} = chain.stateAt(Math.max(clock.slot, chain.head.slot));
   const duty = epochCtx.getCommitteeAssignments(epoch, [validatorIndex]).get(validatorIndex);
   const fits =
     duty && duty.slot === slot && duty.committeeIndex === committeeIndex && duty.committeesAtSlot === committeesAtSlot;
-  require(fits, "subscription", `validator ${validatorIndex} is not in committee ${committeeIndex} of ${committeesAtSlot} in slot ${slot}`);
+  must(
+    fits,
+    "subscription",
+    `validator ${validatorIndex} is not in committee ${committeeIndex} of ${committeesAtSlot} in slot ${slot}`
+  );
 }
