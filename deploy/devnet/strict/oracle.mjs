@@ -95,7 +95,7 @@ function sideOf({args, answers, ...rest}, side) {
 
 function describe({outcome, theirs, ours}) {
   if (outcome !== "differs") return outcome;
-  const words = ({status, text, words}) => `${status} ${(text ?? words ?? "").slice(0, 160)}`;
+  const words = ({status, text, words}) => `${status} ${(text ?? words ?? "").replaceAll(/\s+/g, " ").slice(0, 160)}`;
   return [404, 405, 501].includes(theirs.status)
     ? `not served (${theirs.status})`
     : `differs: node ${words(theirs)} | beacon node ${words(ours)}`;

@@ -38,6 +38,7 @@ program![
     "src/genesis.mjs",
     "src/judge.mjs",
     "src/keys.mjs",
+    "src/known.mjs",
     "src/lodestar.mjs",
     "src/network.mjs",
     "src/node.mjs",

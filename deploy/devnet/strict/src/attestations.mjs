@@ -4,8 +4,9 @@
 // be right, that is, includable in a block of this chain. Blocks are packed from aggregates alone, unless the node is
 // told to aggregate itself (`packSingles`).
 import {dataHex} from "./chain.mjs";
-import {epochOf} from "./clock.mjs";
+import {epochOf, firstSlotOf} from "./clock.mjs";
 import {aggregate as addUp, verifies} from "./keys.mjs";
+import {Known} from "./known.mjs";
 import {BitArray, params, ssz, toHex, toRootHex, transition} from "./lodestar.mjs";
 import {must} from "./refused.mjs";
 import {Votes} from "./votes.mjs";
@@ -17,6 +18,7 @@ export class Attestations {
   /** By root of the data: `{data, singles: committee -> position -> signature, aggregates: committee -> [..]}`. */
   #byData = new Map();
   votes = new Votes();
+  #known = new Known();
   /** Who has included whom: root of the data -> validators. */
   included = new Map();
   /** Aggregates that were taken, for the judge: `{slot, committee, aggregator, hex, attesters}`. */
@@ -30,7 +32,11 @@ export class Attestations {
   // ------------------------------------------------------------------------------------------------ what comes in
 
   /** Takes a SingleAttestation, or refuses it. The same one again is fine. */
-  addSingle({committeeIndex, attesterIndex, data, signature}) {
+  addSingle(single) {
+    this.#known.once(ssz.electra.SingleAttestation, single, single.data.slot, () => this.#takeSingle(single));
+  }
+
+  #takeSingle({committeeIndex, attesterIndex, data, signature}) {
     // The signature comes first: whatever is wrong with a vote, once it is signed it can be slashable.
     this.#verifyVotes([attesterIndex], {data, signature}, "attestation-signature");
     this.votes.note(attesterIndex, data, dataHex(data));
@@ -44,7 +50,12 @@ export class Attestations {
   }
 
   /** Takes a SignedAggregateAndProof of Electra's shape, or refuses it. The same one again is fine. */
-  addAggregate({message: {aggregatorIndex, aggregate, selectionProof}, signature}) {
+  addAggregate(signed) {
+    const {slot} = signed.message.aggregate.data;
+    this.#known.once(ssz.electra.SignedAggregateAndProof, signed, slot, () => this.#takeAggregate(signed));
+  }
+
+  #takeAggregate({message: {aggregatorIndex, aggregate, selectionProof}, signature}) {
     const {data} = aggregate;
     const {hex, entry} = this.#checkData(data);
     const committees = aggregate.committeeBits.getTrueBitIndexes();
@@ -253,6 +264,7 @@ export class Attestations {
       state.epochCtx.getAttestingIndices(fork, attestation).forEach((one) => who.add(one));
     }
     const oldest = epochOf(block.message.slot) - EPOCHS_KEPT;
+    this.#known.forget(firstSlotOf(oldest));
     for (const [hex, {data}] of this.#byData) if (data.target.epoch < oldest) this.#byData.delete(hex);
   }
 }

@@ -4,6 +4,7 @@
 // from contributions alone, unless the node is told to aggregate itself (`packSingles`).
 import {epochOf} from "./clock.mjs";
 import {aggregate as addUp, verifies} from "./keys.mjs";
+import {Known} from "./known.mjs";
 import {BitArray, params, ssz, toRootHex, transition} from "./lodestar.mjs";
 import {must} from "./refused.mjs";
 
@@ -16,6 +17,7 @@ export class SyncVotes {
   #bySlotRoot = new Map();
   /** What each validator voted for in a slot: `slot -> validator -> root`. */
   #votes = new Map();
+  #known = new Known();
   /** Contributions that were taken, for the judge: `{slot, subcommittee, aggregator, hex, positions}`. */
   accepted = [];
   #acceptedKeys = new Set();
@@ -35,7 +37,11 @@ export class SyncVotes {
   // ------------------------------------------------------------------------------------------------ what comes in
 
   /** Takes a SyncCommitteeMessage, or refuses it. The same one again is fine. */
-  addMessage({slot, beaconBlockRoot, validatorIndex, signature}) {
+  addMessage(message) {
+    this.#known.once(ssz.altair.SyncCommitteeMessage, message, message.slot, () => this.#takeMessage(message));
+  }
+
+  #takeMessage({slot, beaconBlockRoot, validatorIndex, signature}) {
     this.#checkSlot(slot);
     const hex = toRootHex(beaconBlockRoot);
     must(this.chain.byRoot(hex), "sync-message-head", `block ${hex} is unknown`);
@@ -66,7 +72,12 @@ export class SyncVotes {
   }
 
   /** Takes a SignedContributionAndProof, or refuses it. The same one again is fine. */
-  addContribution({message: {aggregatorIndex, contribution, selectionProof}, signature}) {
+  addContribution(signed) {
+    const {slot} = signed.message.contribution;
+    this.#known.once(ssz.altair.SignedContributionAndProof, signed, slot, () => this.#takeContribution(signed));
+  }
+
+  #takeContribution({message: {aggregatorIndex, contribution, selectionProof}, signature}) {
     const {slot, beaconBlockRoot, subcommitteeIndex: sub, aggregationBits: bits} = contribution;
     this.#checkSlot(slot);
     const hex = toRootHex(beaconBlockRoot);
@@ -194,6 +205,7 @@ export class SyncVotes {
   /** Forgets what can be included no more. */
   imported(block) {
     const oldest = block.message.slot - SLOTS_KEPT;
+    this.#known.forget(oldest);
     for (const [key, {slot}] of this.#bySlotRoot) if (slot < oldest) this.#bySlotRoot.delete(key);
     for (const slot of this.#votes.keys()) if (slot < oldest) this.#votes.delete(slot);
   }
