@@ -14,12 +14,12 @@ use devnet::lodestar::{
     beacon_node::BeaconNode,
     engine::Engine,
     genesis::{Genesis, GenesisValidator, Keystores},
-    install::{Installation, default_root},
     judge::{Judgement, judge, watch::Watch},
     shim::Shim,
-    site::Site,
+    site::{PACKAGES, Site},
     validator_client::{Orders, ValidatorClient},
 };
+use devnet::npm::{Installation, default_root};
 use devnet::process::stop_all;
 use futures::future::try_join_all;
 use std::{
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter("info").with_writer(std::io::stderr).init();
     let options = Options::parse();
     let root = options.lodestar_dir.clone().map_or_else(default_root, Ok)?;
-    let site = Site::open(Installation::ready(&root).await?, &options.run_dir, options.slot_s)?;
+    let site = Site::open(Installation::ready(&root, &PACKAGES).await?, &options.run_dir, options.slot_s)?;
     let (keys, genesis) = prepare(&site, options.lead_s).await?;
     let devnet = start(&site, &keys, &genesis).await?;
     let judgement = run(&devnet, &options).await;

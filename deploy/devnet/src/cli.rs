@@ -3,7 +3,8 @@
 use crate::client::Client;
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
-use crate::{lodestar_chain, sim_chain};
+use crate::strict_chain::StrictOrders;
+use crate::{lodestar_chain, sim_chain, strict_chain};
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use keys::keystores::{Passwords, read_folder};
@@ -12,7 +13,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
-use types::Address;
+use types::{Address, Fork};
 
 /// A whole pool on one machine: a key ceremony, nodes, validator clients and a chain.
 ///
@@ -77,6 +78,18 @@ enum ChainKind {
     Lodestar,
 }
 
+/// Forks that the strict chain may begin at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum GenesisFork {
+    /// One attestation root per slot.
+    Electra,
+    /// Data availability sampling.
+    Fulu,
+}
+
+/// Validators of the strict chain: with the minimal preset, two committees of four in every slot.
+const STRICT_VALIDATORS: usize = 64;
+
 #[derive(Debug, Args)]
 struct PoolArgs {
     /// How many operators.
@@ -91,6 +104,15 @@ struct PoolArgs {
     /// Which chain.
     #[arg(long, value_enum, default_value = "sim")]
     chain: ChainKind,
+    /// Which fork the strict chain begins at.
+    #[arg(long, value_enum, default_value = "electra")]
+    fork: GenesisFork,
+    /// Validators of the strict chain that are not the cluster's; as many as make 64 together unless given.
+    #[arg(long)]
+    ordinary: Option<usize>,
+    /// On the strict chain, ask every route of the beacon API of operator 1's node and of the beacon node, and compare.
+    #[arg(long)]
+    oracle: bool,
     /// How many slots to judge.
     #[arg(long, default_value_t = 24)]
     slots: u64,
@@ -112,12 +134,23 @@ struct PoolArgs {
     /// Where all files of the run go; a new temporary folder unless given.
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Where Lodestar is installed, or will be.
+    /// Where a chain's Node packages are installed, or will be.
     #[arg(long)]
     lodestar_dir: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl PoolArgs {
+    fn strict(&self) -> StrictOrders {
+        let fork = match self.fork {
+            GenesisFork::Electra => Fork::Electra,
+            GenesisFork::Fulu => Fork::Fulu,
+        };
+        let rest = STRICT_VALIDATORS.saturating_sub(self.validators);
+        StrictOrders { fork, ordinary: self.ordinary.unwrap_or(rest), oracle: self.oracle }
+    }
 }
 
 /// Parses a command line, program name first, and runs it to its end.
@@ -185,6 +218,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if args.pool {
         bail!("--pool comes with a later release");
     }
+    if args.oracle && (args.chain != ChainKind::Strict || args.slots < strict_chain::ORACLE_SLOT) {
+        bail!("--oracle needs --chain strict and at least {} slots", strict_chain::ORACLE_SLOT);
+    }
     if args.import.is_some() && args.chain != ChainKind::Sim {
         bail!("--import runs on the toy chain: the genesis of another would have to know the cluster's keys");
     }
@@ -226,7 +262,7 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
     let report = match args.chain {
         ChainKind::Sim => sim_chain::run(&orders).await,
         ChainKind::Lodestar => lodestar_chain::run(&orders).await,
-        ChainKind::Strict => bail!("--chain strict comes with a later release"),
+        ChainKind::Strict => strict_chain::run(&orders, args.strict()).await,
     };
     if report.as_ref().map_or(true, |report| !report.ok()) && args.data_dir.is_none() {
         let kept = temporary.keep();

@@ -6,6 +6,8 @@
 //! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
+//! - [`strict_chain`]: the pool on a strict chain of current forks, with [`strict`] for its beacon node.
+//! - [`npm`]: what a chain's Node programs import, installed once per machine.
 //! - [`outcomes`], [`report`]: how long duties took, and what a run came to.
 //! - [`process`], [`ports`]: how a process is started, awaited and ended, and where it may listen.
 
@@ -18,6 +20,7 @@ pub mod lodestar;
 pub mod lodestar_chain;
 pub mod moving;
 pub mod network;
+pub mod npm;
 pub mod operators;
 pub mod outcomes;
 pub mod pool;
@@ -25,3 +28,5 @@ pub mod ports;
 pub mod process;
 pub mod report;
 pub mod sim_chain;
+pub mod strict;
+pub mod strict_chain;

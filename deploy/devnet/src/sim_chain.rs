@@ -11,10 +11,11 @@ use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
 use crate::report::{Count, Report};
 use cluster::network::Network;
+use serde_json::Map;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
 use std::path::{Path, PathBuf};
-use types::{ChainSpec, ClusterSize, Millis, Slot};
+use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
 
 /// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
 const LEAD: Millis = Millis(12_000);
@@ -84,7 +85,8 @@ fn write_network(
     Ok((spec, path))
 }
 
-fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::Result<Vec<Process>> {
+/// A plain validator client for each operator, with its halves.
+pub(crate) fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::Result<Vec<Process>> {
     let start = |operator: &Operator| {
         let mut command = ourselves("client")?;
         command.arg("--keystores").arg(operator.client_dir.join(cluster::folder::KEYSTORES));
@@ -142,17 +144,20 @@ fn report(
         threshold: orders.threshold,
         validators: orders.validators,
         chain: "sim",
-        fork: "electra",
+        fork: Fork::Electra,
         slots: orders.slots,
         ceremony_ms: made.ceremony_ms,
         finalized_epoch: tally.finalized_epoch.0,
         attest: Count { due: count.attest_due as u64, done: count.attest_done as u64 },
         propose: Count { due: count.propose_due as u64, done: count.propose_done as u64 },
+        others: Vec::new(),
         excused: 0,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
         inexcusable: inexcusable as u64,
         slashable: tally.slashable,
         rejected: tally.rejected,
+        differing: Vec::new(),
+        facts: Map::new(),
     })
 }

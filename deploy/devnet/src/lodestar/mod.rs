@@ -1,6 +1,5 @@
 //! A chain of real clients: one Lodestar 1.5.1 beacon node, Lodestar validator clients, Capella from genesis.
 //!
-//! - [`install`]: Lodestar itself, from npm, once per machine.
 //! - [`site`]: one run's folder and clock, and the command lines that belong to it.
 //! - [`genesis`]: the genesis state, and keystores of ordinary validators.
 //! - [`engine`]: the execution layer, as far as the beacon node asks for one.
@@ -14,7 +13,6 @@
 pub mod beacon_node;
 pub mod engine;
 pub mod genesis;
-pub mod install;
 pub mod judge;
 pub mod shim;
 pub mod site;

@@ -1,6 +1,6 @@
 //! One run: where its files are, how long its slots are, and the command lines that both decide.
 
-use super::install::Installation;
+use crate::npm::{Installation, Packages};
 use crate::process::tail;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -10,6 +10,17 @@ use std::{
 };
 use thiserror::Error;
 use tokio::process::Command;
+
+/// Lodestar itself. Its native parts are snappy and c-kzg.
+pub const PACKAGES: Packages = Packages {
+    name: "1.5.1",
+    manifest: include_str!("../../lodestar/package.json"),
+    lock: None,
+    rebuild: true,
+};
+
+/// The program that is both beacon node and validator client, below the installation.
+const PROGRAM: &str = "node_modules/@chainsafe/lodestar/lib/index.js";
 
 /// Loaded into every Node process.
 const PRELOAD: (&str, &str) = ("preload.cjs", include_str!("../../lodestar/preload.cjs"));
@@ -89,7 +100,7 @@ impl Site {
     /// - `data`: the process' own data folder below the run's; it should not exist yet.
     pub(crate) fn lodestar(&self, verb: &str, data: &str) -> Command {
         let mut command = self.node();
-        command.arg(self.installation.program()).arg(verb);
+        command.arg(self.installation.dir().join(PROGRAM)).arg(verb);
         command.arg("--dataDir").arg(self.run.join(data));
         command.args(["--network", "dev", "--params.SECONDS_PER_SLOT", &self.slot_s.to_string()]);
         for fork in ["ALTAIR", "BELLATRIX", "CAPELLA"] {

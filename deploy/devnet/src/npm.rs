@@ -1,4 +1,4 @@
-//! Lodestar 1.5.1 on this machine: installed from npm once, then reused.
+//! What a chain's Node programs import: installed from npm once a machine, then reused.
 
 use sha2::{Digest, Sha256};
 use std::{
@@ -10,8 +10,18 @@ use std::{
 use thiserror::Error;
 use tokio::process::Command;
 
-/// What is installed: the pinned versions.
-const PACKAGE: &str = include_str!("../../lodestar/package.json");
+/// What is installed: packages in exact versions.
+#[derive(Clone, Copy, Debug)]
+pub struct Packages {
+    /// Short name, the beginning of the installation's folder.
+    pub name: &'static str,
+    /// The text of `package.json`.
+    pub manifest: &'static str,
+    /// The text of `package-lock.json`, if the packages below are pinned too.
+    pub lock: Option<&'static str>,
+    /// Whether native parts have to be built here: some npm settings skip install scripts.
+    pub rebuild: bool,
+}
 
 /// Written last. A folder without it is an installation that was cut short.
 const MARKER: &str = "complete";
@@ -22,19 +32,17 @@ const NODE_MAJOR_MIN: u32 = 20;
 /// Part of a tool's output that an error carries.
 const OUTPUT_TAIL_BYTES: usize = 1500;
 
-/// Why Lodestar is not installed.
+/// Why packages are not installed.
 #[derive(Debug, Error)]
 pub enum InstallError {
     /// A program we need is not there.
-    #[error(
-        "{program} not found: the lodestar chain needs Node {NODE_MAJOR_MIN} or later with npm on the PATH"
-    )]
+    #[error("{program} not found: this chain needs Node {NODE_MAJOR_MIN} or later with npm on the PATH")]
     NoProgram {
         /// `node` or `npm`.
         program: &'static str,
     },
     /// Node is there, but too old.
-    #[error("node {version} is too old: the lodestar chain needs Node {NODE_MAJOR_MIN} or later")]
+    #[error("node {version} is too old: this chain needs Node {NODE_MAJOR_MIN} or later")]
     OldNode {
         /// As it says itself.
         version: String,
@@ -42,7 +50,7 @@ pub enum InstallError {
     /// npm failed.
     #[error("`npm {step}` failed in {}:\n{tail}", dir.display())]
     Npm {
-        /// `install` or `rebuild`.
+        /// `ci`, `install` or `rebuild`.
         step: &'static str,
         /// Where.
         dir: PathBuf,
@@ -69,15 +77,14 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The installation below `root`, made first if it is not there or not complete.
+    /// The installation of `packages` below `root`, made first if it is not there or not complete.
     ///
     /// - `root`: a cache folder; the installation's own folder is named by a hash of the pinned versions.
     /// - Errors: see [`InstallError`]; a failed attempt is done afresh the next time.
-    /// - Cost: nothing when complete; else about three minutes, 300 MB, and registry access. Two callers at once wait
-    ///   for each other.
-    pub async fn ready(root: &Path) -> Result<Self, InstallError> {
-        let key = hex::encode(&Sha256::digest(PACKAGE)[..6]);
-        let dir = root.join(format!("1.5.1-{key}"));
+    /// - Cost: nothing when complete; else registry access, and up to three minutes and 300 MB where packages are
+    ///   rebuilt. Two callers at once wait for each other.
+    pub async fn ready(root: &Path, packages: &Packages) -> Result<Self, InstallError> {
+        let dir = root.join(packages.folder());
         if is_complete(&dir) {
             return Ok(Self { dir });
         }
@@ -85,7 +92,7 @@ impl Installation {
         fs::create_dir_all(root).map_err(at(root))?;
         let _lock = lock(dir.with_extension("lock")).await?;
         if !is_complete(&dir) {
-            install(&dir).await?;
+            install(&dir, packages).await?;
         }
         Ok(Self { dir })
     }
@@ -94,10 +101,14 @@ impl Installation {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
 
-    /// The program that is both beacon node and validator client; run it with `node`.
-    pub fn program(&self) -> PathBuf {
-        self.dir.join("node_modules/@chainsafe/lodestar/lib/index.js")
+impl Packages {
+    /// Differs as soon as anything that is installed differs.
+    fn folder(&self) -> String {
+        let mut hash = Sha256::new_with_prefix(self.manifest);
+        hash.update(self.lock.unwrap_or_default());
+        format!("{}-{}", self.name, hex::encode(&hash.finalize()[..6]))
     }
 }
 
@@ -123,18 +134,28 @@ async fn lock(path: PathBuf) -> Result<File, InstallError> {
 }
 
 /// Installs into `dir`, wiping what an earlier attempt left there.
-async fn install(dir: &Path) -> Result<(), InstallError> {
+async fn install(dir: &Path, packages: &Packages) -> Result<(), InstallError> {
     if dir.exists() {
         fs::remove_dir_all(dir).map_err(at(dir))?;
     }
     fs::create_dir_all(dir).map_err(at(dir))?;
-    let package = dir.join("package.json");
-    fs::write(&package, PACKAGE).map_err(at(&package))?;
-    tracing::info!(dir = %dir.display(), "installing Lodestar 1.5.1 from npm, about three minutes");
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(at(&path))
+    };
+    write("package.json", packages.manifest)?;
+    tracing::info!(dir = %dir.display(), packages = packages.name, "installing from npm, up to three minutes");
     let quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
-    npm("install", &["--no-package-lock", quiet[0], quiet[1], quiet[2]], dir).await?;
-    // Some npm settings skip install scripts; the native parts (snappy, c-kzg) are built here in any case.
-    npm("rebuild", &quiet[2..], dir).await?;
+    match packages.lock {
+        Some(lock) => {
+            write("package-lock.json", lock)?;
+            npm("ci", &quiet, dir).await?;
+        }
+        None => npm("install", &["--no-package-lock", quiet[0], quiet[1], quiet[2]], dir).await?,
+    }
+    if packages.rebuild {
+        npm("rebuild", &quiet[2..], dir).await?;
+    }
     let marker = dir.join(MARKER);
     fs::write(&marker, "").map_err(at(&marker))
 }
@@ -187,6 +208,8 @@ mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
 
+    const PACKAGES: Packages = Packages { name: "test", manifest: "{}", lock: None, rebuild: false };
+
     fn says(version: &str) -> Output {
         Output { status: ExitStatusExt::from_raw(0), stdout: version.into(), stderr: Vec::new() }
     }
@@ -210,12 +233,11 @@ mod tests {
     #[tokio::test]
     async fn a_complete_installation_is_reused_without_any_tool() {
         let root = tempfile::tempdir().unwrap();
-        let key = hex::encode(&Sha256::digest(PACKAGE)[..6]);
-        let dir = root.path().join(format!("1.5.1-{key}"));
+        let dir = root.path().join(PACKAGES.folder());
         fs::create_dir_all(&dir).unwrap();
         assert!(!is_complete(&dir));
         fs::write(dir.join(MARKER), "").unwrap();
-        let installation = Installation::ready(root.path()).await.unwrap();
+        let installation = Installation::ready(root.path(), &PACKAGES).await.unwrap();
         assert_eq!(installation.dir(), dir);
         assert!(!dir.join("node_modules").exists(), "nothing was installed");
     }
@@ -233,12 +255,21 @@ mod tests {
     }
 
     #[test]
-    fn the_package_names_every_version_exactly() {
-        let package: serde_json::Value = serde_json::from_str(PACKAGE).unwrap();
-        for table in ["dependencies", "overrides"] {
-            for (name, version) in package[table].as_object().unwrap() {
-                let version = version.as_str().unwrap();
-                assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name} {version}");
+    fn an_installation_is_another_one_when_its_lock_is() {
+        let locked = Packages { lock: Some("{}"), ..PACKAGES };
+        assert_ne!(locked.folder(), PACKAGES.folder());
+        assert!(locked.folder().starts_with("test-"));
+    }
+
+    #[test]
+    fn the_packages_name_every_version_exactly() {
+        for packages in [crate::lodestar::site::PACKAGES, crate::strict::site::PACKAGES] {
+            let manifest: serde_json::Value = serde_json::from_str(packages.manifest).unwrap();
+            for table in ["dependencies", "overrides"] {
+                for (name, version) in manifest[table].as_object().unwrap() {
+                    let version = version.as_str().unwrap();
+                    assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name} {version}");
+                }
             }
         }
     }
