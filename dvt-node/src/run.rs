@@ -1,5 +1,6 @@
 //! `dvt-node run`: puts the parts together, and takes them apart in order.
 
+use crate::builder::{self, Builder, BuilderConfig};
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
 use crate::curve::Curve;
@@ -50,6 +51,8 @@ pub struct RunConfig {
     pub peers: Vec<(String, Multiaddr)>,
     /// The proposer's words in blocks that this operator leads.
     pub graffiti: Root,
+    /// Blocks of builders, if this operator takes them.
+    pub builder: Option<BuilderConfig>,
 }
 
 /// Runs a node until `stop`.
@@ -83,6 +86,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         Some(address) => Some(bind(address, "metrics").await?),
         None => None,
     };
+    let tasks = TaskTracker::new();
+    serve_builder(&config, &data, &metrics, &tasks, &stop).await?;
     let (wire, wire_events) = start_wire(&config, &data)?;
 
     let node = Node::new(node_setup(&data, started), histories);
@@ -111,7 +116,6 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         validator_api = %listener.local_addr()?,
         "node started"
     );
-    let tasks = TaskTracker::new();
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
@@ -249,6 +253,26 @@ fn start_wire(config: &RunConfig, data: &DataFolder) -> anyhow::Result<(net::Han
         limits: net::Limits::default(),
     };
     Ok(net::start(wire)?)
+}
+
+/// The builder's API for the beacon node, and the cluster's registrations with the relays; `None` without relays.
+async fn serve_builder(
+    config: &RunConfig,
+    data: &DataFolder,
+    metrics: &Arc<Metrics>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Arc<Builder>>> {
+    let Some(config) = &config.builder else { return Ok(None) };
+    let metrics = metrics.clone();
+    let notice = Box::new(move |noticed: builder::Noticed<'_>| metrics.builder(noticed));
+    let spec = Arc::new(data.spec.clone());
+    let builder = Builder::new(config.clone(), spec, &data.cluster.validators, notice)?;
+    let listener = bind(config.listen, "builder API").await?;
+    tracing::info!(builder_api = %listener.local_addr()?, relays = config.relays.len(), "blocks of builders are taken");
+    tasks.spawn(serve(listener, builder.router(), stop.clone()));
+    tasks.spawn(until(stop.clone(), builder.clone().keep_registered()));
+    Ok(Some(builder))
 }
 
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
