@@ -8,7 +8,7 @@ use beacon::{ApiError, ProducedBlock};
 use common::{Answer, DENEB_EPOCH, ELECTRA_EPOCH, Mock, beacon};
 use serde_json::{Value, json};
 use types::block::body::{BeaconBlock, BodyCapella, BodyDeneb, BodyElectra};
-use types::block::{BLOB_LEN, BlockContents, BlockShape};
+use types::block::{BLOB_LEN, BlockContents, BlockShape, ProposedBlock};
 use types::sizes::Minimal;
 use types::{Fork, Preset, Root, Signature, Slot};
 
@@ -135,6 +135,53 @@ async fn a_blinded_block_is_refused_whoever_says_it() {
         let refused = beacon(&[&node]).produce_block(DENEB, &RANDAO, None).await;
         assert!(matches!(refused, Err(ApiError::Body(_))), "{refused:?}");
     }
+}
+
+/// The same as a builder's block.
+fn blinded_reply(slot: Slot, fork: Fork) -> Value {
+    let shape = BlockShape::full(Preset::Minimal, fork);
+    let full = ProposedBlock::from_json(shape, &bare(slot)).unwrap();
+    let mut reply = reply(slot, &fork.to_string());
+    reply["execution_payload_blinded"] = json!(true);
+    reply["data"] = full.blind(Preset::Minimal).unwrap().to_json(Preset::Minimal).unwrap();
+    reply
+}
+
+#[tokio::test]
+async fn a_builders_block_comes_blinded_where_it_will_do() {
+    for (slot, fork) in [(CAPELLA, Fork::Capella), (DENEB, Fork::Deneb), (ELECTRA, Fork::Electra)] {
+        let reply = blinded_reply(slot, fork);
+        let node = Mock::of(reply.clone()).await;
+        let produced = beacon(&[&node]).produce_block_or_blinded(slot, &RANDAO, None, 90).await.unwrap();
+        assert!(produced.block.blinded && produced.contents.is_empty());
+        assert_eq!(produced.block.to_json(Preset::Minimal).unwrap(), reply["data"]);
+        assert!(node.only().path.ends_with("&builder_boost_factor=90"));
+    }
+    let node = Mock::of(reply(DENEB, "deneb")).await;
+    let own = beacon(&[&node]).produce_block_or_blinded(DENEB, &RANDAO, None, 100).await.unwrap();
+    assert_eq!((own.block.blinded, own.contents.len()), (false, 1), "the node's own will do as well");
+}
+
+#[tokio::test]
+async fn a_block_whose_form_is_said_twice_is_of_one_form() {
+    let ask = async |says, reply| {
+        let node = with_headers(says, reply).await;
+        beacon(&[&node]).produce_block_or_blinded(DENEB, &RANDAO, None, 100).await
+    };
+    let blinded = blinded_reply(DENEB, Fork::Deneb);
+    let yes = &[("Eth-Execution-Payload-Blinded", "true")];
+    assert!(ask(yes, blinded.clone()).await.unwrap().block.blinded);
+    let mut unsaid = blinded.clone();
+    unsaid.as_object_mut().unwrap().remove("execution_payload_blinded");
+    assert!(ask(yes, unsaid).await.unwrap().block.blinded);
+    for says in [&[("Eth-Execution-Payload-Blinded", "false")], &[("Eth-Execution-Payload-Blinded", "maybe")]]
+    {
+        assert!(matches!(ask(says, blinded.clone()).await, Err(ApiError::Body(_))), "{says:?}");
+    }
+    assert!(
+        matches!(ask(yes, reply(DENEB, "deneb")).await, Err(ApiError::Body(_))),
+        "a full one, called blinded"
+    );
 }
 
 #[tokio::test]
