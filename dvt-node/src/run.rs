@@ -87,7 +87,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         None => None,
     };
     let tasks = TaskTracker::new();
-    serve_builder(&config, &data, &metrics, &tasks, &stop).await?;
+    serve_builder(&config, &data, chain.beacon().clone(), &metrics, &tasks, &stop).await?;
     let (wire, wire_events) = start_wire(&config, &data)?;
 
     let node = Node::new(node_setup(&data, started), histories);
@@ -259,6 +259,7 @@ fn start_wire(config: &RunConfig, data: &DataFolder) -> anyhow::Result<(net::Han
 async fn serve_builder(
     config: &RunConfig,
     data: &DataFolder,
+    beacon: Beacon,
     metrics: &Arc<Metrics>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -271,7 +272,7 @@ async fn serve_builder(
     let listener = bind(config.listen, "builder API").await?;
     tracing::info!(builder_api = %listener.local_addr()?, relays = config.relays.len(), "blocks of builders are taken");
     tasks.spawn(serve(listener, builder.router(), stop.clone()));
-    tasks.spawn(until(stop.clone(), builder.clone().keep_registered()));
+    tasks.spawn(until(stop.clone(), builder.clone().keep_registered(beacon)));
     Ok(Some(builder))
 }
 

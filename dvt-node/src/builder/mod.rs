@@ -26,6 +26,7 @@ pub use bids::{BIDS_MAX, Bids};
 pub use flags::{BuilderConfig, BuilderFlags};
 pub use routes::{BLOCK_LEN_MAX, REGISTRATIONS_LEN_MAX, REQUESTS_MAX};
 
+use beacon::Beacon;
 use cluster::lock::ClusterValidator;
 use crypto::{PointError, PublicKeyPoint};
 use remote::{Relay, RelayError, SetupError};
@@ -191,13 +192,27 @@ impl Builder {
         self.relays.iter().zip(told).filter(|(listed, told)| took(listed, told)).count()
     }
 
-    /// Registers now, and again each epoch: relays forget, and restart.
-    pub async fn keep_registered(self: Arc<Self>) {
+    /// Registers now, and again each epoch, with relays and beacon nodes: both forget, and restart.
+    ///
+    /// - `beacon`: some beacon nodes ask a builder only for validators whose registration they have seen, and a
+    ///   validator client has none for them.
+    pub async fn keep_registered(self: Arc<Self>, beacon: Beacon) {
         let epoch_ms = self.spec.slot_ms.saturating_mul(self.spec.slots_per_epoch).max(1);
         let mut epochs = tokio::time::interval(Duration::from_millis(epoch_ms));
         loop {
             epochs.tick().await;
             self.register().await;
+            self.register_with(&beacon).await;
+        }
+    }
+
+    async fn register_with(&self, beacon: &Beacon) {
+        if self.registrations.is_empty() {
+            return;
+        }
+        let body = serde_json::to_value(&self.registrations).expect("plain structs serialize into memory");
+        if let Err(error) = beacon.register_validators(body).await {
+            tracing::warn!(%error, "no beacon node took our registrations");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Registrations, status, bad requests, bad lists; and what is never shown.
 
 use crate::world::{
-    Counted, FakeRelay, Seen, build, config, offer, registration, secret, text, until, validator, world,
-    world_of,
+    Counted, FakeRelay, Seen, build, config, offer, registration, secret, spec, text, until, validator,
+    world, world_of,
 };
 use axum::body::Body;
 use axum::http::Request;
 use dvt_node::builder::{BLOCK_LEN_MAX, BuilderConfig, BuilderError, RELAYS_MAX, REQUESTS_MAX};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const VALIDATORS: &str = "/eth/v1/builder/validators";
 
@@ -32,6 +33,21 @@ async fn relays_hear_the_clusters_registrations_and_never_the_clients() {
     }
     assert_eq!(world.builder.register().await, 2);
     assert_eq!(relays[0].asked(VALIDATORS), 2);
+}
+
+#[tokio::test]
+async fn beacon_nodes_hear_the_same_registrations_unasked() {
+    let relay = FakeRelay::without_bid(1).await;
+    // Any server that takes what it is given will do for a beacon node.
+    let node = FakeRelay::start(2, |_| Some(text(200, ""))).await;
+    let url = node.url.replace(&format!("{}@", secret(2).public()), "");
+    let beacon = beacon::Beacon::new(vec![url], Arc::new(spec()), beacon::Limits::default()).unwrap();
+    let keeping = tokio::spawn(world(&[&relay]).builder.clone().keep_registered(beacon));
+    let register = "/eth/v1/validator/register_validator";
+    until(|| node.asked(register) > 0 && relay.asked(VALIDATORS) > 0).await;
+    keeping.abort();
+    let seen = node.seen().into_iter().find(|seen| seen.path == register).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&seen.body).unwrap(), json!([registration()]));
 }
 
 #[tokio::test]
