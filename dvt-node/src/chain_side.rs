@@ -1,5 +1,6 @@
 //! The beacon nodes' side: grants the wishes of core that are questions or submissions to the chain.
 
+use crate::builder::Bids;
 use crate::contents::Contents;
 use beacon::json::CommitteeSubscription;
 use beacon::{ApiError, Beacon, Head};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
 use types::aggregate::{Aggregate, AggregateShape, SignedAggregate};
 use types::attestation::{Attestation, SingleAttestation};
-use types::block::{Sidecars, SignedBlockContents, SignedBlockParts};
+use types::block::{ProposedBlock, Sidecars, SignedBlockContents, SignedBlockParts};
 use types::duty::AttesterDuty;
 use types::offer::Offer;
 use types::wire::Kind;
@@ -37,6 +38,16 @@ pub struct ChainSide {
     indices: RwLock<BTreeMap<PublicKey, ValidatorIndex>>,
     contents: Arc<Contents>,
     graffiti: Root,
+    builder: Option<BuilderSide>,
+}
+
+/// What is needed of builder mode to propose a builder's block.
+#[derive(Clone, Debug)]
+pub struct BuilderSide {
+    /// The bids that were handed out.
+    pub bids: Arc<Bids>,
+    /// Percent of a builder's value that counts against the beacon node's own payload's.
+    pub boost_factor: u64,
 }
 
 impl ChainSide {
@@ -47,8 +58,9 @@ impl ChainSide {
         seats: Vec<Seat>,
         contents: Arc<Contents>,
         graffiti: Root,
+        builder: Option<BuilderSide>,
     ) -> Arc<Self> {
-        Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), contents, graffiti })
+        Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), contents, graffiti, builder })
     }
 
     /// The beacon nodes.
@@ -144,9 +156,14 @@ impl ChainSide {
     }
 
     /// A block of the own beacon nodes, in its blinded form; its contents are kept.
+    /// A builder's block comes with the bid that this node handed out for it; without one it is worth nothing.
     async fn block(&self, slot: Slot, randao: &Signature) -> Option<Offer> {
-        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti), None).await;
+        let boost_factor = self.builder.as_ref().map(|builder| builder.boost_factor);
+        let produced = self.beacon.produce_block(slot, randao, Some(self.graffiti), boost_factor).await;
         let produced = produced.map_err(|error| said(&error, "block", ())).ok()?;
+        if produced.block.blinded {
+            return self.built(produced.block);
+        }
         let (contents, preset) = (produced.into_contents(), self.spec.preset);
         let blinded = tokio::task::spawn_blocking(move || {
             let blinded = contents.block.blind(preset).map(|block| (block, contents));
@@ -158,6 +175,17 @@ impl ChainSide {
         };
         self.contents.keep(slot, contents);
         Offer::new(blinded, None).ok()
+    }
+
+    /// A blinded block of the beacon node: a builder's, of whose bid this node knows.
+    fn built(&self, block: ProposedBlock) -> Option<Offer> {
+        let bids = self.builder.as_ref().map(|builder| &builder.bids);
+        let bid = bids.and_then(|bids| bids.of(block.payload_block_hash));
+        if bid.is_none() {
+            let hash = block.payload_block_hash;
+            tracing::warn!(%hash, "the beacon node offers a builder's block without a bid that this node has seen");
+        }
+        Offer::new(block, Some(bid?)).ok()
     }
 
     /// The aggregates that the beacon nodes have, of those wanted: committee or subcommittee, and what it is about.

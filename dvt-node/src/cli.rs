@@ -1,5 +1,6 @@
 //! The command line of `dvt-node`.
 
+use crate::builder::BuilderFlags;
 use crate::clock;
 use crate::data_folder::Reading;
 use crate::moving::export::{self, ExportArgs};
@@ -111,6 +112,8 @@ struct RunArgs {
     /// The words in blocks that this operator leads, at most 32 bytes.
     #[arg(long, default_value = "symbolon", value_parser = parse_graffiti)]
     graffiti: Root,
+    #[command(flatten)]
+    builder: BuilderFlags,
     /// How logs look.
     #[arg(long, value_enum, default_value = "human")]
     log_format: LogFormat,
@@ -236,6 +239,7 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         metrics: args.metrics,
         peers: args.peers,
         graffiti: args.graffiti,
+        builder: args.builder.config(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -6,9 +6,11 @@
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`contents`], [`watch`]: the beacon nodes, and blocks' payloads.
+//! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
+pub mod builder;
 pub mod chain_side;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! What Prometheus sees. Labels are bounded: kinds, endings and operators' numbers only.
 
+use crate::builder::{self, Fate};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +34,18 @@ struct MessageLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PeerLabels {
     peer: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BidLabels {
+    /// Scheme, host and port: there are as many as the operator named.
+    relay: String,
+    fate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TakenLabels {
+    taken: bool,
 }
 
 /// [`Ending`] in the words of the label.
@@ -80,6 +93,8 @@ pub struct Metrics {
     unknown_routes: Counter,
     requests_shed: Counter,
     messages_dropped: Counter,
+    builder_bids: Family<BidLabels, Counter>,
+    builder_blocks: Family<TakenLabels, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -104,6 +119,8 @@ impl Default for Metrics {
             unknown_routes: Counter::default(),
             requests_shed: Counter::default(),
             messages_dropped: Counter::default(),
+            builder_bids: Family::default(),
+            builder_blocks: Family::default(),
             registry: Registry::default(),
         };
         registry.register("duties", "Duties that ended, by how", metrics.duties.clone());
@@ -131,6 +148,10 @@ impl Default for Metrics {
         registry.register("requests_shed", help, metrics.requests_shed.clone());
         let help = "Messages of a validator client outside distributed mode, acknowledged and dropped";
         registry.register("messages_dropped", help, metrics.messages_dropped.clone());
+        let help = "Relays asked for a bid, by what came of it";
+        registry.register("builder_bids", help, metrics.builder_bids.clone());
+        let help = "Signed blinded blocks handed to the relays, by whether one took it";
+        registry.register("builder_blocks", help, metrics.builder_blocks.clone());
         Self { registry, ..metrics }
     }
 }
@@ -181,6 +202,19 @@ impl Metrics {
         self.peers_up.get_or_create(&peer_label(peer)).set(i64::from(up));
     }
 
+    /// A relay was asked, or handed a block.
+    pub fn builder(&self, noticed: builder::Noticed<'_>) {
+        match noticed {
+            builder::Noticed::Bid { relay, fate } => {
+                let labels = BidLabels { relay: relay.to_owned(), fate: fate_label(fate) };
+                self.builder_bids.get_or_create(&labels).inc();
+            }
+            builder::Noticed::Published { taken } => {
+                self.builder_blocks.get_or_create(&TakenLabels { taken }).inc();
+            }
+        }
+    }
+
     /// A request was turned away.
     pub fn request_shed(&self) {
         self.requests_shed.inc();
@@ -199,4 +233,17 @@ impl Metrics {
 
 fn peer_label(peer: ShareIndex) -> PeerLabels {
     PeerLabels { peer: u32::from(peer.get()) }
+}
+
+const fn fate_label(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Best => "best",
+        Fate::Outbid => "outbid",
+        Fate::NoBid => "none",
+        Fate::Late => "late",
+        Fate::Failed => "failed",
+        Fate::TooLow => "too_low",
+        Fate::Unfit => "unfit",
+        Fate::Forged => "forged",
+    }
 }

@@ -1,5 +1,6 @@
 //! `dvt-node run`: puts the parts together, and takes them apart in order.
 
+use crate::builder::{self, Builder, BuilderConfig};
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
 use crate::contents::Contents;
@@ -22,12 +23,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_core::agree::Timers;
+use symbolon_core::journal::History;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{ChainSpec, Generation, Root, ShareIndex};
+use types::{Generation, Root, ShareIndex};
 
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
@@ -51,6 +53,8 @@ pub struct RunConfig {
     pub peers: Vec<(String, Multiaddr)>,
     /// The proposer's words in blocks that this operator leads.
     pub graffiti: Root,
+    /// Blocks of builders, if this operator takes them.
+    pub builder: Option<BuilderConfig>,
 }
 
 /// Runs a node until `stop`.
@@ -65,10 +69,11 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();
     let histories = journal.histories(&keys);
     let spec = Arc::new(data.spec.clone());
-    let kept = Arc::new(Contents::default());
-    let chain = start_chain_side(&config, &data, spec.clone(), kept.clone()).await?;
-
     let metrics = Arc::new(Metrics::default());
+    let builder = make_builder(&config, &data, &metrics)?;
+    let kept = Arc::new(Contents::default());
+    let chain = start_chain_side(&config, &data, kept.clone(), builder.as_deref()).await?;
+
     let (door, events) = Door::new();
     let writer = start_writer(journal, door.clone())?;
     let api = validator_api::router(Api {
@@ -79,20 +84,20 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         contents: find_contents(kept.clone()),
         notice: notice(metrics.clone()),
     });
-    let listener = bind(config.validator_api, "validator API").await?;
-    let metrics_listener = match config.metrics {
-        Some(address) => Some(bind(address, "metrics").await?),
-        None => None,
-    };
+    let tasks = TaskTracker::new();
+    let servers = Servers::bind(&config).await?;
     let (wire, wire_events) = start_wire(&config, &data)?;
-
-    let node = Node::new(node_setup(&data, started), histories);
-    if let Some(until) = node.follow_until() {
-        tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
-    }
-    let me = data.me;
+    tracing::info!(
+        operator = %data.me,
+        cluster = %data.cluster.id,
+        name = data.cluster.name,
+        validators = keys.len(),
+        network = spec.name,
+        validator_api = %servers.validator_api.local_addr()?,
+        "node started"
+    );
     let engine = Engine {
-        node,
+        node: start_node(&data, started, histories, builder.as_deref()),
         size: data.size,
         cluster: data.cluster.id,
         operator: data.operator,
@@ -105,28 +110,70 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         metrics: metrics.clone(),
         door: door.clone(),
     };
-    tracing::info!(
-        operator = %me,
-        cluster = %data.cluster.id,
-        name = data.cluster.name,
-        validators = keys.len(),
-        network = spec.name,
-        validator_api = %listener.local_addr()?,
-        "node started"
-    );
-    let tasks = TaskTracker::new();
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
     tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec)));
-    tasks.spawn(until(stop.clone(), keep_house(chain, door)));
-    tasks.spawn(serve(listener, api, stop.clone()));
-    if let Some(listener) = metrics_listener {
-        let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
-        tasks.spawn(serve(listener, routes, stop.clone()));
+    if let Some(builder) = &builder {
+        tasks.spawn(until(stop.clone(), builder.clone().keep_registered(chain.beacon().clone())));
     }
+    tasks.spawn(until(stop.clone(), keep_house(chain, door)));
+    servers.serve(&tasks, &stop, api, builder, metrics);
     finish(tasks, &wire, stop).await;
     Ok(())
+}
+
+/// Everything that listens.
+struct Servers {
+    validator_api: TcpListener,
+    metrics: Option<TcpListener>,
+    builder: Option<TcpListener>,
+}
+
+impl Servers {
+    async fn bind(config: &RunConfig) -> anyhow::Result<Self> {
+        let validator_api = bind(config.validator_api, "validator API").await?;
+        let metrics = match config.metrics {
+            Some(address) => Some(bind(address, "metrics").await?),
+            None => None,
+        };
+        let builder = match &config.builder {
+            Some(builder) => Some(bind(builder.listen, "builder API").await?),
+            None => None,
+        };
+        Ok(Self { validator_api, metrics, builder })
+    }
+
+    fn serve(
+        self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        api: Router,
+        builder: Option<Arc<Builder>>,
+        metrics: Arc<Metrics>,
+    ) {
+        tasks.spawn(serve(self.validator_api, api, stop.clone()));
+        if let Some((listener, builder)) = self.builder.zip(builder) {
+            tasks.spawn(serve(listener, builder.router(), stop.clone()));
+        }
+        if let Some(listener) = self.metrics {
+            let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
+            tasks.spawn(serve(listener, routes, stop.clone()));
+        }
+    }
+}
+
+fn start_node(
+    data: &DataFolder,
+    started: types::Millis,
+    histories: Vec<History>,
+    builder: Option<&Builder>,
+) -> Node {
+    let node = Node::new(node_setup(data, started, builder), histories);
+    if let Some(until) = node.follow_until() {
+        tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
+    }
+    node
 }
 
 /// Waits to be asked to stop, then for everything to end; the wire comes last, so that last words leave.
@@ -150,18 +197,20 @@ fn warn_of_unsplit(curve: &Curve) {
 async fn start_chain_side(
     config: &RunConfig,
     data: &DataFolder,
-    spec: Arc<ChainSpec>,
     kept: Arc<Contents>,
+    builder: Option<&Builder>,
 ) -> anyhow::Result<Arc<ChainSide>> {
+    let spec = Arc::new(data.spec.clone());
     let seats = data.cluster.validators.iter();
     let seats = seats.map(|one| Seat { group_key: one.public_key, fee_recipient: one.fee_recipient });
     let beacon = Beacon::new(config.beacon_nodes.clone(), spec.clone(), beacon::Limits::default())?;
-    let chain = ChainSide::new(beacon, spec, seats.collect(), kept, config.graffiti);
+    let builder = builder.map(Builder::side);
+    let chain = ChainSide::new(beacon, spec, seats.collect(), kept, config.graffiti, builder);
     check_network(&chain).await?;
     Ok(chain)
 }
 
-fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {
+fn node_setup(data: &DataFolder, started: types::Millis, builder: Option<&Builder>) -> Setup {
     let validator = |one: &cluster::lock::ClusterValidator| Validator {
         group_key: one.public_key,
         fee_recipient: one.fee_recipient,
@@ -172,7 +221,7 @@ fn node_setup(data: &DataFolder, started: types::Millis) -> Setup {
         generation: Generation(0),
         spec: data.spec.clone(),
         validators: data.cluster.validators.iter().map(validator).collect(),
-        relays: std::collections::BTreeSet::new(),
+        relays: builder.map(Builder::relay_keys).into_iter().flatten().collect(),
         timers: Timers::default(),
         started,
     }
@@ -258,6 +307,21 @@ fn start_wire(config: &RunConfig, data: &DataFolder) -> anyhow::Result<(net::Han
         limits: net::Limits::default(),
     };
     Ok(net::start(wire)?)
+}
+
+/// The builder's proxy, if this operator takes blocks of builders.
+fn make_builder(
+    config: &RunConfig,
+    data: &DataFolder,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Arc<Builder>>> {
+    let Some(config) = &config.builder else { return Ok(None) };
+    let metrics = metrics.clone();
+    let notice = Box::new(move |noticed: builder::Noticed<'_>| metrics.builder(noticed));
+    let spec = Arc::new(data.spec.clone());
+    let builder = Builder::new(config.clone(), spec, &data.cluster.validators, notice)?;
+    tracing::info!(builder_api = %config.listen, relays = config.relays.len(), "blocks of builders are taken");
+    Ok(Some(builder))
 }
 
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {

@@ -14,6 +14,14 @@ pub enum SetupError {
     /// A user or password in the address of a server that wants a token: a request has room for one of them.
     #[error("a user or password in the address: this server is asked with a token instead")]
     UserInUrl,
+    /// The address of a relay without its key.
+    #[error(
+        "no key of the relay before its host: an address is like https://0xKEY@HOST, with a key of 48 bytes in hex"
+    )]
+    NoRelayKey,
+    /// A password in the address of a relay, where there is room for its key only.
+    #[error("a password in the address of a relay: it has its key there, and nothing else")]
+    RelayPassword,
     /// `http` to another machine.
     #[error(
         "http:// to {host}, which is not this machine: keystores, passwords and the token would travel in clear. \
@@ -44,10 +52,10 @@ pub enum CallError {
     #[error("no connection: {0}")]
     Connect(String),
     /// No answer, or only part of one, in time.
-    #[error("no answer within {wait_s} s")]
+    #[error("no answer within {wait_ms} ms")]
     Timeout {
         /// How long it was waited for.
-        wait_s: u64,
+        wait_ms: u128,
     },
     /// The server says no.
     #[error("status {code}: {message}")]

@@ -26,6 +26,18 @@ pub const PUSHED_LEN_MAX: usize = 1 << 20;
 /// Most bytes of a JSON-RPC answer. Those asked for take a hundred; what a contract returns instead is its own idea.
 pub const RPC_LEN_MAX: usize = 256 << 10;
 
+/// Most registrations of one request to a relay: some 300 KiB. Relays check a signature for each before they answer.
+pub const REGISTRATIONS_LEN_MAX: usize = 500;
+
+/// Most bytes of a relay's bid: hex and the names of fields make JSON three times as long as SSZ.
+pub const BID_ANSWER_LEN_MAX: usize = 3 * types::bid::BID_LEN_MAX;
+
+/// Most bytes of what a relay reveals: a block of 2.7 MB with dozens of blobs of 128 KiB, twice that as hex.
+pub const REVEALED_LEN_MAX: usize = 64 << 20;
+
+/// Most bytes of an answer that has nothing to say but yes.
+pub const YES_LEN_MAX: usize = 64 << 10;
+
 /// Most bytes that are read of an answer that says no.
 pub const REFUSAL_LEN_MAX: usize = 64 << 10;
 

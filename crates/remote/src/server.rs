@@ -3,8 +3,8 @@
 use crate::error::{CallError, SetupError};
 use crate::limits::{CONNECT_WAIT, MESSAGE_LEN_MAX, REFUSAL_LEN_MAX};
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -27,6 +27,13 @@ pub(crate) struct Server {
     /// What must not be shown: parts of the address, and what its owner adds.
     secrets: Vec<SecretString>,
     http: Client,
+}
+
+/// An answer that says yes.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl fmt::Debug for Server {
@@ -87,7 +94,12 @@ impl Server {
 
     /// A `GET` of a path, which is appended to the address's own.
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.http.request(Method::GET, self.url(path)).header(ACCEPT, JSON)
+        self.get_as(path, JSON)
+    }
+
+    /// The same, of an answer in other formats than JSON.
+    pub(crate) fn get_as(&self, path: &str, accept: HeaderValue) -> RequestBuilder {
+        self.http.request(Method::GET, self.url(path)).header(ACCEPT, accept)
     }
 
     /// A `POST` of JSON to a path, which is appended to the address's own; an empty one leaves the address as it is.
@@ -108,14 +120,24 @@ impl Server {
         len_max: usize,
         sent: &[&SecretString],
     ) -> Result<Bytes, CallError> {
+        Ok(self.answer(request, wait, len_max, sent).await?.body)
+    }
+
+    /// The same with the answer's head.
+    pub(crate) async fn answer(
+        &self,
+        request: RequestBuilder,
+        wait: Duration,
+        len_max: usize,
+        sent: &[&SecretString],
+    ) -> Result<Answer, CallError> {
         let broken = |error| self.broken(error, wait, sent);
         let mut response = request.timeout(wait).send().await.map_err(broken)?;
         let status = response.status();
         if status.is_success() {
-            return read_all(&mut response, len_max)
-                .await
-                .map_err(broken)?
-                .ok_or(CallError::TooLong { max: len_max });
+            let body = read_all(&mut response, len_max).await.map_err(broken)?;
+            let body = body.ok_or(CallError::TooLong { max: len_max })?;
+            return Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body });
         }
         let body = read_some(&mut response, REFUSAL_LEN_MAX).await.map_err(broken)?;
         Err(CallError::Status { code: status.as_u16(), message: self.scrub(&words_of(&body), sent) })
@@ -150,7 +172,7 @@ impl Server {
 
     fn broken(&self, error: reqwest::Error, wait: Duration, sent: &[&SecretString]) -> CallError {
         if error.is_timeout() {
-            return CallError::Timeout { wait_s: wait.as_secs() };
+            return CallError::Timeout { wait_ms: wait.as_millis() };
         }
         let error = error.without_url();
         let mut text = error.to_string();
@@ -309,7 +331,7 @@ mod tests {
     async fn an_answer_that_does_not_end_is_not_waited_for() {
         let (server, thread) = saying("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
         let answer = ask(&server, Duration::from_millis(300), 9).await;
-        assert_eq!(answer, Err(CallError::Timeout { wait_s: 0 }));
+        assert_eq!(answer, Err(CallError::Timeout { wait_ms: 300 }));
         drop(thread.join().unwrap());
     }
 

@@ -14,11 +14,11 @@
 mod attest;
 mod door;
 mod duties;
-mod errors;
+pub(crate) mod errors;
 mod keys;
 mod propose;
 mod proxy;
-mod request;
+pub(crate) mod request;
 mod upstream;
 
 pub use upstream::{ForwardRequest, ForwardResponse, Upstream, UpstreamError, ValidatorEntry};

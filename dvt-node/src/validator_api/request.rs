@@ -126,6 +126,7 @@ impl Parameters {
     }
 }
 
-fn parse<T: FromStr>(name: &str, text: &str) -> Result<T, ApiError> {
+/// A number or a string of bytes.
+pub(crate) fn parse<T: FromStr>(name: &str, text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|_| ApiError::bad(format_args!("invalid {name}: {text}")))
 }

@@ -5,9 +5,12 @@ use cluster::{Network, Registration, SignedRegistration, exit};
 use serde::{Serialize, de::DeserializeOwned};
 use ssz::{Decode, Encode};
 use std::fmt::Debug;
+use types::builder::{BuilderBidCapella, BuilderBidDeneb, BuilderBidElectra, SignedBuilderBid};
+use types::bytes::KzgCommitment;
 use types::operations::{SignedVoluntaryExit, VoluntaryExit};
 use types::{
-    Address, ChainSpec, DomainType, Epoch, PublicKey, Root, Signature, SigningRoot, Slot, ValidatorIndex,
+    Address, ChainSpec, DomainType, Epoch, Fork, PublicKey, RelayBid, Root, Signature, SigningRoot, Slot,
+    ValidatorIndex,
 };
 
 /// Ends and middles of time, in slots or epochs.
@@ -67,6 +70,24 @@ pub(crate) fn voluntary_exit(input: &[u8]) -> bool {
     true
 }
 
+/// Bytes between operators, or a relay's JSON.
+pub(crate) fn relay_bid(input: &[u8]) -> bool {
+    let of_operator = RelayBid::from_value(input);
+    if let Ok(bid) = &of_operator {
+        assert_eq!(bid.to_value().0[..], *input, "one encoding");
+    }
+    let of_relay = serde_json::from_slice(input).ok().and_then(|json| RelayBid::from_json(&json).ok());
+    let Some(bid) = of_operator.ok().or(of_relay) else { return false };
+    assert_eq!(RelayBid::from_ssz(bid.fork, bid.ssz()).as_ref(), Ok(&bid));
+    assert_eq!(RelayBid::from_value(&bid.to_value().0).as_ref(), Ok(&bid));
+    assert_eq!(RelayBid::from_json(&bid.to_json()).as_ref(), Ok(&bid));
+    assert_eq!(bid.blob_kzg_commitments_root.is_some(), bid.fork >= Fork::Deneb);
+    assert_eq!(bid.execution_requests_root.is_some(), bid.fork >= Fork::Electra);
+    let spec = ChainSpec::builtin("hoodi").expect("it is built in");
+    assert_ne!(bid.signing_root(&spec).root(), bid.message_root, "under a domain");
+    true
+}
+
 /// Reads an object of the beacon API; what is written of it is read as the same.
 fn read_twice<T: DeserializeOwned + Serialize + PartialEq + Debug>(input: &[u8]) -> Option<T> {
     let read: T = serde_json::from_slice(input).ok()?;
@@ -94,6 +115,26 @@ pub(crate) fn registrations() -> Vec<Vec<u8>> {
         public_key: PublicKey([8; 48]),
     };
     vec![json(&signed_registration(message))]
+}
+
+/// A bid of each fork's container, in both forms.
+pub(crate) fn relay_bids() -> Vec<Vec<u8>> {
+    let mut capella = SignedBuilderBid::<BuilderBidCapella>::default();
+    capella.message.pubkey = PublicKey([8; 48]);
+    let mut deneb = SignedBuilderBid::<BuilderBidDeneb>::default();
+    deneb.message.header.gas_limit = 60_000_000;
+    let mut electra =
+        SignedBuilderBid::<BuilderBidElectra> { signature: Signature([9; 96]), ..Default::default() };
+    let commitments = vec![KzgCommitment([7; 48]); 2];
+    electra.message.blob_kzg_commitments = commitments.try_into().expect("two commitments are few");
+    let bids = [
+        (Fork::Capella, capella.as_ssz_bytes()),
+        (Fork::Deneb, deneb.as_ssz_bytes()),
+        (Fork::Electra, electra.as_ssz_bytes()),
+        (Fork::Fulu, electra.as_ssz_bytes()),
+    ];
+    let bids = bids.map(|(fork, ssz)| RelayBid::from_ssz(fork, &ssz).expect("written by its own container"));
+    bids.iter().flat_map(|bid| [bid.to_value().0.to_vec(), json(&bid.to_json())]).collect()
 }
 
 pub(crate) fn voluntary_exits() -> Vec<Vec<u8>> {

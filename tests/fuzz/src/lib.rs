@@ -103,6 +103,12 @@ pub const TARGETS: &[Target] = &[
         seeds: chain::registrations,
     },
     Target {
+        name: "relay_bid",
+        what: "a relay's signed bid, of any fork",
+        run: chain::relay_bid,
+        seeds: chain::relay_bids,
+    },
+    Target {
         name: "voluntary_exit",
         what: "a signed voluntary exit",
         run: chain::voluntary_exit,
