@@ -78,6 +78,7 @@ impl Pool {
             approve: None,
             data_dir: self.dirs[position].clone(),
             listen: vec![self.addresses[position].clone()],
+            relays: Vec::new(),
             peers: others.collect(),
             network_config: None,
             password_file: None,

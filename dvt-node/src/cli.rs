@@ -93,6 +93,9 @@ struct RunArgs {
     /// Where the other operators connect, as a multiaddress. Repeat for more.
     #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
     listen: Vec<Multiaddr>,
+    /// A relay to be reached through, and to reach others through, as it prints its address. Repeat for more.
+    #[arg(long = "relay", value_name = "MULTIADDR")]
+    relays: Vec<Multiaddr>,
     /// Where metrics are served.
     #[arg(long)]
     metrics: Option<SocketAddr>,
@@ -233,15 +236,23 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         beacon_nodes: args.beacon_nodes,
         validator_api: args.validator_api,
         listen: args.listen,
+        relays: args.relays,
         metrics: args.metrics,
         peers: args.peers,
         graffiti: args.graffiti,
     };
+    until_signal(|stop| run::run(config, stop))
+}
+
+/// Runs a daemon until the process is asked to end.
+fn until_signal<W: Future<Output = anyhow::Result<()>>>(
+    daemon: impl FnOnce(CancellationToken) -> W,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
-        run::run(config, stop).await
+        daemon(stop).await
     })
 }
 
