@@ -6,6 +6,7 @@ use crate::moving::export::{self, ExportArgs};
 use crate::moving::import::{self, ImportArgs};
 use crate::moving::resplit::{ResplitArgs, resplit};
 use crate::moving::slashing_protection::{self, Config, wait};
+use crate::relay::{self, RelayArgs};
 use crate::run::{self, RunConfig};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
@@ -47,6 +48,10 @@ enum Command {
     ///
     /// Example: dvt-node resplit --data-dir /var/lib/symbolon --keystores validator_keys --out new_validator_keys
     Resplit(ResplitArgs),
+    /// Carry encrypted bytes between operators that cannot reach each other. Holds no share and reads no word of it.
+    ///
+    /// Example: dvt-node relay --data-dir /var/lib/symbolon-relay --allow-lock cluster-lock.json
+    Relay(RelayArgs),
     /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
     #[command(subcommand)]
     SlashingProtection(SlashingProtection),
@@ -185,6 +190,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
+        Command::Relay(args) => {
+            start_logs(LogFormat::Human);
+            until_signal(|stop| relay::run(args, stop))
+        }
         Command::SlashingProtection(SlashingProtection::Wait(args)) => {
             let reading = Reading::of_command(&args.network_config, &None);
             wait(&args.data_dir, &reading, clock::now()).and_then(|waiting| print(&waiting, args.json))

@@ -7,6 +7,7 @@
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`sidecars`]: the beacon nodes.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
+//! - [`relay`]: a program of its own, for operators that cannot reach each other.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
 pub mod chain_side;
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod journal;
 pub mod metrics;
 pub mod moving;
+pub mod relay;
 pub mod run;
 pub mod sidecars;
 pub mod upstream;
