@@ -154,6 +154,34 @@ async fn four_operators_make_a_cluster_whose_every_check_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operators_that_know_only_a_relay_make_a_cluster() {
+    let pool = pool(4);
+    let definition = pool.define("four", 1);
+    let key = |dir: &PathBuf| NodeKey::load(&dir.join(KEY_FILE)).unwrap().public();
+    let secret = NodeKey::generate(&mut OsRng).secret_bytes();
+    let (relay, mut events) = net::relay::start(net::relay::Config {
+        identity: net::Identity::from_secret(secret).unwrap(),
+        operators: pool.dirs.iter().map(key).collect(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    })
+    .unwrap();
+    let Some(net::relay::Event::Listening(address)) = events.next().await else { panic!("it listens first") };
+    let config = |position| RunConfig {
+        listen: Vec::new(),
+        relays: vec![address.clone()],
+        peers: Vec::new(),
+        ..pool.config(position, &definition)
+    };
+    let runs: Vec<_> = (0..4).map(|position| tokio::spawn(run(config(position)))).collect();
+    let mut hashes = Vec::new();
+    for run in runs {
+        hashes.push(run.await.unwrap().unwrap().lock_hash);
+    }
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    assert!(relay.counts().circuits_opened >= 6, "a circuit for each pair: {:?}", relay.counts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_definition_at_one_operator_makes_no_keys_anywhere() {
     let pool = pool(3);
     let (one, other) = (pool.define("one", 1), pool.define("other", 1));
