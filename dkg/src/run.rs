@@ -118,6 +118,7 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
                 net::Event::Bulk { .. }
                 | net::Event::RelayUp { .. }
                 | net::Event::RelayDown { .. }
+                | net::Event::RelayUnreachable { .. }
                 | net::Event::Listening(_)
                 | net::Event::Unreachable { .. }
                 | net::Event::Stranger { .. } => continue,

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, Args)]
 pub struct RelayArgs {
     /// The relay's own folder; its node key is made there if there is none.
-    #[arg(long, env = "SYMBOLON_DATA_DIR")]
+    #[arg(long)]
     pub data_dir: PathBuf,
     /// Where operators connect, as multiaddresses.
     #[arg(long, num_args = 1.., value_name = "MULTIADDR", default_value = "/ip4/0.0.0.0/tcp/3611")]

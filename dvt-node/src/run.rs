@@ -298,6 +298,9 @@ async fn hear_wire(mut events: net::Events, door: Door, metrics: Arc<Metrics>) {
                 tracing::warn!(%relay, reason, "not reachable through a relay any more; trying again");
                 metrics.relay_up(false);
             }
+            net::Event::RelayUnreachable { relay, reason } => {
+                tracing::warn!(%relay, reason, "a relay is not reached; trying again");
+            }
             net::Event::Frame { peer, frame } => {
                 door.send(Event::Frame(peer, frame)).await;
             }

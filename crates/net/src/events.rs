@@ -85,6 +85,14 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A relay is not reached, or takes no reservation. Told of the first failure in a row, of the second, the fourth, the
+    /// eighth and so on; there will be other attempts.
+    RelayUnreachable {
+        /// Which.
+        relay: PeerId,
+        /// Why.
+        reason: String,
+    },
     /// Somebody who is no operator of this cluster connected to us, and was refused.
     Stranger {
         /// Who.

@@ -519,7 +519,7 @@ async fn run_link(mut link: Link, index: ShareIndex, turn: Arc<Mutex<()>>, repor
 }
 
 /// A dial's error in one line.
-fn sentence(error: &DialError) -> String {
+pub(crate) fn sentence(error: &DialError) -> String {
     let tried = match error {
         DialError::Transport(tried) => tried,
         // The swarm leaves out the addresses that it listens on itself.

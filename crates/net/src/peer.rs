@@ -171,3 +171,56 @@ pub(crate) fn wait_ms(attempts: u32, limits: &Limits) -> u64 {
 pub(crate) fn without_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Part::P2p(_))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(addresses: Vec<Multiaddr>) -> Peer {
+        let state = Arc::new(PeerState::new(libp2p::PeerId::random()));
+        Peer::new(state, addresses, mpsc::channel(1).0, &Limits::default())
+    }
+
+    fn address(port: u16) -> Multiaddr {
+        format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
+    }
+
+    fn linked(mut peer: Peer, route: Route) -> Peer {
+        let connection = ConnectionId::new_unchecked(1);
+        let wish = peer.wish;
+        let verdict = oneshot::channel().0;
+        peer.link = Some(Standing { connection, route, wish, since: Instant::now(), verdict });
+        peer.straighten_later();
+        peer
+    }
+
+    #[test]
+    fn the_direct_way_and_the_relays_take_turns() {
+        let (direct, circuits) = (vec![address(1)], vec![address(7), address(8)]);
+        let mut both = peer(direct.clone());
+        for _ in 0..2 {
+            assert_eq!(both.targets(circuits.clone()), direct);
+            both.try_the_other_way();
+            assert_eq!(both.targets(circuits.clone()), circuits);
+            assert_eq!(both.targets(Vec::new()), direct, "without a reservation there is one way");
+            both.try_the_other_way();
+        }
+        let mut hidden = peer(Vec::new());
+        for _ in 0..2 {
+            assert_eq!(hidden.targets(circuits.clone()), circuits);
+            hidden.try_the_other_way();
+        }
+        assert_eq!(hidden.targets(Vec::new()), Vec::<Multiaddr>::new());
+    }
+
+    #[test]
+    fn only_a_relayed_link_is_straightened_and_after_a_while() {
+        let (soon, later) = (Instant::now(), Instant::now() + STRAIGHTEN + STRAIGHTEN);
+        let mut relayed = linked(peer(vec![address(1)]), Route::Relayed);
+        assert!(!relayed.is_due(soon) && relayed.is_due(later));
+        relayed.way = Route::Relayed;
+        assert_eq!(relayed.targets(vec![address(7)]), vec![address(1)], "never by another circuit");
+        assert!(!linked(peer(Vec::new()), Route::Relayed).is_due(later), "there is nowhere to dial to");
+        assert!(!linked(peer(vec![address(1)]), Route::Direct).is_due(later));
+    }
+}

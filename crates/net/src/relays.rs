@@ -10,7 +10,7 @@
 
 use crate::config::{AddressError, Config, StartError, check_address};
 use crate::events::Event;
-use crate::hub::{Hub, TICK};
+use crate::hub::{Hub, TICK, sentence};
 use crate::peer::wait_ms;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol as Part;
@@ -131,7 +131,7 @@ impl Hub {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(id), connection_id, error }
                 if self.is_relay(id) =>
             {
-                self.on_relay_not_reached(id, connection_id, &error.to_string());
+                self.on_relay_not_reached(id, connection_id, sentence(&error));
             }
             SwarmEvent::ListenerClosed { listener_id, reason, addresses } => {
                 let ours = self.relays.iter().find(|(_, relay)| relay.listener == Some(listener_id));
@@ -163,16 +163,21 @@ impl Hub {
         let Some(relay) = self.relays.get_mut(&id) else { return };
         if relay.connections.remove(&connection).is_some() && relay.connections.is_empty() {
             relay.asked = false;
-            self.relay_later(id);
+            // A reservation that stood, or is being asked for, ends with its listener, which tells why.
+            if relay.listener.is_none() {
+                self.relay_later(
+                    id,
+                    "it closed the connection; is it told to serve this node's key?".to_owned(),
+                );
+            }
         }
     }
 
-    fn on_relay_not_reached(&mut self, id: PeerId, connection: ConnectionId, error: &str) {
+    fn on_relay_not_reached(&mut self, id: PeerId, connection: ConnectionId, error: String) {
         let Some(relay) = self.relays.get_mut(&id) else { return };
         if relay.dialing == Some(connection) {
             relay.dialing = None;
-            tracing::debug!(relay = %id, error, "a relay is not reached");
-            self.relay_later(id);
+            self.relay_later(id, error);
         }
     }
 
@@ -202,10 +207,7 @@ impl Hub {
         let Some(relay) = self.relays.get_mut(&id).filter(|relay| relay.listener.is_none()) else { return };
         match self.swarm.listen_on(relay.circuit()) {
             Ok(listener) => relay.listener = Some(listener),
-            Err(error) => {
-                tracing::debug!(relay = %id, %error, "no reservation is asked for");
-                self.relay_later(id);
-            }
+            Err(error) => self.relay_later(id, error.to_string()),
         }
     }
 
@@ -226,18 +228,20 @@ impl Hub {
     fn on_reservation_lost(&mut self, id: PeerId, reason: String) {
         let Some(relay) = self.relays.get_mut(&id) else { return };
         relay.listener = None;
-        let stood = std::mem::replace(&mut relay.reserved, false);
-        tracing::debug!(relay = %id, reason, stood, "no reservation at a relay");
-        self.relay_later(id);
-        if stood {
-            self.notice(Event::RelayDown { relay: id, reason });
+        if std::mem::replace(&mut relay.reserved, false) {
+            self.notice(Event::RelayDown { relay: id, reason: reason.clone() });
         }
+        self.relay_later(id, reason);
     }
 
-    fn relay_later(&mut self, id: PeerId) {
+    /// Waits before the next attempt, and tells of this one if it is the first, second, fourth... that failed in a row.
+    fn relay_later(&mut self, id: PeerId, reason: String) {
         let Some(relay) = self.relays.get_mut(&id) else { return };
         relay.again_at = Instant::now() + Duration::from_millis(wait_ms(relay.attempts, &self.limits));
         relay.attempts = relay.attempts.saturating_add(1);
+        if relay.attempts.is_power_of_two() {
+            self.notice(Event::RelayUnreachable { relay: id, reason });
+        }
     }
 
     /// Watches the relays for silence, dials those that are not connected, and asks for reservations that are missing.
@@ -284,7 +288,7 @@ impl Hub {
         let connection = options.connection_id();
         relay.dialing = Some(connection);
         if let Err(error) = self.swarm.dial(options) {
-            self.on_relay_not_reached(id, connection, &error.to_string());
+            self.on_relay_not_reached(id, connection, sentence(&error));
         }
     }
 }

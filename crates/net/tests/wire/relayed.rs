@@ -1,14 +1,15 @@
 //! Operators that cannot reach each other, a relay between them, and strangers on both sides of it.
 
+use crate::boaster::keep_running;
 use crate::cluster::{Node, Over, config, eventually, identity, index};
-use crate::proxy::{port_of, with_port};
+use crate::proxy::{Proxy, port_of, with_port};
 use crate::stranger::speaker;
 use futures::StreamExt;
 use libp2p::identity::{self, secp256k1};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use net::relay::{self, Event as RelayEvent};
-use net::{Config, Event, Multiaddr, PeerId, Route};
+use net::{Config, Event, Limits, Multiaddr, PeerId, Route};
 
 /// The relay's key is that of nobody in any cluster here.
 const RELAY: u8 = 100;
@@ -126,6 +127,27 @@ async fn a_link_comes_back_when_its_relay_does() {
 }
 
 #[tokio::test]
+async fn a_relay_that_falls_silent_is_given_up_though_nobody_closed_it() {
+    let relay = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
+    let line = Proxy::to(&relay.address).await;
+    let limits = Limits { silence_ms_max: 2_000, ..config(1, 2).limits };
+    let relays = vec![line.address.clone().with(Protocol::P2p(relay.handle.id()))];
+    let mut one = Node::start(Config { relays, limits, ..config(1, 2) });
+    let mut two = behind(&relay, 2, 2, &[]);
+    one.up(2).await;
+    two.up(1).await;
+    line.freeze();
+    let (mut link, mut reservation) = (true, true);
+    while link || reservation {
+        match one.next().await {
+            Event::Down { .. } => link = false,
+            Event::RelayDown { .. } => reservation = false,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_relay_stands_in_for_the_first() {
     let first = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
     let operators = vec![identity(1).public_key(), identity(2).public_key()];
@@ -157,7 +179,7 @@ async fn a_relay_refuses_whom_it_is_not_told_to_serve() {
     let mut relay = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
     let mut one = behind(&relay, 1, 3, &[]);
     reserved(&mut one).await;
-    let stranger = behind(&relay, 3, 3, &[]);
+    let mut stranger = behind(&relay, 3, 3, &[]);
     let seen = relay.until(|event| match event {
         RelayEvent::Stranger { id, .. } => Some(id),
         RelayEvent::Reserved { operator } => {
@@ -169,8 +191,55 @@ async fn a_relay_refuses_whom_it_is_not_told_to_serve() {
     assert_eq!(seen.await, identity(3).peer_id());
     let counts = relay.handle.counts();
     assert!(counts.strangers >= 1 && counts.reservations == 1 && counts.circuits_opened == 0, "{counts:?}");
+    let told = stranger.until(|event| match event {
+        Event::RelayUnreachable { reason, .. } => Some(reason),
+        Event::RelayUp { .. } => panic!("it was taken"),
+        _ => None,
+    });
+    let told = told.await;
+    assert!(told.contains("is it told to serve this node's key?"), "{told}");
     assert!(!stranger.handle.is_up(index(1)));
     assert_eq!(stranger.handle.listening(), Vec::<Multiaddr>::new());
+}
+
+#[tokio::test]
+async fn a_key_has_three_reservations_and_no_more() {
+    let mut relay = Relay::start(&[50], Over::Tcp.any_port()).await;
+    for no in 1..=4 {
+        let mut node = speaker(keypair(50));
+        node.listen_on(relay.address.clone().with(Protocol::P2pCircuit)).unwrap();
+        tokio::spawn(keep_running(node));
+        let taken = relay.until(|event| match event {
+            RelayEvent::Reserved { .. } => Some(true),
+            RelayEvent::ReservationRefused { .. } => Some(false),
+            _ => None,
+        });
+        assert_eq!(taken.await, no <= 3, "reservation {no}");
+    }
+    let counts = relay.handle.counts();
+    assert_eq!((counts.reservations, counts.reservations_refused), (3, 1));
+}
+
+#[tokio::test]
+async fn another_relay_at_the_address_is_told_and_not_used() {
+    let relay = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
+    let port = port_of(&relay.address);
+    let wrong = with_port(Over::Tcp, port).with(Protocol::P2p(identity(RELAY + 1).peer_id()));
+    let mut one = Node::start(Config { relays: vec![wrong], ..config(1, 2) });
+    let reason = one.until(|event| match event {
+        Event::RelayUnreachable { relay, reason } => Some((relay, reason)),
+        Event::RelayUp { .. } => panic!("who is this?"),
+        _ => None,
+    });
+    let (id, reason) = reason.await;
+    assert_eq!(id, identity(RELAY + 1).peer_id());
+    assert!(reason.contains(&identity(RELAY).peer_id().to_string()), "{reason}");
+}
+
+/// A key in the hands of whoever it is.
+fn keypair(no: u8) -> identity::Keypair {
+    let key = secp256k1::SecretKey::try_from_bytes([no; 32]).unwrap();
+    identity::Keypair::from(secp256k1::Keypair::from(key))
 }
 
 /// Somebody whom the relay serves, since it serves other clusters too, but who is no operator of this one.
@@ -181,8 +250,7 @@ async fn a_stranger_through_a_relay_is_refused_by_the_node() {
     let mut two = behind(&relay, 2, 2, &[]);
     one.up(2).await;
     two.up(1).await;
-    let key = secp256k1::SecretKey::try_from_bytes([50; 32]).unwrap();
-    let mut stranger = speaker(identity::Keypair::from(secp256k1::Keypair::from(key)));
+    let mut stranger = speaker(keypair(50));
     let id = *stranger.local_peer_id();
     let victim = one.handle.peer_id(index(2)).unwrap();
     let circuit = relay.address.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(victim));
