@@ -311,6 +311,7 @@ async fn hear_wire(mut events: net::Events, door: Door, metrics: Arc<Metrics>) {
             net::Event::Stranger { id, from } => tracing::warn!(%id, %from, "a stranger was refused"),
         }
     }
+    tracing::error!("the wire has ended by itself: no operator is reached until this node is started again");
 }
 
 async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, route: Option<net::Route>) {
