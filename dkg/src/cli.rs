@@ -129,6 +129,9 @@ struct RunArgs {
     /// Where the other operators connect, as a multiaddress. Repeat for more.
     #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
     listen: Vec<Multiaddr>,
+    /// A relay to be reached through, and to reach others through, as it prints its address. Repeat for more.
+    #[arg(long = "relay", value_name = "MULTIADDR")]
+    relays: Vec<Multiaddr>,
     /// Another operator's address: ENR=MULTIADDR. Repeat for each.
     #[arg(long = "peer", value_parser = net::peers_file::parse_flag)]
     peers: Vec<(String, Multiaddr)>,
@@ -187,19 +190,13 @@ fn print(line: &str) -> anyhow::Result<()> {
 
 fn identity(args: &IdentityArgs) -> anyhow::Result<()> {
     let path = args.data_dir.join(KEY_FILE);
-    let key = load_or_make(&path, &args.data_dir)?;
+    std::fs::create_dir_all(&args.data_dir)
+        .with_context(|| format!("cannot make {}", args.data_dir.display()))?;
+    let key = NodeKey::load_or_create(&path, &mut OsRng)?;
     if args.json {
         return print(&json!({ "enr": key.enr(), "file": path.display().to_string() }).to_string());
     }
     print(&key.enr())
-}
-
-fn load_or_make(path: &Path, data_dir: &Path) -> anyhow::Result<NodeKey> {
-    if path.symlink_metadata().is_ok() {
-        return Ok(NodeKey::load(path)?);
-    }
-    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
-    Ok(NodeKey::create_new(path, &mut OsRng)?)
 }
 
 fn run_define(args: DefineArgs) -> anyhow::Result<()> {
@@ -238,6 +235,7 @@ fn run_run(args: RunArgs) -> anyhow::Result<()> {
         approve: args.approve,
         data_dir: args.data_dir.clone(),
         listen: args.listen,
+        relays: args.relays,
         peers: args.peers,
         network_config: args.network_config,
         password_file: args.password_file,

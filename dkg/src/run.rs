@@ -48,6 +48,8 @@ pub struct RunConfig {
     pub data_dir: PathBuf,
     /// Where the other operators connect.
     pub listen: Vec<Multiaddr>,
+    /// Relays to be reached through, each with its `/p2p/`.
+    pub relays: Vec<Multiaddr>,
     /// Addresses of the others: ENR and address.
     pub peers: Vec<(String, Multiaddr)>,
     /// A network that is not built in.
@@ -107,14 +109,19 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
     let hearing = tokio::spawn(async move {
         while let Some(event) = events.next().await {
             let input = match event {
-                net::Event::Up { peer } => Input::PeerUp(peer),
+                net::Event::Up { peer, .. } => Input::PeerUp(peer),
                 net::Event::Down { peer, .. } => Input::PeerDown(peer),
                 net::Event::Frame { peer, frame } => {
                     Input::Message { from: peer, frame: Frame::from(frame.to_vec()) }
                 }
-                net::Event::Listening(_) | net::Event::Unreachable { .. } | net::Event::Stranger { .. } => {
-                    continue;
-                }
+                // No ceremony sends bulk; a peer that does is not heard.
+                net::Event::Bulk { .. }
+                | net::Event::RelayUp { .. }
+                | net::Event::RelayDown { .. }
+                | net::Event::RelayUnreachable { .. }
+                | net::Event::Listening(_)
+                | net::Event::Unreachable { .. }
+                | net::Event::Stranger { .. } => continue,
             };
             if links.send(input).is_err() {
                 return;
@@ -220,6 +227,7 @@ fn start_wire(
         peers,
         me: setup.me,
         listen: config.listen.clone(),
+        relays: config.relays.clone(),
         // One wire for all definitions, so that two operators with different ones can tell each other.
         protocol: Protocol::new("dkg", u32::from(CEREMONY_VERSION), Root::ZERO)?,
         limits: net::Limits::default(),

@@ -78,6 +78,7 @@ impl Pool {
             approve: None,
             data_dir: self.dirs[position].clone(),
             listen: vec![self.addresses[position].clone()],
+            relays: Vec::new(),
             peers: others.collect(),
             network_config: None,
             password_file: None,
@@ -150,6 +151,34 @@ async fn four_operators_make_a_cluster_whose_every_check_holds() {
     let again = run(pool.config(0, &definition)).await.unwrap_err().to_string();
     assert!(again.contains("exists already"), "{again}");
     assert_eq!(std::fs::read(pool.dirs[0].join(folder::LOCK)).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_that_know_only_a_relay_make_a_cluster() {
+    let pool = pool(4);
+    let definition = pool.define("four", 1);
+    let key = |dir: &PathBuf| NodeKey::load(&dir.join(KEY_FILE)).unwrap().public();
+    let secret = NodeKey::generate(&mut OsRng).secret_bytes();
+    let (relay, mut events) = net::relay::start(net::relay::Config {
+        identity: net::Identity::from_secret(secret).unwrap(),
+        operators: pool.dirs.iter().map(key).collect(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    })
+    .unwrap();
+    let Some(net::relay::Event::Listening(address)) = events.next().await else { panic!("it listens first") };
+    let config = |position| RunConfig {
+        listen: Vec::new(),
+        relays: vec![address.clone()],
+        peers: Vec::new(),
+        ..pool.config(position, &definition)
+    };
+    let runs: Vec<_> = (0..4).map(|position| tokio::spawn(run(config(position)))).collect();
+    let mut hashes = Vec::new();
+    for run in runs {
+        hashes.push(run.await.unwrap().unwrap().lock_hash);
+    }
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    assert!(relay.counts().circuits_opened >= 6, "a circuit for each pair: {:?}", relay.counts());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use crate::moving::export::{self, ExportArgs};
 use crate::moving::import::{self, ImportArgs};
 use crate::moving::resplit::{ResplitArgs, resplit};
 use crate::moving::slashing_protection::{self, Config, wait};
+use crate::relay::{self, RelayArgs};
 use crate::run::{self, RunConfig};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
@@ -48,6 +49,10 @@ enum Command {
     ///
     /// Example: dvt-node resplit --data-dir /var/lib/symbolon --keystores validator_keys --out new_validator_keys
     Resplit(ResplitArgs),
+    /// Carry encrypted bytes between operators that cannot reach each other. Holds no share and reads no word of it.
+    ///
+    /// Example: dvt-node relay --data-dir /var/lib/symbolon-relay --allow-lock cluster-lock.json
+    Relay(RelayArgs),
     /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
     #[command(subcommand)]
     SlashingProtection(SlashingProtection),
@@ -94,6 +99,9 @@ struct RunArgs {
     /// Where the other operators connect, as a multiaddress. Repeat for more.
     #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
     listen: Vec<Multiaddr>,
+    /// A relay to be reached through, and to reach others through, as it prints its address. Repeat for more.
+    #[arg(long = "relay", value_name = "MULTIADDR")]
+    relays: Vec<Multiaddr>,
     /// Where metrics are served.
     #[arg(long)]
     metrics: Option<SocketAddr>,
@@ -185,6 +193,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
+        Command::Relay(args) => {
+            start_logs(LogFormat::Human);
+            until_signal(|stop| relay::run(args, stop))
+        }
         Command::SlashingProtection(SlashingProtection::Wait(args)) => {
             let reading = Reading::of_command(&args.network_config, &None);
             wait(&args.data_dir, &reading, clock::now()).and_then(|waiting| print(&waiting, args.json))
@@ -236,16 +248,24 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         beacon_nodes: args.beacon_nodes,
         validator_api: args.validator_api,
         listen: args.listen,
+        relays: args.relays,
         metrics: args.metrics,
         peers: args.peers,
         graffiti: args.graffiti,
         builder: args.builder.config(),
     };
+    until_signal(|stop| run::run(config, stop))
+}
+
+/// Runs a daemon until the process is asked to end.
+fn until_signal<W: Future<Output = anyhow::Result<()>>>(
+    daemon: impl FnOnce(CancellationToken) -> W,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
-        run::run(config, stop).await
+        daemon(stop).await
     })
 }
 

@@ -22,7 +22,7 @@ use symbolon_core::node::Node;
 use symbolon_core::{Answer, Ask, Input, Outcome, Output, RequestId, To};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use types::wire::{self, Instance, Message, Signed, ValueAnswer};
+use types::wire::{self, Instance, Message, Signed};
 use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, ShareIndex};
 
 /// Events that may wait for the loop. A slot of 22 operators is some 500; beyond this, senders wait.
@@ -35,6 +35,8 @@ pub enum Event {
     Input(Input),
     /// A frame of an operator, as it came.
     Frame(ShareIndex, Bytes),
+    /// A frame of the lane for payloads.
+    Bulk(ShareIndex, Bytes),
     /// A question of the validator client.
     Ask(Ask, oneshot::Sender<Answer>),
 }
@@ -132,6 +134,7 @@ impl Loop {
         match event {
             Event::Input(input) => self.input(input),
             Event::Frame(peer, frame) => self.frame(peer, &frame),
+            Event::Bulk(peer, frame) => self.bulk(peer, frame),
             Event::Ask(ask, reply) => {
                 self.requests += 1;
                 let request = RequestId(self.requests);
@@ -151,9 +154,6 @@ impl Loop {
         if !self.engine.node.wants(&message) {
             return;
         }
-        if let Message::Contents(answer) = message {
-            return self.take_contents(peer, answer);
-        }
         let Engine { size, cluster, operator, .. } = &self.engine;
         match wire::verify(message, peer, *size, cluster, operator) {
             Ok(verified) => self.input(Input::Peer(verified)),
@@ -162,7 +162,16 @@ impl Loop {
     }
 
     /// The payload behind a block: read beside the loop, for that hashes megabytes.
-    fn take_contents(&self, peer: ShareIndex, answer: ValueAnswer) {
+    fn bulk(&self, peer: ShareIndex, frame: Bytes) {
+        let answer = match wire::decode(&frame) {
+            Ok(message) if !self.engine.node.wants(&message) => return,
+            Ok(Message::Contents(answer)) => answer,
+            Ok(_) => {
+                return self.refuse(peer, &wire::FrameError::Shape("the lane for payloads carries payloads"));
+            }
+            Err(error) => return self.refuse(peer, &error),
+        };
+        self.engine.metrics.frame_received("contents");
         let (contents, spec) = (self.engine.contents.clone(), self.engine.spec.clone());
         let metrics = self.engine.metrics.clone();
         let slot = answer.id.instance.slot;
@@ -187,7 +196,7 @@ impl Loop {
             let Some(answer) = contents.message(instance, root) else { return };
             let frame = Bytes::from(Message::Contents(answer).to_frame());
             metrics.frame_sent("contents");
-            for (peer, error) in wire.broadcast(&frame) {
+            for (peer, error) in wire.broadcast_bulk(&frame) {
                 tracing::debug!(%peer, %error, "contents not sent");
             }
         });

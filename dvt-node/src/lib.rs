@@ -8,6 +8,7 @@
 //! - [`chain_side`], [`contents`], [`watch`]: the beacon nodes, and blocks' payloads.
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
+//! - [`relay`]: a program of its own, for operators that cannot reach each other.
 //! - [`metrics`], [`clock`]: what is seen from outside, and the time.
 
 pub mod builder;
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod journal;
 pub mod metrics;
 pub mod moving;
+pub mod relay;
 pub mod run;
 pub mod upstream;
 pub mod validator_api;

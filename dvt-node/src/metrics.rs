@@ -1,6 +1,7 @@
 //! What Prometheus sees. Labels are bounded: kinds, endings and operators' numbers only.
 
 use crate::builder::{self, Fate};
+use net::Route;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -90,6 +91,8 @@ pub struct Metrics {
     refused: Family<PeerLabels, Counter>,
     faults: Family<PeerLabels, Counter>,
     peers_up: Family<PeerLabels, Gauge>,
+    peers_relayed: Family<PeerLabels, Gauge>,
+    relays_up: Gauge,
     unknown_routes: Counter,
     requests_shed: Counter,
     messages_dropped: Counter,
@@ -116,6 +119,8 @@ impl Default for Metrics {
             refused: Family::default(),
             faults: Family::default(),
             peers_up: Family::default(),
+            peers_relayed: Family::default(),
+            relays_up: Gauge::default(),
             unknown_routes: Counter::default(),
             requests_shed: Counter::default(),
             messages_dropped: Counter::default(),
@@ -142,6 +147,9 @@ impl Default for Metrics {
         registry.register("frames_refused", "Frames that are no valid message", metrics.refused.clone());
         registry.register("faults", "Mistakes and evidence, by operator", metrics.faults.clone());
         registry.register("peer_up", "Whether an operator is connected", metrics.peers_up.clone());
+        let help = "Whether an operator is connected through a relay";
+        registry.register("peer_relayed", help, metrics.peers_relayed.clone());
+        registry.register("relays_up", "Relays this node is reachable through", metrics.relays_up.clone());
         let help = "Requests of the validator client to routes this node does not serve";
         registry.register("unknown_routes", help, metrics.unknown_routes.clone());
         let help = "Requests of the validator client turned away because too many came at once";
@@ -197,9 +205,16 @@ impl Metrics {
         self.faults.get_or_create(&peer_label(peer)).inc();
     }
 
-    /// An operator's link came up or went down.
-    pub fn peer_up(&self, peer: ShareIndex, up: bool) {
-        self.peers_up.get_or_create(&peer_label(peer)).set(i64::from(up));
+    /// An operator's link came up, on this route, or went down.
+    pub fn peer_up(&self, peer: ShareIndex, route: Option<Route>) {
+        self.peers_up.get_or_create(&peer_label(peer)).set(i64::from(route.is_some()));
+        let relayed = route == Some(Route::Relayed);
+        self.peers_relayed.get_or_create(&peer_label(peer)).set(i64::from(relayed));
+    }
+
+    /// A relay took this node's reservation, or lost it.
+    pub fn relay_up(&self, up: bool) {
+        self.relays_up.inc_by(if up { 1 } else { -1 });
     }
 
     /// A relay was asked, or handed a block.

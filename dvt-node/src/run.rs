@@ -47,6 +47,8 @@ pub struct RunConfig {
     pub validator_api: SocketAddr,
     /// Where the other operators connect.
     pub listen: Vec<Multiaddr>,
+    /// Relays to be reached through, each with its `/p2p/`.
+    pub relays: Vec<Multiaddr>,
     /// Where metrics are served, if at all.
     pub metrics: Option<SocketAddr>,
     /// More addresses of operators: their ENR and an address.
@@ -303,6 +305,7 @@ fn start_wire(config: &RunConfig, data: &DataFolder) -> anyhow::Result<(net::Han
         peers,
         me: data.me,
         listen: config.listen.clone(),
+        relays: config.relays.clone(),
         protocol: Protocol::new("node", u32::from(types::wire::WIRE_VERSION), data.cluster.id)?,
         limits: net::Limits::default(),
     };
@@ -324,7 +327,7 @@ fn make_builder(
     Ok(Some(builder))
 }
 
-async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+pub(crate) async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot serve the {what} on {address}"))
 }
 
@@ -335,7 +338,7 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     // An event stream never ends by itself: once asked to stop, connections get no further patience.
     let stopped = async {
@@ -353,10 +356,25 @@ async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
 async fn hear_wire(mut events: net::Events, door: Door, metrics: Arc<Metrics>) {
     while let Some(event) = events.next().await {
         match event {
-            net::Event::Up { peer } => presence(&door, &metrics, peer, true).await,
+            net::Event::Up { peer, route } => presence(&door, &metrics, peer, Some(route)).await,
             net::Event::Down { peer, reason } => {
                 tracing::info!(%peer, %reason, "operator disconnected");
-                presence(&door, &metrics, peer, false).await;
+                presence(&door, &metrics, peer, None).await;
+            }
+            // No message of this version travels as bulk.
+            net::Event::Bulk { peer, frame } => {
+                door.send(Event::Bulk(peer, frame)).await;
+            }
+            net::Event::RelayUp { relay } => {
+                tracing::info!(%relay, "reachable through a relay");
+                metrics.relay_up(true);
+            }
+            net::Event::RelayDown { relay, reason } => {
+                tracing::warn!(%relay, reason, "not reachable through a relay any more; trying again");
+                metrics.relay_up(false);
+            }
+            net::Event::RelayUnreachable { relay, reason } => {
+                tracing::warn!(%relay, reason, "a relay is not reached; trying again");
             }
             net::Event::Frame { peer, frame } => {
                 door.send(Event::Frame(peer, frame)).await;
@@ -368,14 +386,15 @@ async fn hear_wire(mut events: net::Events, door: Door, metrics: Arc<Metrics>) {
             net::Event::Stranger { id, from } => tracing::warn!(%id, %from, "a stranger was refused"),
         }
     }
+    tracing::error!("the wire has ended by itself: no operator is reached until this node is started again");
 }
 
-async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, up: bool) {
-    metrics.peer_up(peer, up);
-    if up {
-        tracing::info!(%peer, "operator connected");
+async fn presence(door: &Door, metrics: &Metrics, peer: ShareIndex, route: Option<net::Route>) {
+    metrics.peer_up(peer, route);
+    if let Some(route) = route {
+        tracing::info!(%peer, %route, "operator connected");
     }
-    door.send(Event::Input(Input::Presence { peer, up })).await;
+    door.send(Event::Input(Input::Presence { peer, up: route.is_some() })).await;
 }
 
 async fn hear_heads(chain: Arc<ChainSide>, door: Door) {

@@ -143,6 +143,16 @@ impl NodeKey {
         Ok(key)
     }
 
+    /// Reads a key file, or makes a fresh key and its file where there is none.
+    ///
+    /// - Errors: [`KeyError`]; the folder must exist.
+    pub fn load_or_create(path: &Path, rng: &mut (impl RngCore + CryptoRng)) -> Result<Self, KeyError> {
+        match path.symlink_metadata() {
+            Ok(_) => Self::load(path),
+            Err(_) => Self::create_new(path, rng),
+        }
+    }
+
     /// Writes a key's file, durable and for the owner only.
     ///
     /// - Errors: [`WriteError`] if there is a file already: it is never overwritten.

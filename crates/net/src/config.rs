@@ -1,5 +1,6 @@
 //! Who is on the wire, under which name it runs, and every limit of it.
 
+use crate::lane::Lanes;
 use libp2p::identity::{self, secp256k1};
 use libp2p::multiaddr::{Multiaddr, Protocol as Part};
 use libp2p::{PeerId, StreamProtocol};
@@ -118,6 +119,14 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// What the streams of a connection are called; the bulk lane's name is the wire's with a word more.
+    pub(crate) fn lanes(&self) -> Lanes<StreamProtocol> {
+        let bulk = StreamProtocol::try_from_owned(format!("{}/bulk", self.0));
+        Lanes { frames: self.0.clone(), bulk: bulk.expect("the name of the wire starts with a slash") }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -133,6 +142,12 @@ pub struct Limits {
     pub queue_frames_max: usize,
     /// Bytes waiting for one peer, and bytes of one peer waiting for us; at least one longest frame.
     pub queue_bytes_max: usize,
+    /// Longest bulk frame in bytes, either way; at most [`FRAME_LEN_LIMIT`].
+    pub bulk_len_max: usize,
+    /// Bulk frames waiting for one peer. How many of one peer wait for us, their bytes bound.
+    pub bulk_frames_max: usize,
+    /// Bytes of bulk waiting for one peer, and of one peer waiting for us; at least one longest bulk frame.
+    pub bulk_bytes_max: usize,
     /// A connection that answers no ping for so long is dead.
     pub silence_ms_max: u64,
     /// First wait before dialing again.
@@ -149,6 +164,12 @@ impl Default for Limits {
             queue_frames_max: 1024,
             // Two of the longest frames and change; times 21 peers still fits a small machine.
             queue_bytes_max: 32 << 20,
+            // 12 MiB of blobs, and what stands around them.
+            bulk_len_max: FRAME_LEN_LIMIT,
+            // A slot has one block; a second payload is that of another round.
+            bulk_frames_max: 4,
+            // One of the longest, or several of the usual; times 21 peers still fits a small machine.
+            bulk_bytes_max: FRAME_LEN_LIMIT + FRAME_OVERHEAD,
             // A dead peer is noticed within half a slot; a busy one is not taken for dead.
             silence_ms_max: 5_000,
             redial_ms_min: 100,
@@ -171,6 +192,9 @@ pub struct Config {
     pub me: ShareIndex,
     /// Where to listen, at most [`LISTEN_MAX`]. Port 0 lets the system choose. Empty: this node only dials.
     pub listen: Vec<Multiaddr>,
+    /// Relays to be reached through, and to reach peers through that have no address that works; each with its
+    /// `/p2p/`, at most [`RELAYS_MAX`](crate::RELAYS_MAX).
+    pub relays: Vec<Multiaddr>,
     /// The name of the wire.
     pub protocol: Protocol,
     /// Its limits.
@@ -229,6 +253,14 @@ pub enum StartError {
         address: Multiaddr,
         /// What the system says.
         reason: String,
+    },
+    /// A relay cannot be used.
+    #[error("relay {address}: {source}")]
+    Relay {
+        /// Its address as it was given.
+        address: Multiaddr,
+        /// Why.
+        source: crate::RelayError,
     },
     /// A limit contradicts another.
     #[error("{0}")]
@@ -340,6 +372,14 @@ impl Limits {
             ),
             (self.queue_bytes_max <= 1 << 30, "a queue may hold at most 1 GiB"),
             ((1..=1 << 20).contains(&self.queue_frames_max), "a queue holds 1 to 1048576 frames"),
+            (self.bulk_len_max > 0, "bulk frames must be longer than nothing"),
+            (self.bulk_len_max <= FRAME_LEN_LIMIT, "bulk frames may be at most 16 MiB long"),
+            (
+                self.bulk_bytes_max >= self.bulk_len_max + FRAME_OVERHEAD,
+                "a queue of bulk must hold one longest bulk frame",
+            ),
+            (self.bulk_bytes_max <= 1 << 30, "a queue of bulk may hold at most 1 GiB"),
+            ((1..=1 << 10).contains(&self.bulk_frames_max), "a queue of bulk holds 1 to 1024 frames"),
             ((200..=600_000).contains(&self.silence_ms_max), "silence must be 200 ms to 10 minutes"),
             (self.redial_ms_min > 0, "the first wait before dialing again must not be 0"),
             (self.redial_ms_max >= self.redial_ms_min, "waits before dialing again must not shrink"),
@@ -366,6 +406,7 @@ mod tests {
             peers: (1..=4).map(spec).collect(),
             me: ShareIndex::new(2).unwrap(),
             listen: Vec::new(),
+            relays: Vec::new(),
             protocol: Protocol::new("node", 1, Root([1; 32])).unwrap(),
             limits: Limits::default(),
         }
@@ -452,7 +493,11 @@ mod tests {
     #[test]
     fn limits_that_contradict_each_other_do_not_start() {
         assert!(Limits::default().check().is_ok());
-        let wrong: [fn(&mut Limits); 9] = [
+        let wrong: [fn(&mut Limits); 13] = [
+            |l| l.bulk_len_max = 0,
+            |l| l.bulk_len_max = FRAME_LEN_LIMIT + 1,
+            |l| l.bulk_bytes_max = l.bulk_len_max,
+            |l| l.bulk_frames_max = 0,
             |l| l.frame_len_max = 0,
             |l| l.frame_len_max = FRAME_LEN_LIMIT + 1,
             |l| l.queue_bytes_max = l.frame_len_max,

@@ -1,8 +1,10 @@
 //! What happens on the wire, in bounded queues that one consumer empties.
 
 use crate::config::FRAME_OVERHEAD;
+use crate::lane::Lane;
 use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,9 +12,28 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use types::ShareIndex;
 
+/// How the bytes of a link travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// From host to host.
+    Direct,
+    /// Through a relay, which sees how many there are and when, and not what they say.
+    Relayed,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "direct",
+            Self::Relayed => "relayed",
+        })
+    }
+}
+
 /// Something that happened.
 ///
-/// Of one peer, in this order and over and over: `Up`, its frames in the order it sent them, `Down`.
+/// Of one peer, in this order and over and over: `Up`, its frames in the order it sent them, `Down`. Bulk frames come
+/// in the order they were sent too; between a bulk frame and a frame there is no order but that of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// This node listens here.
@@ -21,6 +42,8 @@ pub enum Event {
     Up {
         /// Whose.
         peer: ShareIndex,
+        /// How it travels. A direct link takes a relayed one's place when there can be one.
+        route: Route,
     },
     /// The link to a peer fell. It is being set up again.
     Down {
@@ -42,6 +65,33 @@ pub enum Event {
         peer: ShareIndex,
         /// What it sent.
         frame: Bytes,
+    },
+    /// A bulk frame of a peer.
+    Bulk {
+        /// Whose.
+        peer: ShareIndex,
+        /// What it sent.
+        frame: Bytes,
+    },
+    /// A relay has taken this node's reservation: peers reach this node through it.
+    RelayUp {
+        /// Which.
+        relay: PeerId,
+    },
+    /// The reservation is gone. It is asked for again.
+    RelayDown {
+        /// At which relay.
+        relay: PeerId,
+        /// Why.
+        reason: String,
+    },
+    /// A relay is not reached, or takes no reservation. Told of the first failure in a row, of the second, the fourth, the
+    /// eighth and so on; there will be other attempts.
+    RelayUnreachable {
+        /// Which.
+        relay: PeerId,
+        /// Why.
+        reason: String,
     },
     /// Somebody who is no operator of this cluster connected to us, and was refused.
     Stranger {
@@ -72,7 +122,7 @@ pub enum DownReason {
         /// Longest taken.
         max: usize,
     },
-    /// The peer lost it before us, or started anew, and a newer one took its place.
+    /// A newer one took its place: the peer lost it before us, or started anew, or a direct link replaces a relayed one.
     #[error("a newer link took its place")]
     Replaced,
 }
@@ -127,8 +177,9 @@ impl Room {
 /// What one peer's link has to say, in the order it must be heard.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    Up,
+    Up(Route),
     Frame {
+        lane: Lane,
         frame: Bytes,
         /// Given back when the consumer takes the frame.
         _room: OwnedSemaphorePermit,
@@ -180,8 +231,9 @@ impl Events {
 
 fn event_of(peer: ShareIndex, heard: Heard) -> Event {
     match heard {
-        Heard::Up => Event::Up { peer },
-        Heard::Frame { frame, _room } => Event::Frame { peer, frame },
+        Heard::Up(route) => Event::Up { peer, route },
+        Heard::Frame { lane: Lane::Frames, frame, _room } => Event::Frame { peer, frame },
+        Heard::Frame { lane: Lane::Bulk, frame, _room } => Event::Bulk { peer, frame },
         Heard::Down(reason) => Event::Down { peer, reason },
     }
 }

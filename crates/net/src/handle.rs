@@ -1,7 +1,8 @@
 //! What the owner of a wire can do with it.
 
-use crate::config::{AddressError, check_address_of};
-use crate::events::Room;
+use crate::config::{AddressError, Limits, check_address_of};
+use crate::events::{Room, Route};
+use crate::lane::{Lane, Lanes};
 use bytes::Bytes;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
@@ -62,9 +63,17 @@ pub struct PeerCounts {
     pub frames_in: u64,
     /// Their bytes.
     pub bytes_in: u64,
-    /// Frames refused by [`SendError::QueueFull`].
+    /// Bulk frames written.
+    pub bulk_frames_out: u64,
+    /// Their bytes.
+    pub bulk_bytes_out: u64,
+    /// Bulk frames read.
+    pub bulk_frames_in: u64,
+    /// Their bytes.
+    pub bulk_bytes_in: u64,
+    /// Frames, bulk or not, refused by [`SendError::QueueFull`].
     pub queue_full: u64,
-    /// Streams opened, by either side: one for each connection, however many frames it carries.
+    /// Streams opened, by either side: two for each connection, however many frames they carry.
     pub streams: u64,
     /// Links that stood.
     pub links: u64,
@@ -80,12 +89,18 @@ pub(crate) struct PeerState {
     rtt: AtomicU64,
 }
 
+/// What went through a lane.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct Traffic {
     pub(crate) frames_out: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) frames_in: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) traffic: Lanes<Traffic>,
     pub(crate) queue_full: AtomicU64,
     pub(crate) streams: AtomicU64,
     pub(crate) links: AtomicU64,
@@ -108,6 +123,13 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) connection: ConnectionId,
+    pub(crate) route: Route,
+    pub(crate) lanes: Lanes<Entrance>,
+}
+
+/// The way into one of its lanes.
+#[derive(Debug)]
+pub(crate) struct Entrance {
     pub(crate) queue: mpsc::Sender<Queued>,
     pub(crate) room: Room,
 }
@@ -144,9 +166,10 @@ impl PeerState {
         self.rtt.store(micros.saturating_add(1), Ordering::Relaxed);
     }
 
-    fn push(&self, peer: ShareIndex, frame: Bytes) -> Result<(), SendError> {
+    fn push(&self, peer: ShareIndex, lane: Lane, frame: Bytes) -> Result<(), SendError> {
         let outbox = self.outbox();
         let Some(open) = outbox.as_ref() else { return Err(SendError::NotConnected(peer)) };
+        let open = open.lanes.of(lane);
         let sent = match open.room.try_take(frame.len()) {
             Some(room) => open.queue.try_send(Queued { frame, _room: room }),
             None => {
@@ -166,11 +189,16 @@ impl PeerState {
 
     fn counts(&self) -> PeerCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Lanes { frames, bulk } = &self.counts.traffic;
         PeerCounts {
-            frames_out: read(&self.counts.frames_out),
-            bytes_out: read(&self.counts.bytes_out),
-            frames_in: read(&self.counts.frames_in),
-            bytes_in: read(&self.counts.bytes_in),
+            frames_out: read(&frames.frames_out),
+            bytes_out: read(&frames.bytes_out),
+            frames_in: read(&frames.frames_in),
+            bytes_in: read(&frames.bytes_in),
+            bulk_frames_out: read(&bulk.frames_out),
+            bulk_bytes_out: read(&bulk.bytes_out),
+            bulk_frames_in: read(&bulk.frames_in),
+            bulk_bytes_in: read(&bulk.bytes_in),
             queue_full: read(&self.counts.queue_full),
             streams: read(&self.counts.streams),
             links: read(&self.counts.links),
@@ -181,15 +209,15 @@ impl PeerState {
 /// What handle and hub share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) frame_len_max: usize,
+    pub(crate) limits: Limits,
     pub(crate) peers: BTreeMap<ShareIndex, Arc<PeerState>>,
     pub(crate) strangers: AtomicU64,
     listening: Mutex<Vec<Multiaddr>>,
 }
 
 impl Shared {
-    pub(crate) fn new(frame_len_max: usize, peers: BTreeMap<ShareIndex, Arc<PeerState>>) -> Self {
-        Self { frame_len_max, peers, strangers: AtomicU64::new(0), listening: Mutex::new(Vec::new()) }
+    pub(crate) fn new(limits: Limits, peers: BTreeMap<ShareIndex, Arc<PeerState>>) -> Self {
+        Self { limits, peers, strangers: AtomicU64::new(0), listening: Mutex::new(Vec::new()) }
     }
 
     pub(crate) fn listening(&self) -> MutexGuard<'_, Vec<Multiaddr>> {
@@ -235,17 +263,42 @@ impl Handle {
     ///
     /// Errors: see [`SendError`]; each says that the frame will not be sent.
     pub fn send(&self, peer: ShareIndex, frame: Bytes) -> Result<(), SendError> {
-        let max = self.0.shared.frame_len_max;
-        if frame.len() > max {
-            return Err(SendError::TooLong { len: frame.len(), max });
-        }
-        self.peer(peer).ok_or(SendError::NoSuchPeer(peer))?.push(peer, frame)
+        self.push(peer, Lane::Frames, frame)
     }
 
     /// Queues a frame for every peer, sharing its bytes. Returns those that will not get it, and why.
     pub fn broadcast(&self, frame: &Bytes) -> Vec<(ShareIndex, SendError)> {
+        self.push_all(Lane::Frames, frame)
+    }
+
+    /// Queues a bulk frame for one peer: it travels beside the frames of [`Handle::send`] and never holds them up.
+    /// Never waits.
+    ///
+    /// - It arrives as [`Event::Bulk`](crate::Event::Bulk), in no order with frames.
+    /// - Errors: see [`SendError`]; each says that the frame will not be sent. The queue is short, so
+    ///   [`SendError::QueueFull`] comes early. A peer whose wire has no lane for bulk takes none of it: what waits when
+    ///   that turns out is lost, then [`SendError::NotConnected`] says so.
+    pub fn send_bulk(&self, peer: ShareIndex, frame: Bytes) -> Result<(), SendError> {
+        self.push(peer, Lane::Bulk, frame)
+    }
+
+    /// Queues a bulk frame for every peer, sharing its bytes. Returns those that will not get it, and why.
+    pub fn broadcast_bulk(&self, frame: &Bytes) -> Vec<(ShareIndex, SendError)> {
+        self.push_all(Lane::Bulk, frame)
+    }
+
+    fn push(&self, peer: ShareIndex, lane: Lane, frame: Bytes) -> Result<(), SendError> {
+        let max = self.0.shared.limits.lane(lane).len_max;
+        if frame.len() > max {
+            return Err(SendError::TooLong { len: frame.len(), max });
+        }
+        self.peer(peer).ok_or(SendError::NoSuchPeer(peer))?.push(peer, lane, frame)
+    }
+
+    fn push_all(&self, lane: Lane, frame: &Bytes) -> Vec<(ShareIndex, SendError)> {
         let peers = self.0.shared.peers.keys().copied();
-        peers.filter_map(|peer| self.send(peer, frame.clone()).err().map(|error| (peer, error))).collect()
+        let push = |peer| self.push(peer, lane, frame.clone()).err().map(|error| (peer, error));
+        peers.filter_map(push).collect()
     }
 
     /// Adds an address of a peer and dials it soon. The oldest goes when there are too many.
@@ -264,6 +317,11 @@ impl Handle {
     /// Whether the link to a peer stands.
     pub fn is_up(&self, peer: ShareIndex) -> bool {
         self.peer(peer).is_some_and(|state| state.outbox().is_some())
+    }
+
+    /// How the link to a peer travels, while it stands.
+    pub fn route(&self, peer: ShareIndex) -> Option<Route> {
+        self.peer(peer)?.outbox().as_ref().map(|open| open.route)
     }
 
     /// The last round trip to a peer whose link stands, as its ping measured it.

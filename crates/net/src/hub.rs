@@ -1,10 +1,12 @@
 //! The one task that owns the swarm: who is dialed when, which connection is the link, who is silent.
 
 use crate::config::{ADDRESSES_MAX, LISTEN_MAX, Limits};
-use crate::events::{DownReason, Event, Failure, Heard};
+use crate::events::{DownReason, Event, Failure, Heard, Route};
 use crate::handle::{NewAddress, Shared, count};
+use crate::lane::Lane;
 use crate::link::{self, Link, Wish};
 use crate::peer::{Connection, Peer, Standing, without_peer};
+use crate::relays::Relay;
 use crate::swarm::{Network, NetworkEvent};
 use crate::wire::{NotAnOperator, Opened, WireEvent};
 use futures::StreamExt;
@@ -44,6 +46,7 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) peers: BTreeMap<ShareIndex, Peer>,
     pub(crate) by_id: BTreeMap<PeerId, ShareIndex>,
+    pub(crate) relays: BTreeMap<PeerId, Relay>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) notices: mpsc::Sender<Event>,
     pub(crate) wishes: mpsc::Receiver<NewAddress>,
@@ -100,7 +103,7 @@ impl Hub {
     }
 
     /// Tells what may be missed: the queue holds the first of them when nobody reads.
-    fn notice(&self, event: Event) {
+    pub(crate) fn notice(&self, event: Event) {
         if self.notices.try_send(event).is_err() {
             tracing::trace!("a notice of the wire was not heard");
         }
@@ -108,12 +111,27 @@ impl Hub {
 
     // --- the swarm's events
 
-    fn on_swarm(&mut self, event: SwarmEvent<NetworkEvent>) {
+    fn on_behaviour(&mut self, event: NetworkEvent) {
         match event {
-            SwarmEvent::Behaviour(NetworkEvent::Wire(event)) => self.on_wire(event),
-            SwarmEvent::Behaviour(NetworkEvent::Ping(event)) => self.on_ping(&event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                self.on_established(peer_id, connection_id);
+            NetworkEvent::Wire(event) => self.on_wire(event),
+            NetworkEvent::Ping(event) => self.on_ping(&event),
+            NetworkEvent::Relay(event) => self.on_relay_event(&event),
+            NetworkEvent::Identify(event) => self.on_identify(&event),
+            // The connection that it makes comes to us as any other does.
+            NetworkEvent::Punch(event) => match event.result {
+                Ok(_) => tracing::debug!(peer = %event.remote_peer_id, "a hole was punched"),
+                Err(error) => tracing::debug!(peer = %event.remote_peer_id, %error, "no hole was punched"),
+            },
+        }
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<NetworkEvent>) {
+        let Some(event) = self.on_relay(event) else { return };
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let route = if endpoint.is_relayed() { Route::Relayed } else { Route::Direct };
+                self.on_established(peer_id, connection_id, route);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.on_closed(peer_id, connection_id);
@@ -153,13 +171,13 @@ impl Hub {
         self.notice(Event::Listening(address));
     }
 
-    fn on_established(&mut self, id: PeerId, connection: ConnectionId) {
+    fn on_established(&mut self, id: PeerId, connection: ConnectionId, route: Route) {
         let Some(peer) = self.by_id.get(&id).and_then(|index| self.peers.get_mut(index)) else { return };
         if peer.dialing == Some(connection) {
             peer.dialing = None;
             peer.shunned.clear();
         }
-        peer.connections.insert(connection, Connection::default());
+        peer.connections.insert(connection, Connection::new(route));
     }
 
     fn on_closed(&mut self, id: PeerId, connection: ConnectionId) {
@@ -184,7 +202,10 @@ impl Hub {
             return;
         }
         peer.dialing = None;
-        peer.dial_later(&self.limits);
+        if peer.link.is_none() {
+            peer.dial_later(&self.limits);
+            peer.try_the_other_way();
+        }
         let reason = match error {
             DialError::WrongPeerId { obtained, address } => {
                 peer.shun(&address);
@@ -204,6 +225,9 @@ impl Hub {
 
     fn on_ping(&mut self, event: &ping::Event) {
         let Some(peer) = self.by_id.get(&event.peer).and_then(|index| self.peers.get_mut(index)) else {
+            if event.result.is_ok() {
+                self.on_relay_pong(event.peer, event.connection);
+            }
             return;
         };
         let links = peer.links_on(event.connection);
@@ -219,11 +243,24 @@ impl Hub {
     // --- greetings and links
 
     fn on_wire(&mut self, event: WireEvent) {
-        let WireEvent { peer: index, connection, opened } = event;
-        let Some(peer) = self.peers.get(&index).filter(|peer| peer.connections.contains_key(&connection))
-        else {
+        let WireEvent { peer: index, connection, lane, opened } = event;
+        let Some(peer) = self.peers.get_mut(&index) else { return };
+        let Some(known) = peer.connections.get_mut(&connection) else { return };
+        if lane == Lane::Bulk {
+            let door = known.bulk_door.take();
+            match (opened, door) {
+                (Opened::Stream(stream), Some(door)) => {
+                    count(&peer.state.counts.streams, 1);
+                    door.open(stream);
+                }
+                (Opened::OtherProtocol, _) => tracing::debug!("operator {index} takes no bulk"),
+                (Opened::Failed(error), _) => {
+                    tracing::debug!("no lane for bulk to operator {index}: {error}")
+                }
+                (Opened::Stream(_), None) => {}
+            }
             return;
-        };
+        }
         match opened {
             Opened::Stream(stream) => {
                 count(&peer.state.counts.streams, 1);
@@ -258,12 +295,13 @@ impl Hub {
     fn on_greeted(&mut self, index: ShareIndex, connection: ConnectionId, stream: Stream, wish: Wish) {
         let leads = self.me < index;
         let Some(peer) = self.peers.get_mut(&index) else { return };
-        if !peer.connections.contains_key(&connection) {
+        let Some(route) = peer.connections.get(&connection).map(|connection| connection.route) else {
             return;
-        }
+        };
         if let Some(standing) = peer.link.take() {
+            let straighter = route == Route::Direct && standing.route == Route::Relayed;
             // Only the leader chooses. The follower has heard its GO, which is the newer choice.
-            if leads && !wish.supersedes(standing.wish) {
+            if leads && !straighter && !wish.supersedes(standing.wish) {
                 peer.link = Some(standing);
                 self.close(index, connection);
                 return;
@@ -277,22 +315,28 @@ impl Hub {
 
     fn install(&mut self, index: ShareIndex, connection: ConnectionId, stream: Stream, wish: Wish) {
         let Some(peer) = self.peers.get_mut(&index) else { return };
+        let Some(known) = peer.connections.get_mut(&connection) else { return };
+        // A connection becomes a link once; a second time it would have no lane for bulk.
+        let bulk = known.bulk.take().unwrap_or_else(|| link::bulk_lane().1);
+        let route = known.route;
         let (sender, verdict) = oneshot::channel();
-        peer.link = Some(Standing { connection, wish, since: Instant::now(), verdict: sender });
+        peer.link = Some(Standing { connection, route, wish, since: Instant::now(), verdict: sender });
+        peer.way = route;
+        peer.straighten_later();
         let leads = self.me < index;
         if !leads {
             peer.wish = wish;
         }
         let link = Link {
             connection,
+            route,
             stream,
+            bulk,
             leads,
             peer: Arc::clone(&peer.state),
             heard: peer.heard.clone(),
-            room_in: peer.room_in.clone(),
-            frame_len_max: self.limits.frame_len_max,
-            queue_frames_max: self.limits.queue_frames_max,
-            queue_bytes_max: self.limits.queue_bytes_max,
+            rooms_in: peer.rooms_in.clone(),
+            limits: self.limits,
             verdict,
             goodbye: self.goodbye.clone(),
         };
@@ -308,6 +352,9 @@ impl Hub {
             return;
         }
         let alone = peer.link.is_none() && peer.connections.len() == 1;
+        if alone {
+            peer.try_the_other_way();
+        }
         self.close(index, connection);
         if alone {
             tracing::debug!("operator {index} is not linked: {reason}");
@@ -348,6 +395,7 @@ impl Hub {
             self.watch(index, limit_ticks);
             self.dial_if_due(index, now);
         }
+        self.tick_relays(now);
     }
 
     /// Condemns connections that are silent, or that became no link in time.
@@ -383,17 +431,26 @@ impl Hub {
     }
 
     fn dial_if_due(&mut self, index: ShareIndex, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&index).filter(|peer| peer.is_due(now)) else { return };
+        let due = self.peers.get(&index).filter(|peer| peer.is_due(now));
+        let Some(id) = due.map(|peer| peer.state.id) else { return };
+        let circuits = self.circuits_to(id);
+        let Some(peer) = self.peers.get_mut(&index) else { return };
+        let targets = peer.targets(circuits);
+        if targets.is_empty() {
+            return;
+        }
+        if peer.link.is_some() {
+            peer.straighten_later();
+        }
         // A new port each time: two dials that cross on their listening ports would be one TCP connection
         // with two dialers. The swarm may still hold a connection that we have condemned.
-        let options = DialOpts::peer_id(peer.state.id)
+        let options = DialOpts::peer_id(id)
             .condition(PeerCondition::Always)
-            .addresses(peer.targets())
+            .addresses(targets)
             .allocate_new_port()
             .build();
         let connection = options.connection_id();
         peer.dialing = Some(connection);
-        let id = peer.state.id;
         if let Err(error) = self.swarm.dial(options) {
             self.on_dial_error(id, connection, error);
         }
@@ -408,6 +465,7 @@ impl Hub {
         }
         peer.addresses.push(wish.address);
         peer.attempts = 0;
+        peer.way = Route::Direct;
         peer.dial_at = Instant::now();
         self.dial_if_due(wish.peer, Instant::now());
     }
@@ -448,7 +506,7 @@ async fn run_link(mut link: Link, index: ShareIndex, turn: Arc<Mutex<()>>, repor
     let stood = began.is_some();
     let mut reason = None;
     if let Some(outbox) = began
-        && heard.send(Heard::Up).await.is_ok()
+        && heard.send(Heard::Up(link.route)).await.is_ok()
     {
         reason = link.carry(outbox).await;
     }
@@ -461,7 +519,7 @@ async fn run_link(mut link: Link, index: ShareIndex, turn: Arc<Mutex<()>>, repor
 }
 
 /// A dial's error in one line.
-fn sentence(error: &DialError) -> String {
+pub(crate) fn sentence(error: &DialError) -> String {
     let tried = match error {
         DialError::Transport(tried) => tried,
         // The swarm leaves out the addresses that it listens on itself.

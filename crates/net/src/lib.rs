@@ -18,17 +18,24 @@
 //! - **Who**: exactly the operators of the cluster. The handshake proves the other end's key; any other key is
 //!   refused when the connection is established, before a single stream is negotiated. A stranger learns our
 //!   public key, which the handshake shows to everybody, and nothing else.
-//! - **How**: one stream for each peer, both ways, opened once for each connection; frames with their length
+//! - **How**: one stream a lane for each peer, both ways, opened once for each connection; frames with their length
 //!   before them. Either side may dial. The operator with the lower position leads: it alone says which of
 //!   several connections is the link (the words are in `link.rs`), so connections that cross never flap.
 //! - **What is promised**: between [`Event::Up`] and [`Event::Down`] the frames of a peer arrive in order and
 //!   without gaps. A frame that was taken by [`Handle::send`] arrives unless the link falls. Nothing is repeated
 //!   on the next link.
-//! - **What it costs**: for each peer at most two queues of [`Limits::queue_bytes_max`], one unfinished frame,
-//!   and the windows of its connections (16 MiB a connection and less). A consumer that does not read its
+//! - **What it costs**: for each peer at most two queues of [`Limits::queue_bytes_max`], two of
+//!   [`Limits::bulk_bytes_max`], an unfinished frame a lane, and the windows of its connections (some 3 MiB a TCP
+//!   connection, 15 MB a QUIC one, and less). A consumer that does not read its
 //!   [`Events`] stops its peers, not this node; a peer that does not read fills its own outbox, and
 //!   [`Handle::send`] says so.
-//! - **What is not here**: no discovery, no gossip, no identify, no relay, and no meaning of a frame.
+//! - **Two lanes**: frames that must not wait, and bulk ([`Handle::send_bulk`]) that may. Each is a stream with queues
+//!   of its own, so that a block's payload never stands before a vote.
+//! - **Behind NAT**: a node with [`Config::relays`] keeps a reservation at each, is dialed through them by peers that
+//!   cannot reach it, and dials so itself. The handshake is between the operators, inside of what the relay carries: the
+//!   same gate, the same encryption. When a circuit opens both sides try to punch a hole (DCUtR); a direct connection
+//!   takes the relayed one's place, as any newer link does. [`relay`] is the other end of it.
+//! - **What is not here**: no discovery, no gossip, and no meaning of a frame. Without relays, no identify either.
 //!
 //! [`peers_file`] reads and writes `peers.toml`.
 
@@ -36,9 +43,12 @@ mod config;
 mod events;
 mod handle;
 mod hub;
+mod lane;
 mod link;
 mod peer;
 pub mod peers_file;
+pub mod relay;
+mod relays;
 mod swarm;
 mod wire;
 
@@ -46,9 +56,10 @@ pub use config::{
     ADDRESSES_MAX, AddressError, Config, FRAME_LEN_LIMIT, Identity, IdentityError, KIND_LEN_MAX, LISTEN_MAX,
     Limits, PeerSpec, Protocol, ProtocolError, StartError, check_address, peer_id,
 };
-pub use events::{DownReason, Event, Events, Failure};
+pub use events::{DownReason, Event, Events, Failure, Route};
 pub use handle::{AddError, Handle, PeerCounts, SendError};
 pub use libp2p::{Multiaddr, PeerId};
+pub use relays::{RELAYS_MAX, RelayError};
 
 use handle::{PeerState, Shared};
 use hub::Hub;
@@ -74,7 +85,8 @@ pub fn start(config: Config) -> Result<(Handle, Events), StartError> {
     let operators: Vec<(ShareIndex, PeerId)> = config.check()?;
     let others = operators.iter().filter(|(index, _)| *index != config.me);
     let by_id: BTreeMap<PeerId, ShareIndex> = others.map(|(index, id)| (*id, *index)).collect();
-    let swarm = swarm::build(&config, by_id.clone())?;
+    let relays = relays::named(&config, &operators)?;
+    let swarm = swarm::build(&config, by_id.clone(), relays.keys().copied().collect())?;
 
     let (notices, notices_out) = mpsc::channel(NOTICES);
     let (wishes_in, wishes) = mpsc::channel(WISHES);
@@ -90,7 +102,7 @@ pub fn start(config: Config) -> Result<(Handle, Events), StartError> {
         states.insert(index, state);
         heard.push((index, inbox_out));
     }
-    let shared = Arc::new(Shared::new(config.limits.frame_len_max, states));
+    let shared = Arc::new(Shared::new(config.limits, states));
     let (goodbye, abort) = (CancellationToken::new(), CancellationToken::new());
     let hub = Hub {
         swarm,
@@ -98,6 +110,7 @@ pub fn start(config: Config) -> Result<(Handle, Events), StartError> {
         limits: config.limits,
         peers,
         by_id,
+        relays,
         shared: Arc::clone(&shared),
         notices,
         wishes,

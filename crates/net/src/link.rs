@@ -1,4 +1,4 @@
-//! One stream between two operators: greeting, frames, farewell.
+//! What two operators say over the streams of a connection: greeting, frames, farewell.
 //!
 //! ```text
 //! leader                                follower
@@ -8,20 +8,26 @@
 //!   length (u32, big endian), bytes <--->           frames, both ways, until one side ends its half
 //! ```
 //!
+//! The lane for bulk is a second stream of the same connection, opened by the leader, without a greeting: it carries
+//! frames of the same form as soon as the link stands, and ends with it. A side that leaves ends its half of the bulk
+//! lane first; one that hears the other leave takes what the bulk lane still brings.
+//!
 //! The leader is the operator with the lower position. The follower makes a new wish when it has lost the link
 //! that it got. So a leader that sees the wish of its standing link again knows the connection to be a surplus
 //! one, and a leader that sees a later wish, or that of another life, knows that its link is dead though nobody
 //! told it.
 
-use crate::events::{DownReason, Heard, Room};
-use crate::handle::{Outbox, PeerState, Queued, count};
+use crate::config::Limits;
+use crate::events::{DownReason, Heard, Room, Route};
+use crate::handle::{Entrance, Outbox, PeerState, Queued, Traffic, count};
+use crate::lane::{Lane, Lanes};
 use bytes::Bytes;
-use futures::io::{BufReader, BufWriter};
+use futures::io::{BufReader, BufWriter, ReadHalf, WriteHalf};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::Stream;
 use libp2p::swarm::ConnectionId;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -88,39 +94,76 @@ async fn expect_hello(stream: &mut Stream) -> io::Result<()> {
     if words == *HELLO { Ok(()) } else { Err(io::Error::other("not the words of this version")) }
 }
 
+/// Where the stream of a bulk lane goes when it has opened. Dropped when the peer has no such lane.
+pub(crate) struct BulkDoor {
+    reader: oneshot::Sender<ReadHalf<Stream>>,
+    writer: oneshot::Sender<WriteHalf<Stream>>,
+}
+
+/// The bulk lane of a connection, open now, later or never.
+pub(crate) struct BulkLane {
+    reader: oneshot::Receiver<ReadHalf<Stream>>,
+    writer: oneshot::Receiver<WriteHalf<Stream>>,
+}
+
+/// A lane that waits for its stream.
+pub(crate) fn bulk_lane() -> (BulkDoor, BulkLane) {
+    let ((reader, read), (writer, write)) = (oneshot::channel(), oneshot::channel());
+    (BulkDoor { reader, writer }, BulkLane { reader: read, writer: write })
+}
+
+impl BulkDoor {
+    pub(crate) fn open(self, stream: Stream) {
+        let (reader, writer) = stream.split();
+        // A link that is over needs neither.
+        let _ = self.reader.send(reader);
+        let _ = self.writer.send(writer);
+    }
+}
+
 /// All that a link needs.
 pub(crate) struct Link {
     pub(crate) connection: ConnectionId,
+    pub(crate) route: Route,
     pub(crate) stream: Stream,
+    pub(crate) bulk: BulkLane,
     /// Whether GO is ours to say.
     pub(crate) leads: bool,
     pub(crate) peer: Arc<PeerState>,
     pub(crate) heard: mpsc::Sender<Heard>,
-    pub(crate) room_in: Room,
-    pub(crate) frame_len_max: usize,
-    pub(crate) queue_frames_max: usize,
-    pub(crate) queue_bytes_max: usize,
+    pub(crate) rooms_in: Lanes<Room>,
+    pub(crate) limits: Limits,
     /// The hub's verdict over this link.
     pub(crate) verdict: oneshot::Receiver<DownReason>,
     /// Set when this node shuts down.
     pub(crate) goodbye: CancellationToken,
 }
 
+/// What waits to be written.
+pub(crate) type Waiting = Lanes<mpsc::Receiver<Queued>>;
+
 impl Link {
     /// Says GO where that is ours, and opens the peer's outbox. `None` if the stream is gone already.
-    pub(crate) async fn begin(&mut self) -> Option<mpsc::Receiver<Queued>> {
+    pub(crate) async fn begin(&mut self) -> Option<Waiting> {
         if self.leads {
             // One byte on a fresh stream: only a connection that is stuck takes long.
             tokio::time::timeout(FAREWELL, self.say_go()).await.ok()?.ok()?;
         }
-        let (queue, outbox) = mpsc::channel(self.queue_frames_max);
-        let room = Room::new(self.queue_bytes_max);
-        self.peer.open(Outbox { connection: self.connection, queue, room });
+        let (frames_in, frames) = self.queue(Lane::Frames);
+        let (bulk_in, bulk) = self.queue(Lane::Bulk);
+        let lanes = Lanes { frames: frames_in, bulk: bulk_in };
+        self.peer.open(Outbox { connection: self.connection, route: self.route, lanes });
         if self.goodbye.is_cancelled() {
             self.peer.shut(self.connection);
         }
         count(&self.peer.counts.links, 1);
-        Some(outbox)
+        Some(Lanes { frames, bulk })
+    }
+
+    fn queue(&self, lane: Lane) -> (Entrance, mpsc::Receiver<Queued>) {
+        let limits = self.limits.lane(lane);
+        let (queue, waiting) = mpsc::channel(limits.frames_max);
+        (Entrance { queue, room: Room::new(limits.bytes_max) }, waiting)
     }
 
     async fn say_go(&mut self) -> io::Result<()> {
@@ -129,20 +172,39 @@ impl Link {
     }
 
     /// Carries frames both ways until the link falls. `None` if it was this node that said farewell.
-    pub(crate) async fn carry(self, outbox: mpsc::Receiver<Queued>) -> Option<DownReason> {
-        let Self { stream, peer, heard, room_in, frame_len_max, verdict, goodbye, .. } = self;
+    pub(crate) async fn carry(self, waiting: Waiting) -> Option<DownReason> {
+        let Self { stream, bulk, peer, heard, rooms_in, limits, verdict, goodbye, .. } = self;
+        let traffic = &peer.counts.traffic;
+        let inlet = |lane: Lane| Inlet {
+            lane,
+            heard: &heard,
+            room: rooms_in.of(lane),
+            len_max: limits.lane(lane).len_max,
+            traffic: traffic.of(lane),
+        };
         let (reader, writer) = stream.split();
         let mut reader = BufReader::with_capacity(CHUNK, reader);
         let ended = {
-            let mut reading = pin!(read_frames(&mut reader, &heard, &room_in, frame_len_max, &peer));
-            let mut writing = pin!(write_frames(writer, outbox, &peer));
+            let mut reading = pin!(read_frames(&mut reader, inlet(Lane::Frames)));
+            let mut bulk_reading = pin!(read_bulk(bulk.reader, inlet(Lane::Bulk)));
+            let mut writing = pin!(write_lanes(writer, bulk.writer, waiting, traffic));
             let mut verdict = pin!(spoken(verdict));
-            let mut written = false;
+            let (mut written, mut bulk_read) = (false, false);
             loop {
                 tokio::select! {
                     biased;
                     reason = &mut verdict => break Some(reason),
-                    reason = &mut reading => break Some(reason),
+                    reason = &mut reading => {
+                        if reason == DownReason::Closed && !bulk_read {
+                            take_the_rest(bulk_reading).await;
+                        }
+                        break Some(reason)
+                    }
+                    reason = &mut bulk_reading, if !bulk_read => match reason {
+                        // The peer has ended its half; it ends the other after this one.
+                        DownReason::Closed => bulk_read = true,
+                        broken => break Some(broken),
+                    },
                     result = &mut writing, if !written => match result {
                         Err(e) => break Some(DownReason::Broken(e.to_string())),
                         Ok(()) if goodbye.is_cancelled() => break None,
@@ -161,6 +223,11 @@ impl Link {
     }
 }
 
+/// The peer has left: what its bulk lane still brings is read, within a bound.
+async fn take_the_rest(bulk_reading: Pin<&mut impl Future<Output = DownReason>>) {
+    let _ = tokio::time::timeout(FAREWELL, bulk_reading).await;
+}
+
 /// The verdict, if ever there is one.
 async fn spoken(verdict: oneshot::Receiver<DownReason>) -> DownReason {
     match verdict.await {
@@ -169,15 +236,19 @@ async fn spoken(verdict: oneshot::Receiver<DownReason>) -> DownReason {
     }
 }
 
+/// Where the frames of a lane go that are read.
+struct Inlet<'a> {
+    lane: Lane,
+    heard: &'a mpsc::Sender<Heard>,
+    room: &'a Room,
+    len_max: usize,
+    traffic: &'a Traffic,
+}
+
 /// Reads frames until it cannot. Room for a frame is taken before its bytes are read, so that a consumer that
 /// does not keep up stops the peer and not this node.
-async fn read_frames(
-    reader: &mut (impl AsyncRead + Unpin),
-    heard: &mpsc::Sender<Heard>,
-    room: &Room,
-    max: usize,
-    peer: &PeerState,
-) -> DownReason {
+async fn read_frames(reader: &mut (impl AsyncRead + Unpin), inlet: Inlet<'_>) -> DownReason {
+    let Inlet { lane, heard, room, len_max: max, traffic } = inlet;
     loop {
         let mut head = [0; 4];
         if let Err(e) = reader.read_exact(&mut head).await {
@@ -196,12 +267,18 @@ async fn read_frames(
             Ok(frame) => frame,
             Err(e) => return DownReason::Broken(e.to_string()),
         };
-        count(&peer.counts.frames_in, 1);
-        count(&peer.counts.bytes_in, len);
-        if heard.send(Heard::Frame { frame, _room: room }).await.is_err() {
+        count(&traffic.frames_in, 1);
+        count(&traffic.bytes_in, len);
+        if heard.send(Heard::Frame { lane, frame, _room: room }).await.is_err() {
             return DownReason::Closed;
         }
     }
+}
+
+/// Reads the bulk lane when it has opened. A lane that never will counts as ended.
+async fn read_bulk(reader: oneshot::Receiver<ReadHalf<Stream>>, inlet: Inlet<'_>) -> DownReason {
+    let Ok(reader) = reader.await else { return DownReason::Closed };
+    read_frames(&mut BufReader::with_capacity(CHUNK, reader), inlet).await
 }
 
 /// Reads `len` bytes. Memory grows with what has arrived: by no more than doubling, from [`CHUNK`].
@@ -217,29 +294,70 @@ async fn read_body(reader: &mut (impl AsyncRead + Unpin), len: usize) -> io::Res
     Ok(body.into())
 }
 
-/// Writes frames until the outbox is shut and empty, then ends this half of the stream.
-async fn write_frames(
+/// Writes both lanes until the outbox is shut and empty, then ends this half of the link: the bulk lane first.
+async fn write_lanes(
     writer: impl AsyncWrite + Unpin,
-    mut outbox: mpsc::Receiver<Queued>,
-    peer: &PeerState,
+    bulk: oneshot::Receiver<WriteHalf<Stream>>,
+    waiting: Waiting,
+    traffic: &Lanes<Traffic>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(CHUNK, writer);
-    while let Some(first) = outbox.recv().await {
-        let mut next = Some(first);
+    let frames = write_frames(&mut writer, None, waiting.frames, &traffic.frames);
+    tokio::try_join!(frames, write_bulk(bulk, waiting.bulk, &traffic.bulk))?;
+    // If the connection is gone there is nobody left to tell.
+    let _ = writer.close().await;
+    Ok(())
+}
+
+/// Writes the bulk lane when it has opened, and ends it.
+async fn write_bulk(
+    writer: oneshot::Receiver<WriteHalf<Stream>>,
+    mut waiting: mpsc::Receiver<Queued>,
+    traffic: &Traffic,
+) -> io::Result<()> {
+    let mut opening = pin!(writer);
+    let (writer, first) = tokio::select! {
+        biased;
+        writer = &mut opening => (writer, None),
+        first = waiting.recv() => match first {
+            Some(first) => (opening.await, Some(first)),
+            None => return Ok(()),
+        },
+    };
+    // The peer has no such lane: nothing more is taken for it.
+    let Ok(writer) = writer else { return Ok(()) };
+    let mut writer = BufWriter::with_capacity(CHUNK, writer);
+    write_frames(&mut writer, first, waiting, traffic).await?;
+    let _ = writer.close().await;
+    Ok(())
+}
+
+/// Writes `first`, then what waits, until the queue is shut and empty.
+async fn write_frames(
+    writer: &mut BufWriter<impl AsyncWrite + Unpin>,
+    mut first: Option<Queued>,
+    mut waiting: mpsc::Receiver<Queued>,
+    traffic: &Traffic,
+) -> io::Result<()> {
+    loop {
+        let mut next = match first.take() {
+            None => waiting.recv().await,
+            first => first,
+        };
+        if next.is_none() {
+            return Ok(());
+        }
         // What waits goes together; nothing waits for more to come.
         while let Some(queued) = next {
             let len = u32::try_from(queued.frame.len()).map_err(io::Error::other)?;
             writer.write_all(&len.to_be_bytes()).await?;
             writer.write_all(&queued.frame).await?;
-            count(&peer.counts.frames_out, 1);
-            count(&peer.counts.bytes_out, queued.frame.len());
-            next = outbox.try_recv().ok();
+            count(&traffic.frames_out, 1);
+            count(&traffic.bytes_out, queued.frame.len());
+            next = waiting.try_recv().ok();
         }
         writer.flush().await?;
     }
-    // If the connection is gone there is nobody left to tell.
-    let _ = writer.close().await;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -248,7 +366,6 @@ mod tests {
     use futures::FutureExt;
     use futures::executor::block_on;
     use futures::io::Cursor;
-    use libp2p::PeerId;
     use proptest::prelude::*;
 
     const MAX: usize = 300;
@@ -256,8 +373,10 @@ mod tests {
     /// What is heard of these bytes, and how the stream ended.
     fn heard(bytes: Vec<u8>) -> (Vec<Bytes>, DownReason) {
         let (sender, mut receiver) = mpsc::channel(1 << 12);
-        let (room, peer) = (Room::new(1 << 24), PeerState::new(PeerId::random()));
-        let reason = block_on(read_frames(&mut Cursor::new(bytes), &sender, &room, MAX, &peer));
+        let (room, traffic) = (Room::new(1 << 24), Traffic::default());
+        let inlet =
+            Inlet { lane: Lane::Frames, heard: &sender, room: &room, len_max: MAX, traffic: &traffic };
+        let reason = block_on(read_frames(&mut Cursor::new(bytes), inlet));
         let mut frames = Vec::new();
         while let Ok(Heard::Frame { frame, .. }) = receiver.try_recv() {
             frames.push(frame);
@@ -268,15 +387,15 @@ mod tests {
     /// The bytes that carry these frames.
     fn written(frames: &[Bytes]) -> Vec<u8> {
         let (sender, receiver) = mpsc::channel(frames.len().max(1));
-        let (room, peer) = (Room::new(1 << 24), PeerState::new(PeerId::random()));
+        let (room, traffic) = (Room::new(1 << 24), Traffic::default());
         for frame in frames {
             let queued = Queued { frame: frame.clone(), _room: room.try_take(frame.len()).unwrap() };
             sender.try_send(queued).unwrap();
         }
         drop(sender);
-        let mut bytes = Vec::new();
-        block_on(write_frames(&mut bytes, receiver, &peer)).unwrap();
-        bytes
+        let mut writer = BufWriter::new(Vec::new());
+        block_on(write_frames(&mut writer, None, receiver, &traffic)).unwrap();
+        writer.into_inner()
     }
 
     /// The slow obvious reader.
@@ -317,7 +436,7 @@ mod tests {
         struct Meter(usize, usize);
         impl AsyncRead for Meter {
             fn poll_read(
-                mut self: std::pin::Pin<&mut Self>,
+                mut self: Pin<&mut Self>,
                 _: &mut std::task::Context<'_>,
                 buf: &mut [u8],
             ) -> std::task::Poll<io::Result<usize>> {
@@ -341,12 +460,14 @@ mod tests {
         let frames = vec![Bytes::from(vec![1; 100]); 50];
         let mut stream = Cursor::new(written(&frames));
         let (sender, mut receiver) = mpsc::channel(1 << 12);
-        let peer = PeerState::new(PeerId::random());
+        let traffic = Traffic::default();
         let room = Room::new(7 * (100 + crate::config::FRAME_OVERHEAD));
         let mut total = 0;
         for _ in 0..3 {
             // Pending: it waits for room, though the bytes are there.
-            let ended = read_frames(&mut stream, &sender, &room, MAX, &peer).now_or_never();
+            let inlet =
+                Inlet { lane: Lane::Frames, heard: &sender, room: &room, len_max: MAX, traffic: &traffic };
+            let ended = read_frames(&mut stream, inlet).now_or_never();
             assert_eq!(ended, None);
             let heard = std::iter::from_fn(|| receiver.try_recv().ok()).count();
             assert_eq!(heard, 7, "as many as fit");

@@ -1,8 +1,14 @@
-//! The libp2p behaviour of the wire: lets in the cluster's peers only, and opens one stream on a connection.
+//! The libp2p behaviour of the wire: lets in the cluster's peers only, and opens the streams of a connection.
 //!
-//! Of two operators the one with the lower position leads: it opens the stream, the other takes it. So two
-//! connections that cross are told apart by one side alone, and a connection carries one stream, both ways.
+//! Of two operators the one with the lower position leads: it opens the streams, the other takes them. So two
+//! connections that cross are told apart by one side alone, and a connection carries one stream a lane, both ways.
+//!
+//! It is the same gate for connections that came through a relay: what is asked is whose key the handshake proved, and
+//! over a relay that handshake is with the operator at the far end. To the relays themselves this node may connect;
+//! they may not connect to it, and neither offer nor get a stream of this wire.
 
+use crate::config::Protocol;
+use crate::lane::{Lane, Lanes};
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::swarm::handler::{
@@ -13,7 +19,7 @@ use libp2p::swarm::{
     StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -25,7 +31,7 @@ use types::ShareIndex;
 #[error("{0} is no operator of this cluster")]
 pub(crate) struct NotAnOperator(pub(crate) PeerId);
 
-/// What happened to the stream of a connection.
+/// What happened to a stream of a connection.
 #[derive(Debug)]
 pub(crate) enum Opened {
     /// It is open.
@@ -41,6 +47,7 @@ pub(crate) enum Opened {
 pub(crate) struct WireEvent {
     pub(crate) peer: ShareIndex,
     pub(crate) connection: ConnectionId,
+    pub(crate) lane: Lane,
     pub(crate) opened: Opened,
 }
 
@@ -48,13 +55,19 @@ pub(crate) struct WireEvent {
 pub(crate) struct Behaviour {
     me: ShareIndex,
     peers: BTreeMap<PeerId, ShareIndex>,
-    protocol: StreamProtocol,
+    relays: BTreeSet<PeerId>,
+    names: Lanes<StreamProtocol>,
     events: VecDeque<WireEvent>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(me: ShareIndex, peers: BTreeMap<PeerId, ShareIndex>, protocol: StreamProtocol) -> Self {
-        Self { me, peers, protocol, events: VecDeque::new() }
+    pub(crate) fn new(
+        me: ShareIndex,
+        peers: BTreeMap<PeerId, ShareIndex>,
+        relays: BTreeSet<PeerId>,
+        protocol: &Protocol,
+    ) -> Self {
+        Self { me, peers, relays, names: protocol.lanes(), events: VecDeque::new() }
     }
 
     fn admit(&self, peer: PeerId) -> Result<Handler, ConnectionDenied> {
@@ -62,7 +75,11 @@ impl Behaviour {
             return Err(ConnectionDenied::new(NotAnOperator(peer)));
         };
         let role = if self.me < *index { Role::Ask } else { Role::Offer };
-        Ok(Handler { role, protocol: self.protocol.clone(), report: None })
+        Ok(self.handler(role))
+    }
+
+    fn handler(&self, role: Role) -> Handler {
+        Handler { roles: Lanes::each(|_| role), names: self.names.clone(), reports: VecDeque::new() }
     }
 }
 
@@ -88,6 +105,9 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        if self.relays.contains(&peer) {
+            return Ok(self.handler(Role::Done));
+        }
         self.admit(peer)
     }
 
@@ -97,11 +117,11 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
-        opened: THandlerOutEvent<Self>,
+        (lane, opened): THandlerOutEvent<Self>,
     ) {
-        // Only admitted peers have handlers. A handler reports once, so the queue is as long as the connections.
+        // Only operators' handlers report, once a lane, so the queue is as long as the connections are many.
         if let Some(peer) = self.peers.get(&peer).copied() {
-            self.events.push_back(WireEvent { peer, connection, opened });
+            self.events.push_back(WireEvent { peer, connection, lane, opened });
         }
     }
 
@@ -113,7 +133,7 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
-/// Where a connection's end stands.
+/// Where a lane of a connection's end stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// We lead: ask for the stream at once.
@@ -126,22 +146,32 @@ enum Role {
 
 /// One connection's end.
 pub(crate) struct Handler {
-    role: Role,
-    protocol: StreamProtocol,
-    report: Option<Opened>,
+    roles: Lanes<Role>,
+    names: Lanes<StreamProtocol>,
+    reports: VecDeque<(Lane, Opened)>,
+}
+
+impl Handler {
+    fn with_role(&self, role: Role) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| *self.roles.of(*lane) == role)
+    }
+
+    fn name(&self, lane: Lane) -> Name {
+        Name { lane, protocol: self.names.of(lane).clone() }
+    }
 }
 
 impl ConnectionHandler for Handler {
     type FromBehaviour = Infallible;
-    type ToBehaviour = Opened;
+    type ToBehaviour = (Lane, Opened);
     type InboundProtocol = Named;
     type OutboundProtocol = Named;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = ();
+    type OutboundOpenInfo = Lane;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Named> {
-        let offered = (self.role == Role::Offer).then(|| self.protocol.clone());
-        SubstreamProtocol::new(Named(offered), ())
+        let offered = Lane::ALL.into_iter().filter(|lane| *self.roles.of(*lane) == Role::Offer);
+        SubstreamProtocol::new(Named(offered.map(|lane| self.name(lane)).collect()), ())
     }
 
     /// The hub decides when a connection ends.
@@ -149,13 +179,13 @@ impl ConnectionHandler for Handler {
         true
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Named, (), Opened>> {
-        if let Some(opened) = self.report.take() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened));
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Named, Lane, (Lane, Opened)>> {
+        if let Some(report) = self.reports.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(report));
         }
-        if self.role == Role::Ask {
-            self.role = Role::Done;
-            let protocol = SubstreamProtocol::new(Named(Some(self.protocol.clone())), ());
+        if let Some(lane) = self.with_role(Role::Ask) {
+            *self.roles.of_mut(lane) = Role::Done;
+            let protocol = SubstreamProtocol::new(Named(vec![self.name(lane)]), lane);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
@@ -165,27 +195,30 @@ impl ConnectionHandler for Handler {
         match event {}
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Named, Named>) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Named, Named, (), Lane>) {
         match event {
-            // Two streams may have been negotiated side by side; the first is the one.
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. })
-                if self.role == Role::Offer =>
-            {
-                self.role = Role::Done;
-                self.report = Some(Opened::Stream(stream));
+            // Two streams of a lane may have been negotiated side by side; the first is the one.
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol: (lane, stream),
+                ..
+            }) if *self.roles.of(lane) == Role::Offer => {
+                *self.roles.of_mut(lane) = Role::Done;
+                self.reports.push_back((lane, Opened::Stream(stream)));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
-                protocol: stream, ..
+                protocol: (lane, stream),
+                ..
             }) => {
-                self.report = Some(Opened::Stream(stream));
+                self.reports.push_back((lane, Opened::Stream(stream)));
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
-                self.report = Some(match error {
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info: lane, error }) => {
+                let opened = match error {
                     StreamUpgradeError::NegotiationFailed => Opened::OtherProtocol,
                     StreamUpgradeError::Timeout => Opened::Failed("timed out".to_owned()),
                     StreamUpgradeError::Io(e) => Opened::Failed(e.to_string()),
                     StreamUpgradeError::Apply(never) => match never {},
-                });
+                };
+                self.reports.push_back((lane, opened));
             }
             // The enum is libp2p's and open; nothing else in it concerns this wire.
             _ => {}
@@ -193,13 +226,26 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Negotiates the wire's name, or none, and hands the raw stream over.
+/// What a lane's stream is called.
 #[derive(Clone, Debug)]
-pub(crate) struct Named(Option<StreamProtocol>);
+pub(crate) struct Name {
+    lane: Lane,
+    protocol: StreamProtocol,
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self.protocol.as_ref()
+    }
+}
+
+/// Negotiates one of these names, and hands the raw stream over with its lane.
+#[derive(Clone, Debug)]
+pub(crate) struct Named(Vec<Name>);
 
 impl UpgradeInfo for Named {
-    type Info = StreamProtocol;
-    type InfoIter = std::option::IntoIter<StreamProtocol>;
+    type Info = Name;
+    type InfoIter = std::vec::IntoIter<Name>;
 
     fn protocol_info(&self) -> Self::InfoIter {
         self.0.clone().into_iter()
@@ -207,21 +253,21 @@ impl UpgradeInfo for Named {
 }
 
 impl InboundUpgrade<Stream> for Named {
-    type Output = Stream;
+    type Output = (Lane, Stream);
     type Error = Infallible;
-    type Future = Ready<Result<Stream, Infallible>>;
+    type Future = Ready<Result<(Lane, Stream), Infallible>>;
 
-    fn upgrade_inbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        ready(Ok(stream))
+    fn upgrade_inbound(self, stream: Stream, name: Name) -> Self::Future {
+        ready(Ok((name.lane, stream)))
     }
 }
 
 impl OutboundUpgrade<Stream> for Named {
-    type Output = Stream;
+    type Output = (Lane, Stream);
     type Error = Infallible;
-    type Future = Ready<Result<Stream, Infallible>>;
+    type Future = Ready<Result<(Lane, Stream), Infallible>>;
 
-    fn upgrade_outbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        ready(Ok(stream))
+    fn upgrade_outbound(self, stream: Stream, name: Name) -> Self::Future {
+        ready(Ok((name.lane, stream)))
     }
 }

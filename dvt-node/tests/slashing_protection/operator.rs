@@ -49,7 +49,7 @@ fn secret(validator: usize, x: u64) -> SecretShare {
     SecretShare::from_be_bytes(&bytes).unwrap()
 }
 
-fn define(nodes: &[NodeKey]) -> Definition {
+pub(crate) fn define(nodes: &[NodeKey]) -> Definition {
     let addresses = NewAddresses { fee_recipient: ADDRESS.to_owned(), withdrawal: ADDRESS.to_owned() };
     let new = NewDefinition {
         version: cluster::Version::V1_10,

@@ -9,7 +9,7 @@ use libp2p::{Stream, StreamProtocol, Swarm};
 use net::{DownReason, Event, Failure, Limits};
 
 /// Operator 2 as a villain, who dials operator 1 of three. Operator 1 leads, so the villain is given the stream.
-async fn as_operator_two(limits: Limits) -> (Node, Node, Stream) {
+pub(crate) async fn as_operator_two(limits: Limits) -> (Node, Node, Stream) {
     let one = net::Config { listen: vec![Over::Tcp.any_port()], limits, ..config(1, 3) };
     let mut one = Node::start(one);
     let address = one.address().await;
@@ -28,19 +28,19 @@ async fn as_operator_two(limits: Limits) -> (Node, Node, Stream) {
 }
 
 /// An operator's key in a villain's hands.
-fn operator(no: u8) -> Swarm<Everything> {
+pub(crate) fn operator(no: u8) -> Swarm<Everything> {
     let key = secp256k1::SecretKey::try_from_bytes([no; 32]).unwrap();
     speaker(identity::Keypair::from(secp256k1::Keypair::from(key)))
 }
 
-async fn keep_running(mut villain: Swarm<Everything>) {
+pub(crate) async fn keep_running(mut villain: Swarm<Everything>) {
     loop {
         villain.select_next_some().await;
     }
 }
 
 /// Greets as it should, with a fixed wish.
-async fn greet(stream: &mut Stream) {
+pub(crate) async fn greet(stream: &mut Stream) {
     let mut hello = [0; 16];
     stream.read_exact(&mut hello).await.unwrap();
     assert_eq!(&hello, b"SYMBOLON-WIRE-1\n");
@@ -53,7 +53,7 @@ async fn greet(stream: &mut Stream) {
 }
 
 /// Greets as a leader should.
-async fn lead(stream: &mut Stream) {
+pub(crate) async fn lead(stream: &mut Stream) {
     stream.write_all(b"SYMBOLON-WIRE-1\n").await.unwrap();
     stream.flush().await.unwrap();
     let mut answer = [0; 32];

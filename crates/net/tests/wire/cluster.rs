@@ -1,7 +1,7 @@
 //! Nodes for tests.
 
 use bytes::Bytes;
-use net::{Config, Event, Events, Handle, Identity, Limits, Multiaddr, PeerSpec, Protocol};
+use net::{Config, Event, Events, Handle, Identity, Limits, Multiaddr, PeerSpec, Protocol, Route};
 use std::time::Duration;
 use types::{Root, ShareIndex};
 use zeroize::Zeroizing;
@@ -48,6 +48,7 @@ pub(crate) fn config(me: u8, n: u8) -> Config {
         peers: (1..=n).map(spec).collect(),
         me: index(me),
         listen: Vec::new(),
+        relays: Vec::new(),
         protocol: protocol(7),
         limits: Limits { redial_ms_max: 500, ..Limits::default() },
     }
@@ -98,7 +99,16 @@ impl Node {
     }
 
     pub(crate) async fn up(&mut self, peer: u8) {
-        self.until(|event| (event == Event::Up { peer: index(peer) }).then_some(())).await;
+        self.up_by(peer).await;
+    }
+
+    /// Waits for the link of a peer, and tells how it travels.
+    pub(crate) async fn up_by(&mut self, wanted: u8) -> Route {
+        self.until(|event| match event {
+            Event::Up { peer, route } if peer == index(wanted) => Some(route),
+            _ => None,
+        })
+        .await
     }
 
     pub(crate) async fn down(&mut self, wanted: u8) -> net::DownReason {
@@ -113,6 +123,16 @@ impl Node {
     pub(crate) async fn frame(&mut self, wanted: u8) -> Bytes {
         self.until(|event| match event {
             Event::Frame { peer, frame } if peer == index(wanted) => Some(frame),
+            Event::Down { peer, reason } if peer == index(wanted) => panic!("link fell: {reason}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next bulk frame of a peer, as [`Node::frame`].
+    pub(crate) async fn bulk(&mut self, wanted: u8) -> Bytes {
+        self.until(|event| match event {
+            Event::Bulk { peer, frame } if peer == index(wanted) => Some(frame),
             Event::Down { peer, reason } if peer == index(wanted) => panic!("link fell: {reason}"),
             _ => None,
         })
@@ -146,7 +166,7 @@ pub(crate) async fn mesh(n: u8, over: Over) -> Vec<Node> {
         let mut missing: Vec<u8> = (1..=n).filter(|peer| *peer != node.me).collect();
         while !missing.is_empty() {
             match node.next().await {
-                Event::Up { peer } => missing.retain(|other| *other != peer.get()),
+                Event::Up { peer, .. } => missing.retain(|other| *other != peer.get()),
                 Event::Down { peer, reason } => panic!("{peer} flaps: {reason}"),
                 _ => {}
             }

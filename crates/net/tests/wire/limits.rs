@@ -15,6 +15,9 @@ async fn narrow(over: Over) -> (Node, Node) {
         frame_len_max: FRAME,
         queue_frames_max: 100,
         queue_bytes_max: QUEUE,
+        bulk_len_max: FRAME,
+        bulk_frames_max: 2,
+        bulk_bytes_max: QUEUE,
         silence_ms_max: 2_000,
         ..config(1, 2).limits
     };
@@ -89,8 +92,8 @@ async fn an_unread_peer_fills_its_queue_and_no_more(over: Over, windows: u64) {
 
 #[tokio::test]
 async fn an_unread_peer_fills_its_queue_and_no_more_over_tcp() {
-    // yamux: 16 MiB; the sockets' own buffers: 6 MiB on this side, 6 MiB on that.
-    an_unread_peer_fills_its_queue_and_no_more(Over::Tcp, 28 << 20).await;
+    // yamux: 3 MiB; the sockets' own buffers: 6 MiB on this side, 6 MiB on that.
+    an_unread_peer_fills_its_queue_and_no_more(Over::Tcp, 15 << 20).await;
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 //! bound of a wait only turns a hang into a failure.
 
 mod boaster;
+mod bulk;
 mod cluster;
 mod limits;
 mod mesh;
 mod proxy;
+mod relayed;
 mod restart;
 mod stranger;
 mod wrong_door;

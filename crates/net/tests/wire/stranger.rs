@@ -3,7 +3,9 @@
 use crate::cluster::{Node, Over, index, mesh, protocol};
 use futures::StreamExt;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, StreamProtocol, Swarm, SwarmBuilder, identify, identity, noise, ping, tcp, yamux};
+use libp2p::{
+    Multiaddr, StreamProtocol, Swarm, SwarmBuilder, identify, identity, noise, ping, relay, tcp, yamux,
+};
 use net::Event;
 use tokio::task::JoinSet;
 
@@ -12,6 +14,7 @@ pub(crate) struct Everything {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) stream: libp2p_stream::Behaviour,
+    relay: relay::client::Behaviour,
 }
 
 /// A node that speaks whatever libp2p speaks, under the given key.
@@ -21,10 +24,13 @@ pub(crate) fn speaker(key: identity::Keypair) -> Swarm<Everything> {
         .with_tcp(tcp::Config::new(), noise::Config::new, yamux::Config::default)
         .unwrap()
         .with_quic()
-        .with_behaviour(|key| Everything {
+        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|key, relay| Everything {
             identify: identify::Behaviour::new(identify::Config::new("/stranger/1".into(), key.public())),
             ping: ping::Behaviour::default(),
             stream: libp2p_stream::Behaviour::new(),
+            relay,
         })
         .unwrap()
         .build()

@@ -12,7 +12,7 @@ async fn another_key_behind_an_address_is_refused_and_told() {
     let (peer, reason) = one
         .until(|event| match event {
             Event::Unreachable { peer, reason } => Some((peer, reason)),
-            Event::Up { peer } => panic!("linked to {peer}"),
+            Event::Up { peer, .. } => panic!("linked to {peer}"),
             _ => None,
         })
         .await;
@@ -71,7 +71,7 @@ async fn wires_of_two_clusters_do_not_mix() {
     one.handle.add_address(index(2), address).unwrap();
     one.up(2).await;
     let up = two.until(|event| match event {
-        Event::Up { peer } => Some(peer),
+        Event::Up { peer, .. } => Some(peer),
         _ => None,
     });
     assert_eq!(up.await, index(1));
