@@ -20,8 +20,8 @@ use thiserror::Error;
 /// Version of the frames written here.
 pub const WIRE_VERSION: u8 = 2;
 
-/// No frame is longer: a full block of 10 MiB (the gossip limit) and room for its justification.
-pub const FRAME_LEN_MAX: usize = 12 << 20;
+/// No frame is longer: a full block of 10 MiB (the gossip limit), and 21 blobs with the cell proofs of Fulu, 2.9 MB.
+pub const FRAME_LEN_MAX: usize = 16 << 20;
 
 /// No agreed value but a block is longer: a [`crate::BeaconVote`] is 120 bytes.
 pub const VOTE_VALUE_LEN_MAX: usize = 256;
