@@ -1,6 +1,8 @@
 //! The command line of `devnet`, and of the processes that it runs itself as.
 
 use crate::client::Client;
+use crate::exits::Exit;
+use crate::front::BeaconFault;
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
 use crate::strict_chain::StrictOrders;
@@ -122,6 +124,20 @@ struct PoolArgs {
     /// Kill an operator's node (SIGKILL) when a slot begins: OPERATOR@SLOT. Repeat for more.
     #[arg(long = "kill")]
     kills: Vec<Kill>,
+    /// Beacon nodes of each operator.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    beacon_nodes: u8,
+    /// Let an operator's first beacon node fail when a slot begins: OPERATOR:FAULT@SLOT, with killed, hung or lying.
+    /// Repeat for more.
+    #[arg(long = "beacon-fault")]
+    beacon_faults: Vec<BeaconFault>,
+    /// On the strict chain, give each node builders' blocks of a relay, which bids in every other slot.
+    #[arg(long)]
+    builder: bool,
+    /// On the strict chain, let a validator of the cluster exit: VALIDATOR@SLOT, from 0; operators approve one after
+    /// the other. Repeat for more.
+    #[arg(long = "exit")]
+    exits: Vec<Exit>,
     /// Round trips between operators, in milliseconds.
     #[arg(long)]
     rtt_ms: Option<u64>,
@@ -149,7 +165,13 @@ impl PoolArgs {
             GenesisFork::Fulu => Fork::Fulu,
         };
         let rest = STRICT_VALIDATORS.saturating_sub(self.validators);
-        StrictOrders { fork, ordinary: self.ordinary.unwrap_or(rest), oracle: self.oracle }
+        StrictOrders {
+            fork,
+            ordinary: self.ordinary.unwrap_or(rest),
+            oracle: self.oracle,
+            builder: self.builder,
+            exits: self.exits.clone(),
+        }
     }
 }
 
@@ -227,6 +249,17 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if let Some(kill) = args.kills.iter().find(|kill| !(1..=args.operators).contains(&kill.operator)) {
         bail!("--kill {}@{}: there is no operator {}", kill.operator, kill.slot, kill.operator);
     }
+    if let Some(fault) =
+        args.beacon_faults.iter().find(|fault| !(1..=args.operators).contains(&fault.operator))
+    {
+        bail!("--beacon-fault: there is no operator {}", fault.operator);
+    }
+    if (args.builder || !args.exits.is_empty()) && args.chain != ChainKind::Strict {
+        bail!("--builder and --exit need --chain strict");
+    }
+    if !args.beacon_faults.is_empty() && args.chain == ChainKind::Lodestar {
+        bail!("--beacon-fault runs on the toy chain and on the strict one");
+    }
     start_logs();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
@@ -255,6 +288,8 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
         slots: args.slots,
         seconds_per_slot: args.seconds_per_slot,
         kills: args.kills.clone(),
+        beacon_nodes: usize::from(args.beacon_nodes),
+        beacon_faults: args.beacon_faults.clone(),
         import: args.import.clone(),
         run_dir,
         lodestar_dir: args.lodestar_dir.clone(),

@@ -5,6 +5,7 @@
 //! - [`pool`]: nodes and who is killed when.
 //! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
+//! - [`exits`]: a validator that leaves. [`front`]: what stands before a beacon node for one operator, and can fail.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
 //! - [`strict_chain`]: the pool on a strict chain of current forks, with [`strict`] for its beacon node.
 //! - [`npm`]: what a chain's Node programs import, installed once per machine.
@@ -16,6 +17,8 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod curve;
+pub mod exits;
+pub mod front;
 pub mod lodestar;
 pub mod lodestar_chain;
 pub mod moving;

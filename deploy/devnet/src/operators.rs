@@ -38,6 +38,15 @@ pub struct Operator {
     pub enr: String,
 }
 
+/// What an operator's node works with beside its own things.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Its beacon nodes, best first.
+    pub beacon_urls: Vec<String>,
+    /// More flags of the node.
+    pub flags: Vec<String>,
+}
+
 /// What the ceremony made.
 #[derive(Clone, Debug)]
 pub struct Made {
@@ -115,9 +124,12 @@ impl Operator {
     }
 
     /// Its node's daemon.
-    pub fn node(&self, beacon_url: &str, network: &Path) -> anyhow::Result<Command> {
+    pub fn node(&self, around: &Around, network: &Path) -> anyhow::Result<Command> {
         let mut command = ourselves("node")?;
-        command.arg("run").arg("--data-dir").arg(&self.data_dir).arg("--beacon-node").arg(beacon_url);
+        command.arg("run").arg("--data-dir").arg(&self.data_dir).args(&around.flags);
+        for url in &around.beacon_urls {
+            command.arg("--beacon-node").arg(url);
+        }
         command.arg("--validator-api").arg(format!("127.0.0.1:{}", self.api_port));
         command.arg("--metrics").arg(format!("127.0.0.1:{}", self.metrics_port));
         command.arg("--listen").arg(self.address()).arg("--network-config").arg(network);

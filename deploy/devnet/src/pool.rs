@@ -1,6 +1,7 @@
 //! The nodes of a pool, and who is killed when.
 
-use crate::operators::Operator;
+use crate::front::BeaconFault;
+use crate::operators::{Around, Operator};
 use crate::process::{Process, stop_all};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub struct Orders {
     pub seconds_per_slot: u64,
     /// Who is killed when.
     pub kills: Vec<Kill>,
+    /// Beacon nodes of each operator.
+    pub beacon_nodes: usize,
+    /// Whose beacon node fails when.
+    pub beacon_faults: Vec<BeaconFault>,
     /// Where all files of the run go.
     pub run_dir: PathBuf,
     /// An Obol cluster that moves in, instead of a ceremony.
@@ -75,19 +80,21 @@ pub struct Nodes {
 
 impl Nodes {
     /// Starts every operator's node, and waits until each serves its validator API.
+    ///
+    /// - `around`: of an operator's place, from 0.
     pub async fn start(
         run_dir: &Path,
         operators: &[Operator],
-        beacon_url: &str,
+        around: impl Fn(usize) -> Around,
         network: &Path,
         kills: &[Kill],
     ) -> anyhow::Result<Self> {
         let (mut running, mut logs) = (BTreeMap::new(), Vec::new());
-        for operator in operators {
+        for (place, operator) in operators.iter().enumerate() {
             let log = run_dir.join(format!("node-{}.log", operator.number));
             let name = format!("node of operator {}", operator.number);
-            running
-                .insert(operator.number, Process::start(&name, operator.node(beacon_url, network)?, &log)?);
+            let command = operator.node(&around(place), network)?;
+            running.insert(operator.number, Process::start(&name, command, &log)?);
             logs.push(log);
         }
         for operator in operators {

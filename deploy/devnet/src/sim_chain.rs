@@ -3,9 +3,10 @@
 use crate::beacon_api::{BeaconNode, Server};
 use crate::clock::{now, wait_until};
 use crate::curve::Bls;
+use crate::front::Fronts;
 use crate::moving::Obol;
 use crate::network;
-use crate::operators::{self, FEE_RECIPIENT, Made, Operator, ourselves};
+use crate::operators::{self, Around, FEE_RECIPIENT, Made, Operator, ourselves};
 use crate::outcomes::Latencies;
 use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
@@ -48,9 +49,12 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
     let (spec, network) = write_network(orders, public.as_ref(), "network.json", now().after(LEAD))?;
     let genesis = Genesis { spec: spec.clone(), validators: made.keys.clone(), seed: 1 };
     let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
-    let nodes = Nodes::start(&orders.run_dir, &operators, &server.url(), &network, &orders.kills).await?;
+    let asked = (operators.len(), orders.beacon_nodes);
+    let fronts = Fronts::start(&server.url(), asked, &orders.beacon_faults, |_| Vec::new()).await?;
+    let around = |place| Around { beacon_urls: fronts.urls(place), ..Around::default() };
+    let nodes = Nodes::start(&orders.run_dir, &operators, around, &network, &orders.kills).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
-    let played = play(orders, &spec, &server, nodes, clients).await?;
+    let played = play(orders, &spec, &server, (nodes, fronts), clients).await?;
     if let Some(obol) = &obol {
         let folders = obol.export(&orders.run_dir, &operators).await?;
         tracing::info!(operators = folders.len(), "exported, and verified");
@@ -102,12 +106,13 @@ async fn play(
     orders: &Orders,
     spec: &ChainSpec,
     server: &Server,
-    mut nodes: Nodes,
+    (mut nodes, mut fronts): (Nodes, Fronts),
     mut clients: Vec<Process>,
 ) -> anyhow::Result<Vec<PathBuf>> {
     for slot in 0..=orders.slots + EXTRA_SLOTS {
         wait_until(spec.slot_start(Slot(slot))).await;
         nodes.turn(slot).await?;
+        fronts.turn(slot);
         clients.iter_mut().try_for_each(Process::check)?;
         if let Some(judged) = slot.checked_sub(EXTRA_SLOTS).filter(|judged| *judged > 0) {
             let count = server.node().look(|chain| duties::count(chain, judged..=judged, |_| true));

@@ -5,9 +5,11 @@
 //! ```
 
 use crate::clock::{now, wait_until};
+use crate::exits::{Exit, approve};
+use crate::front::Fronts;
 use crate::network;
 use crate::npm::{Installation, default_root};
-use crate::operators::{self, Made, Operator};
+use crate::operators::{self, Around, Made, Operator};
 use crate::outcomes::Latencies;
 use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
@@ -16,6 +18,7 @@ use crate::sim_chain::start_clients;
 use crate::strict::beacon_node::{BeaconNode, GenesisValidator, Orders as ChainOrders};
 use crate::strict::judge::Judgement;
 use crate::strict::oracle::Oracle;
+use crate::strict::relay::{Builders, Relay};
 use crate::strict::site::{PACKAGES, Site};
 use anyhow::{Context as _, ensure};
 use cluster::folder;
@@ -34,7 +37,7 @@ const EXTRA_SLOTS: u64 = 3;
 pub const ORACLE_SLOT: u64 = 20;
 
 /// What the strict chain is asked for beside the pool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StrictOrders {
     /// At genesis.
     pub fork: Fork,
@@ -42,6 +45,10 @@ pub struct StrictOrders {
     pub ordinary: usize,
     /// Whether every route of operator 1's node is compared with the beacon node's.
     pub oracle: bool,
+    /// Whether a relay bids in every other slot.
+    pub builder: bool,
+    /// Who leaves when.
+    pub exits: Vec<Exit>,
 }
 
 /// Runs a pool and judges it from the beacon node's own states.
@@ -68,19 +75,39 @@ pub async fn run(orders: &Orders, strict: StrictOrders) -> anyhow::Result<Report
         fork: strict.fork,
         genesis_time_s: now().0 / 1000 + LEAD_S,
         seconds_per_slot: orders.seconds_per_slot,
+        builder_by_request: strict.builder,
     };
     let node = BeaconNode::start(&site, &chain, &orders.run_dir.join("strict-node.log")).await?;
     ensure!(node.spec.genesis_fork_version == GENESIS_VERSION, "the strict chain has another genesis");
-    let nodes = Nodes::start(&orders.run_dir, &operators, node.url(), &node.network, &orders.kills).await?;
+    let relay = match strict.builder {
+        true => Some(Relay::start(&site, node.url(), &orders.run_dir.join("relay.log")).await?),
+        false => None,
+    };
+    let builders = Builders::new(relay.as_ref(), operators.len())?;
+    let asked = (operators.len(), orders.beacon_nodes);
+    let fronts =
+        Fronts::start(node.url(), asked, &orders.beacon_faults, |place| builders.headers(place)).await?;
+    let around = |place| Around { beacon_urls: fronts.urls(place), flags: builders.flags(place) };
+    let nodes = Nodes::start(&orders.run_dir, &operators, around, &node.network, &orders.kills).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
     let logs = nodes.logs().to_vec();
     let ask = || {
         let log = orders.run_dir.join("oracle.log");
         Oracle::start(&site, &operators[0], &made.keys, node.url(), &log)
     };
-    let played = play(orders, &node, nodes, clients, strict.oracle.then_some(&ask)).await;
-    stop_all([node.process]).await;
+    let cast = Cast { nodes, fronts, clients, operators: &operators, exits: &strict.exits };
+    let played = play(orders, &node, cast, strict.oracle.then_some(&ask)).await;
+    stop_all([node.process].into_iter().chain(relay.map(|relay| relay.process))).await;
     report(orders, size, &made, played?, &logs)
+}
+
+/// Who plays.
+struct Cast<'a> {
+    nodes: Nodes,
+    fronts: Fronts,
+    clients: Vec<Process>,
+    operators: &'a [Operator],
+    exits: &'a [Exit],
 }
 
 /// What a run showed.
@@ -105,8 +132,7 @@ fn genesis_validators(operator: &Operator, made: &Made) -> anyhow::Result<Vec<Ge
 async fn play(
     orders: &Orders,
     node: &BeaconNode,
-    mut nodes: Nodes,
-    mut clients: Vec<Process>,
+    mut cast: Cast<'_>,
     ask: Option<&impl Fn() -> anyhow::Result<Oracle>>,
 ) -> anyhow::Result<Played> {
     let spec = &node.spec;
@@ -114,8 +140,10 @@ async fn play(
     ensure!(now() < spec.slot_start(Slot(0)), "the nodes came up after genesis: the machine is too busy");
     for slot in 0..=orders.slots + EXTRA_SLOTS {
         wait_until(spec.slot_start(Slot(slot))).await;
-        nodes.turn(slot).await?;
-        clients.iter_mut().try_for_each(Process::check)?;
+        cast.nodes.turn(slot).await?;
+        cast.fronts.turn(slot);
+        cast.clients.iter_mut().try_for_each(Process::check)?;
+        approve(cast.exits, cast.operators, orders.threshold, spec, slot).await?;
         if slot == ORACLE_SLOT {
             oracle = ask.map(|ask| ask()).transpose()?;
         }
@@ -130,8 +158,8 @@ async fn play(
     // The last block of a run may still be on its way: its slot must pass.
     wait_until(spec.slot_start(Slot(orders.slots + EXTRA_SLOTS + 1))).await;
     let judgement = node.judge(1, orders.slots).await?;
-    nodes.stop().await;
-    stop_all(clients).await;
+    cast.nodes.stop().await;
+    stop_all(cast.clients).await;
     Ok(Played { judgement, differing })
 }
 

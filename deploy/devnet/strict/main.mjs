@@ -22,6 +22,7 @@ const HELP = `usage: node main.mjs --genesis-time SECONDS [options]
   --blobs N                 how many then (default 2)
   --exit-after EPOCHS       how long a validator is active before it may exit (default 2)
   --builder URL             a builder API to ask for bids
+  --builder-by-request      ask the builder that a request names in the header x-symbolon-builder
   --builder-pubkey KEY      take only bids of this key; repeat for more
   --network-out FILE        write the network file there too
 example: node main.mjs --genesis-time $(($(date +%s) + 10)) --ordinary 64`;
@@ -41,6 +42,7 @@ const {values: flags} = parseArgs({
     blobs: {type: "string", default: "2"},
     "exit-after": {type: "string", default: "2"},
     builder: {type: "string"},
+    "builder-by-request": {type: "boolean", default: false},
     "builder-pubkey": {type: "string", multiple: true, default: []},
     "network-out": {type: "string"},
   },
@@ -77,6 +79,7 @@ async function main() {
     blobPeriod: whole("blob-period"),
     blobCount: whole("blobs"),
     builderUrl: flags.builder,
+    builderByRequest: flags["builder-by-request"],
     builderPubkeys: flags["builder-pubkey"],
     log: print,
   });

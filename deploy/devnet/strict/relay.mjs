@@ -11,6 +11,7 @@ const HELP = `usage: node relay.mjs --beacon-node URL [options]
   --seed TEXT       its BLS key is made from this (default relay)
   --value WEI       of each bid (default 100000000000000000)
   --blobs N         in each payload (default 1)
+  --period N        bid every N-th slot only (default 1)
   --misdeed WHAT    ${MISDEEDS.join(", ")}
 example: node relay.mjs --beacon-node http://127.0.0.1:9596 --misdeed late`;
 
@@ -22,6 +23,7 @@ const {values: flags} = parseArgs({
     seed: {type: "string", default: "relay"},
     value: {type: "string", default: "100000000000000000"},
     blobs: {type: "string", default: "1"},
+    period: {type: "string", default: "1"},
     misdeed: {type: "string"},
   },
 });
@@ -44,6 +46,7 @@ async function main() {
     misdeed,
     valueWei: BigInt(flags.value),
     blobCount: Number(flags.blobs),
+    period: Number(flags.period),
   });
   const server = await createRelayServer(relay);
   const url = await server.listen({host: "127.0.0.1", port: Number(flags.port)});

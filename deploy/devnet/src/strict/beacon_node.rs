@@ -59,6 +59,8 @@ pub struct Orders {
     pub genesis_time_s: u64,
     /// Length of a slot.
     pub seconds_per_slot: u64,
+    /// Whether each request names the builder that is asked for it.
+    pub builder_by_request: bool,
 }
 
 /// A running beacon node.
@@ -94,6 +96,9 @@ impl BeaconNode {
             ("--seconds-per-slot", orders.seconds_per_slot.to_string()),
         ] {
             command.args([flag, &value]);
+        }
+        if orders.builder_by_request {
+            command.arg("--builder-by-request");
         }
         let mut process = Process::start("strict beacon node", command, log)?;
         let url = format!("http://127.0.0.1:{port}");

@@ -10,4 +10,5 @@
 pub mod beacon_node;
 pub mod judge;
 pub mod oracle;
+pub mod relay;
 pub mod site;

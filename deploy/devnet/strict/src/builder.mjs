@@ -1,4 +1,5 @@
 // The builder API as a beacon node asks it: a bid before a block, the payload after the signature.
+import {AsyncLocalStorage} from "node:async_hooks";
 import {plain} from "./chain.mjs";
 import {verifies} from "./keys.mjs";
 import {blst, builderApi, params, ssz, sszTypesFor, toHex, toRootHex, transition} from "./lodestar.mjs";
@@ -8,6 +9,12 @@ import {Refused, must} from "./refused.mjs";
 const HEADER_TIMEOUT_MS = 1_000;
 // Longest wait for a payload: a signed header cannot be taken back, so more patience than with a bid.
 const PAYLOAD_TIMEOUT_MS = 4_000;
+
+/** The header in which whoever asks this node names a builder of its own: several operators share one node here. */
+export const BUILDER_HEADER = "x-symbolon-builder";
+
+/** The builder named by the request that is being answered, if it names one. */
+export const asker = new AsyncLocalStorage();
 
 /** The domain of everything that builders and validators tell each other: no fork's, no chain's. */
 export const builderDomain = (config) =>
@@ -19,16 +26,32 @@ export class Builder {
   /** Why bids were not used, in words. */
   declined = [];
 
+  /** Clients by address. */
+  #clients = new Map();
+
+  /** - `url`: of requests that name no builder of their own; without it those get none. */
   constructor({config, url, pubkeys}) {
-    Object.assign(this, {config, pubkeys});
-    const client = (timeoutMs) => builderApi.getClient({baseUrl: url, globalInit: {timeoutMs, retries: 0}}, {config});
-    [this.quick, this.patient] = [client(HEADER_TIMEOUT_MS), client(PAYLOAD_TIMEOUT_MS)];
+    Object.assign(this, {config, url, pubkeys});
+  }
+
+  /** The clients of whoever is asked now, or `undefined`. */
+  get #asked() {
+    const url = asker.getStore() ?? this.url;
+    if (!url) return undefined;
+    if (!this.#clients.has(url)) {
+      const client = (timeoutMs) =>
+        builderApi.getClient({baseUrl: url, globalInit: {timeoutMs, retries: 0}}, {config: this.config});
+      this.#clients.set(url, {quick: client(HEADER_TIMEOUT_MS), patient: client(PAYLOAD_TIMEOUT_MS)});
+    }
+    return this.#clients.get(url);
   }
 
   /** The bid for a slot, verified; `null` if there is none that can be used. Never throws: the block is built anyway. */
   async bid(attributes, proposerPubkey) {
+    const builder = this.#asked;
+    if (!builder) return null;
     try {
-      const response = await this.quick.getHeader({
+      const response = await builder.quick.getHeader({
         slot: attributes.slot,
         parentHash: attributes.parentHash,
         proposerPubkey,
@@ -75,8 +98,8 @@ export class Builder {
 
   /** Passes registrations on. */
   async register(registrations) {
-    const response = await this.patient.registerValidator({registrations});
-    response.assertOk();
+    const response = await this.#asked?.patient.registerValidator({registrations});
+    response?.assertOk();
   }
 
   /**
@@ -87,14 +110,16 @@ export class Builder {
    */
   async unblind(fork, signedBlindedBlock) {
     const args = {signedBlindedBlock: {data: signedBlindedBlock}};
+    const builder = this.#asked;
+    must(builder, "builder-absent", "the request names no builder");
     try {
       if (params.ForkSeq[fork] >= params.ForkSeq.fulu) {
-        const response = await this.patient.submitBlindedBlockV2(args);
+        const response = await builder.patient.submitBlindedBlockV2(args);
         if (response.ok) return null;
         // A builder of the time before knows v1 only.
         if (![404, 405, 501].includes(response.status)) response.assertOk();
       }
-      const bundle = (await this.patient.submitBlindedBlock(args)).value();
+      const bundle = (await builder.patient.submitBlindedBlock(args)).value();
       this.#fits(fork, plain(signedBlindedBlock.message.body.executionPayloadHeader), bundle);
       return bundle;
     } catch (error) {

@@ -39,6 +39,7 @@ export class Node {
     log = () => {},
     packSingles = false,
     builderUrl,
+    builderByRequest = false,
     builderPubkeys = [],
     blobPeriod = 0,
     blobCount = 2,
@@ -50,7 +51,8 @@ export class Node {
     this.attestations = new Attestations({chain, clock, packSingles, proven});
     this.syncVotes = new SyncVotes({chain, clock, packSingles, proven});
     this.operations = new Operations({chain, clock});
-    this.builder = builderUrl ? new Builder({config, url: builderUrl, pubkeys: builderPubkeys}) : undefined;
+    const withBuilder = builderUrl !== undefined || builderByRequest;
+    this.builder = withBuilder ? new Builder({config, url: builderUrl, pubkeys: builderPubkeys}) : undefined;
     const {attestations, syncVotes, operations, feeRecipients, builder} = this;
     this.production = new Production({
       chain,

@@ -38,9 +38,12 @@ export class Relay {
   counts = {bids: 0, unblinded: 0};
   #config;
 
-  /** - `beaconUrl`: the strict node. - `valueWei`: of each bid, a bigint. - `blobCount`: in each payload. */
-  constructor({beaconUrl, seed = "relay", misdeed, valueWei = 10n ** 17n, blobCount = 1}) {
-    Object.assign(this, {beaconUrl, key: keyOf(seed), misdeed, valueWei, blobCount});
+  /**
+   * - `beaconUrl`: the strict node. - `valueWei`: of each bid, a bigint. - `blobCount`: in each payload.
+   * - `period`: every how many slots it bids.
+   */
+  constructor({beaconUrl, seed = "relay", misdeed, valueWei = 10n ** 17n, blobCount = 1, period = 1}) {
+    Object.assign(this, {beaconUrl, key: keyOf(seed), misdeed, valueWei, blobCount, period});
   }
 
   get pubkey() {
@@ -81,7 +84,7 @@ export class Relay {
   /** A signed bid and its fork, or `null`. */
   async bid(slot, parentHash, proposer) {
     const registration = this.registrations.get(toHex(proposer));
-    if (!registration || this.misdeed === "none") return null;
+    if (!registration || this.misdeed === "none" || slot % this.period !== 0) return null;
     if (this.misdeed === "late") await new Promise((resolve) => setTimeout(resolve, LATE_MS));
     const config = await this.config();
     const attributes = attributesType.fromJson(await this.#ask(`/symbolon/payload_attributes/${slot}`));

@@ -4,6 +4,7 @@ import qs from "qs";
 import {beaconMethods} from "./api/beacon.mjs";
 import {configMethods, eventMethods, nodeMethods} from "./api/rest.mjs";
 import {validatorMethods} from "./api/validator.mjs";
+import {BUILDER_HEADER, asker} from "./builder.mjs";
 import {epochOf} from "./clock.mjs";
 import {ApiError, addSszContentTypeParser, api, apiServer, params} from "./lodestar.mjs";
 import {networkFile} from "./network.mjs";
@@ -28,6 +29,7 @@ export function createServer(node, judge) {
   server.setNotFoundHandler(
     (request, reply) => void reply.code(404).send({code: 404, message: `no route ${request.method} ${request.url}`})
   );
+  server.addHook("onRequest", (request, _reply, done) => asker.run(request.headers[BUILDER_HEADER], done));
   server.addHook("onRequest", async (request) => checkVersion(node, request));
   const methods = {
     beacon: beaconMethods(node),
