@@ -173,7 +173,8 @@ impl Api {
     /// Publishes a block.
     pub async fn publish(&self, preset: Preset, signed: &SignedBlockContents) -> Result<(), ApiError> {
         let body = signed.to_json(preset).map_err(|error| ApiError::Shape(error.to_string()))?;
-        let path = "/eth/v2/beacon/blocks";
+        let blinded = signed.signed.block.blinded;
+        let path = if blinded { "/eth/v2/beacon/blinded_blocks" } else { "/eth/v2/beacon/blocks" };
         let fork = signed.signed.block.fork.to_string();
         self.send(path, self.to_post(path, &body).header(VERSION_HEADER, fork)).await.map(|_| ())
     }
