@@ -9,7 +9,7 @@ use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::sidecars::Kept;
 use crate::upstream::BeaconNodes;
-use crate::validator_api::{self, Api, Noticed};
+use crate::validator_api::{self, Api, Noticed, Tls, TlsListener, Token};
 use anyhow::{Context as _, ensure};
 use axum::{Router, routing::get};
 use beacon::{ApiError, Beacon};
@@ -31,6 +31,15 @@ use types::{ChainSpec, Generation, Root, ShareIndex};
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
 
+/// PEM files of a TLS server.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that lead to a known one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// What `dvt-node run` is told.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
@@ -42,6 +51,10 @@ pub struct RunConfig {
     pub beacon_nodes: Vec<String>,
     /// Where the validator client connects.
     pub validator_api: SocketAddr,
+    /// Its TLS, if any.
+    pub validator_api_tls: Option<TlsFiles>,
+    /// The file of the bearer token that the validator client has to show, if any.
+    pub validator_api_token: Option<PathBuf>,
     /// Where the other operators connect.
     pub listen: Vec<Multiaddr>,
     /// Where metrics are served, if at all.
@@ -77,7 +90,9 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         duties: door.clone(),
         sidecars: Box::new(move |block| kept.of(*block)),
         notice: notice(metrics.clone()),
+        now: Box::new(now),
     });
+    let (api, tls) = guard(api, &config)?;
     let listener = bind(config.validator_api, "validator API").await?;
     let metrics_listener = match config.metrics {
         Some(address) => Some(bind(address, "metrics").await?),
@@ -116,7 +131,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
-    tasks.spawn(serve(listener, api, stop.clone()));
+    serve_client(&tasks, listener, tls, api, &stop)?;
     if let Some(listener) = metrics_listener {
         let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
         tasks.spawn(serve(listener, routes, stop.clone()));
@@ -255,6 +270,31 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot serve the {what} on {address}"))
 }
 
+/// Puts the bearer token in front of the validator API, and reads the files of its TLS, as the operator wants it.
+fn guard(api: Router, config: &RunConfig) -> anyhow::Result<(Router, Option<Tls>)> {
+    let tls = config.validator_api_tls.as_ref();
+    let tls = tls.map(|files| Tls::read(&files.certificate, &files.key)).transpose()?;
+    let api = match &config.validator_api_token {
+        Some(file) => validator_api::guarded(api, Token::read(file)?),
+        None => api,
+    };
+    Ok((api, tls))
+}
+
+fn serve_client(
+    tasks: &TaskTracker,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    api: Router,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    match tls {
+        Some(tls) => tasks.spawn(serve(TlsListener::new(listener, tls)?, api, stop.clone())),
+        None => tasks.spawn(serve(listener, api, stop.clone())),
+    };
+    Ok(())
+}
+
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -262,7 +302,11 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+async fn serve<L>(listener: L, routes: Router, stop: CancellationToken)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     // An event stream never ends by itself: once asked to stop, connections get no further patience.
     let stopped = async {
