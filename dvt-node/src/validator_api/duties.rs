@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize as _;
 use serde_json::{Map, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::{Epoch, ValidatorIndex};
 
@@ -66,10 +66,10 @@ pub(crate) async fn liveness<D: Duties, U: Upstream>(
     let wanted = accept.either()?;
     let indices = indices(&body)?;
     let known = desk.look_up(&indices).await;
-    let mut others = Vec::new();
+    let mut others = BTreeSet::new();
     for index in &indices {
         if !known.is_ours(*index)? {
-            others.push(*index);
+            others.insert(*index);
         }
     }
     let seen = match desk.seen(epoch, &others).await? {
@@ -100,7 +100,7 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
     async fn seen(
         &self,
         epoch: Epoch,
-        indices: &[ValidatorIndex],
+        indices: &BTreeSet<ValidatorIndex>,
     ) -> Result<Result<BTreeMap<ValidatorIndex, bool>, Response>, ApiError> {
         if indices.is_empty() {
             return Ok(Ok(BTreeMap::new()));

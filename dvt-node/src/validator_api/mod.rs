@@ -1,9 +1,10 @@
 //! The beacon API as the operator's validator client sees it.
 //!
 //! The client signs with its half `v_i` of each share, so it knows the validators by `PK(v_i)`: wherever the chain
-//! knows a group key, both directions are rewritten (`keys`). What is signed comes from the cluster, never from a
-//! beacon node (`attest`, `propose`): the handlers put the client's wishes to core and turn its answers into HTTP.
-//! Reading the chain is passed on (`proxy`). Everything else is answered 501 and counted.
+//! knows a group key, both directions are rewritten (`keys`, `validators`, `duties`). What is signed comes from the
+//! cluster, never from a beacon node (`attest`, `propose`, `select`, `aggregate`, `sync`, `exit`): the handlers put the
+//! client's wishes to core and turn its answers into HTTP. Reading the chain is passed on (`proxy`). Everything else is
+//! answered 501 and counted.
 //!
 //! - Bodies and answers are JSON or SSZ (`negotiate`). Every error is `{code, message}` in JSON. No input ends the
 //!   process.
@@ -53,6 +54,9 @@ use types::{ChainSpec, Millis, PublicKey, Root, ValidatorNo};
 
 /// Longest body of a request: some 3,000 attestations in JSON, and a slot of 32,000 validators has 1,000.
 pub const BODY_LEN_MAX: usize = 2 << 20;
+/// Longest list with an item for each validator: 10,000 selection proofs of an epoch ahead take 3 MB in JSON, as many
+/// registrations 5 MB.
+pub const LIST_LEN_MAX: usize = 8 << 20;
 /// Longest body of a signed block: blobs and cell proofs of Fulu in JSON take twice their size.
 pub const BLOCK_LEN_MAX: usize = 64 << 20;
 /// Requests at once, waiting for an agreement included: some clients ask once for each of 64 committees.
@@ -179,6 +183,7 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         .merge(signed())
         .merge(passed_on())
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+        .merge(long_lists())
         .merge(blocks)
         .fallback(proxy::anything_else)
         .method_not_allowed_fallback(proxy::anything_else)
@@ -212,19 +217,22 @@ fn signed<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
         .route("/eth/v3/validator/blocks/{slot}", get(propose::produce))
         .route("/eth/v1/beacon/blocks/head/root", get(sync::head_root))
         .route("/eth/v1/beacon/pool/sync_committees", post(sync::messages))
-        .route(
-            "/eth/v1/validator/beacon_committee_selections",
-            post(select::combine::<shapes::CommitteeSelection, D, U>),
-        )
-        .route(
-            "/eth/v1/validator/sync_committee_selections",
-            post(select::combine::<shapes::SyncSelection, D, U>),
-        )
         .route("/eth/v2/validator/aggregate_attestation", get(aggregate::attestation))
         .route("/eth/v2/validator/aggregate_and_proofs", post(aggregate::aggregate_and_proofs))
         .route("/eth/v1/validator/sync_committee_contribution", get(aggregate::contribution))
         .route("/eth/v1/validator/contribution_and_proofs", post(aggregate::contribution_and_proofs))
         .route("/eth/v1/beacon/pool/voluntary_exits", post(exit::approve))
+}
+
+/// Lists that may have an item for each validator of the cluster.
+fn long_lists<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
+    let validator = |name: &str| format!("/eth/v1/validator/{name}");
+    let (attesters, members) = ("beacon_committee_selections", "sync_committee_selections");
+    Router::new()
+        .route(&validator(attesters), post(select::combine::<shapes::CommitteeSelection, D, U>))
+        .route(&validator(members), post(select::combine::<shapes::SyncSelection, D, U>))
+        .route(&validator("register_validator"), post(prepare::registrations))
+        .layer(DefaultBodyLimit::max(LIST_LEN_MAX))
 }
 
 /// Passed on as it is, or only acknowledged. Reading the chain is [`proxy::anything_else`]'s.
@@ -234,7 +242,6 @@ fn passed_on<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
         .route(&validator("beacon_committee_subscriptions"), post(prepare::committees))
         .route(&validator("sync_committee_subscriptions"), post(prepare::subcommittees))
         .route(&validator("prepare_beacon_proposer"), post(prepare::proposers))
-        .route(&validator("register_validator"), post(prepare::registrations))
         .route("/eth/v2/beacon/pool/attester_slashings", post(proxy::post_upstream))
         .route("/eth/v1/beacon/pool/proposer_slashings", post(proxy::post_upstream))
         .route("/eth/v1/beacon/pool/bls_to_execution_changes", post(proxy::post_upstream))

@@ -58,6 +58,7 @@ fn selections(path: &'static str, of: impl Fn(u64) -> Value, numbers: &[u64]) ->
         stranger: Some(json!([of(STRANGER_INDEX)])),
         answers: true,
         core: Some(Answer::Selections(Vec::new())),
+        len_max: 8 << 20,
         ..route(path, json!([of(index(0))]), Some(ssz))
     }
 }
@@ -135,7 +136,14 @@ fn told() -> Vec<Route> {
         ),
         route("/eth/v1/validator/sync_committee_subscriptions", json!([sync_subscription()]), Some(sync)),
         route("/eth/v1/validator/prepare_beacon_proposer", json!([preparation()]), Some(prepared)),
-        route("/eth/v1/validator/register_validator", json!(registered), Some(registered.as_ssz_bytes())),
+        Route {
+            len_max: 8 << 20,
+            ..route(
+                "/eth/v1/validator/register_validator",
+                json!(registered),
+                Some(registered.as_ssz_bytes()),
+            )
+        },
         answering(route("/eth/v1/beacon/states/head/validators", json!({ "ids": ids }), None)),
         answering(route("/eth/v1/beacon/states/head/validator_balances", ids.clone(), None)),
         answering(route("/eth/v1/beacon/states/head/validator_identities", ids.clone(), None)),

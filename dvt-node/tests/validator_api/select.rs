@@ -126,3 +126,23 @@ async fn an_epoch_ahead_is_asked_for_at_once() {
     assert_eq!(got["data"], json!(expected));
     assert_eq!(world.asks().len(), 32);
 }
+
+#[tokio::test]
+async fn ten_thousand_validators_select_for_an_epoch_in_one_request() {
+    let world = world();
+    let slots = 72..104_u64;
+    slots.clone().for_each(|_| world.answer(Answer::Selections(Vec::new())));
+    let list: Vec<_> = slots.cycle().take(10_000).map(|slot| selection(Slot(slot), index(0))).collect();
+    let body = json!(list);
+    assert!(body.to_string().len() > 2 << 20, "longer than other bodies may be");
+    world.post(ATTESTERS, body).await.ok();
+    let asked: usize = world
+        .asks()
+        .iter()
+        .map(|ask| match ask {
+            Ask::Selections { halves, .. } => halves.len(),
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    assert_eq!(asked, 10_000);
+}
