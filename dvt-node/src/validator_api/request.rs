@@ -1,7 +1,8 @@
 //! Reading requests: bodies, paths and queries, every failure of which is the API's own error.
 
 use super::errors::ApiError;
-use super::negotiate::{Encoding, encoding_of};
+pub(crate) use super::negotiate::Encoding;
+use super::negotiate::encoding_of;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Query, Request};
