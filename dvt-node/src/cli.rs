@@ -8,7 +8,7 @@ use crate::moving::import::{self, ImportArgs};
 use crate::moving::resplit::{ResplitArgs, resplit};
 use crate::moving::slashing_protection::{self, Config, wait};
 use crate::relay::{self, RelayArgs};
-use crate::run::{self, RunConfig};
+use crate::run::{self, RunConfig, TlsFiles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
 use serde::Serialize;
@@ -96,6 +96,15 @@ struct RunArgs {
     /// Where the validator client connects.
     #[arg(long, default_value = "127.0.0.1:3600")]
     validator_api: SocketAddr,
+    /// Serve the validator client over TLS, with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "validator_api_tls_key")]
+    validator_api_tls_cert: Option<PathBuf>,
+    /// The private key of that certificate (PEM), readable by its owner only.
+    #[arg(long, value_name = "FILE", requires = "validator_api_tls_cert")]
+    validator_api_tls_key: Option<PathBuf>,
+    /// Serve only who shows the bearer token in this file, readable by its owner only.
+    #[arg(long, value_name = "FILE")]
+    validator_api_token_file: Option<PathBuf>,
     /// Where the other operators connect, as a multiaddress. Repeat for more.
     #[arg(long, default_value = "/ip4/0.0.0.0/tcp/3610")]
     listen: Vec<Multiaddr>,
@@ -247,6 +256,11 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         },
         beacon_nodes: args.beacon_nodes,
         validator_api: args.validator_api,
+        validator_api_tls: args
+            .validator_api_tls_cert
+            .zip(args.validator_api_tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
+        validator_api_token: args.validator_api_token_file,
         listen: args.listen,
         relays: args.relays,
         metrics: args.metrics,

@@ -10,7 +10,7 @@ use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::upstream::BeaconNodes;
-use crate::validator_api::{self, Api, Noticed};
+use crate::validator_api::{self, Api, Noticed, Tls, TlsListener, Token};
 use crate::watch::watch;
 use anyhow::{Context as _, ensure};
 use axum::{Router, routing::get};
@@ -34,6 +34,15 @@ use types::{Generation, Root, ShareIndex};
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
 
+/// PEM files of a TLS server.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that lead to a known one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// What `dvt-node run` is told.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
@@ -45,6 +54,10 @@ pub struct RunConfig {
     pub beacon_nodes: Vec<String>,
     /// Where the validator client connects.
     pub validator_api: SocketAddr,
+    /// Its TLS, if any.
+    pub validator_api_tls: Option<TlsFiles>,
+    /// The file of the bearer token that the validator client has to show, if any.
+    pub validator_api_token: Option<PathBuf>,
     /// Where the other operators connect.
     pub listen: Vec<Multiaddr>,
     /// Relays to be reached through, each with its `/p2p/`.
@@ -85,7 +98,9 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         duties: door.clone(),
         contents: find_contents(kept.clone()),
         notice: notice(metrics.clone()),
+        now: Box::new(now),
     });
+    let (api, tls) = guard(api, &config)?;
     let tasks = TaskTracker::new();
     let servers = Servers::bind(&config).await?;
     let (wire, wire_events) = start_wire(&config, &data)?;
@@ -120,7 +135,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         tasks.spawn(until(stop.clone(), builder.clone().keep_registered(chain.beacon().clone())));
     }
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
-    servers.serve(&tasks, &stop, api, builder, metrics);
+    servers.serve(&tasks, &stop, (api, tls), builder, metrics)?;
     finish(tasks, &wire, stop).await;
     Ok(())
 }
@@ -150,11 +165,11 @@ impl Servers {
         self,
         tasks: &TaskTracker,
         stop: &CancellationToken,
-        api: Router,
+        (api, tls): (Router, Option<Tls>),
         builder: Option<Arc<Builder>>,
         metrics: Arc<Metrics>,
-    ) {
-        tasks.spawn(serve(self.validator_api, api, stop.clone()));
+    ) -> anyhow::Result<()> {
+        serve_client(tasks, self.validator_api, tls, api, stop)?;
         if let Some((listener, builder)) = self.builder.zip(builder) {
             tasks.spawn(serve(listener, builder.router(), stop.clone()));
         }
@@ -162,6 +177,7 @@ impl Servers {
             let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
             tasks.spawn(serve(listener, routes, stop.clone()));
         }
+        Ok(())
     }
 }
 
@@ -331,6 +347,31 @@ pub(crate) async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpL
     TcpListener::bind(address).await.with_context(|| format!("cannot serve the {what} on {address}"))
 }
 
+/// Puts the bearer token in front of the validator API, and reads the files of its TLS, as the operator wants it.
+fn guard(api: Router, config: &RunConfig) -> anyhow::Result<(Router, Option<Tls>)> {
+    let tls = config.validator_api_tls.as_ref();
+    let tls = tls.map(|files| Tls::read(&files.certificate, &files.key)).transpose()?;
+    let api = match &config.validator_api_token {
+        Some(file) => validator_api::guarded(api, Token::read(file)?),
+        None => api,
+    };
+    Ok((api, tls))
+}
+
+fn serve_client(
+    tasks: &TaskTracker,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    api: Router,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    match tls {
+        Some(tls) => tasks.spawn(serve(TlsListener::new(listener, tls)?, api, stop.clone())),
+        None => tasks.spawn(serve(listener, api, stop.clone())),
+    };
+    Ok(())
+}
+
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -338,7 +379,11 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+pub(crate) async fn serve<L>(listener: L, routes: Router, stop: CancellationToken)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     // An event stream never ends by itself: once asked to stop, connections get no further patience.
     let stopped = async {

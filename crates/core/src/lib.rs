@@ -187,7 +187,8 @@ pub enum Answer {
     Block(ProposedBlock),
     /// The agreed head.
     HeadRoot(Root),
-    /// Selection proofs of the validators, by position in the request; those that are missing did not combine in time.
+    /// Selection proofs of the validators, by position in the request; those that are missing did not combine in time,
+    /// or were refused.
     Selections(Vec<(usize, Signature)>),
     /// The agreed aggregate.
     Aggregate(Aggregate),

@@ -1,10 +1,12 @@
-//! What a validator is due to do, as the beacon API tells it.
+//! What a validator is due to do, as the beacon API tells it. SSZ has the fields in the order in which validator clients
+//! that ask for it read them (Lodestar's codecs; the API's specification names none).
 
 use crate::{PublicKey, Slot, ValidatorIndex};
 use serde::{Deserialize, Serialize};
+use ssz_derive::{Decode, Encode};
 
 /// A validator's attestation of an epoch (`POST /eth/v1/validator/duties/attester/{epoch}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct AttesterDuty {
     /// The validator's key (the group key, on our side of the validator API).
     pub pubkey: PublicKey,
@@ -27,18 +29,18 @@ pub struct AttesterDuty {
 }
 
 /// A block to propose (`GET /eth/v1/validator/duties/proposer/{epoch}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct ProposerDuty {
-    /// The validator's key.
-    pub pubkey: PublicKey,
-    /// The validator's index.
-    pub validator_index: ValidatorIndex,
     /// When.
     pub slot: Slot,
+    /// The validator's index.
+    pub validator_index: ValidatorIndex,
+    /// The validator's key.
+    pub pubkey: PublicKey,
 }
 
 /// A validator's places in the sync committee of an epoch (`POST /eth/v1/validator/duties/sync/{epoch}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct SyncDuty {
     /// The validator's key.
     pub pubkey: PublicKey,

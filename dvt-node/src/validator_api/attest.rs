@@ -1,23 +1,20 @@
 //! Attestations: the vote that the cluster agreed on goes out, the client's halves come in.
 
-use super::errors::{ApiError, Failure, Reply};
-use super::proxy;
-use super::request::{JsonBody, Parameters, consensus_version};
+use super::errors::{ApiError, Reply};
+use super::negotiate::{Accept, Data, answer};
+use super::request::{Body, Parameters, Parts, consensus_version};
 use super::{Desk, Duties, Shared, Upstream};
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
-use axum::response::IntoResponse as _;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use axum::http::Uri;
+use serde_json::Map;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use symbolon_core::{Answer, Ask, HalfAttestation};
 use tokio::sync::Mutex;
 use types::attestation::{Attestation, SingleAttestation};
 use types::duty::AttesterDuty;
-use types::{Epoch, Fork, Slot, ValidatorIndex};
+use types::{Epoch, Fork, Slot};
 
-/// Slots in one request: no block takes attestations older than the previous epoch, and a client sends one slot's.
-const SLOTS_MAX: usize = 64;
 /// Epochs whose committees are kept: previous, current and next, and one for a client that is behind.
 const EPOCHS_MAX: usize = 4;
 
@@ -26,7 +23,12 @@ const EPOCHS_MAX: usize = 4;
 pub(crate) struct Committees(Mutex<VecDeque<(Epoch, Arc<Vec<AttesterDuty>>)>>);
 
 /// `GET attestation_data`.
-pub(crate) async fn data<D: Duties, U: Upstream>(State(desk): Shared<D, U>, uri: Uri) -> Reply {
+pub(crate) async fn data<D: Duties, U: Upstream>(
+    State(desk): Shared<D, U>,
+    accept: Accept,
+    uri: Uri,
+) -> Reply {
+    let wanted = accept.either()?;
     let query = Parameters::of(&uri)?;
     let slot = Slot(query.need("slot")?);
     let before_electra = desk.spec.fork_at(desk.spec.epoch_of(slot)).fork < Fork::Electra;
@@ -38,86 +40,61 @@ pub(crate) async fn data<D: Duties, U: Upstream>(State(desk): Shared<D, U>, uri:
         0
     };
     match desk.ask(Ask::Vote { slot }).await? {
-        Answer::Vote(vote) => Ok(proxy::json_reply(&json!({ "data": vote.data(index) }))),
+        Answer::Vote(vote) => Ok(answer(Map::new(), Data::of(wanted, &vote.data(index))?)),
         Answer::Refused(refusal) => Err(refusal.into()),
         other => Err(ApiError::unasked(&other)),
     }
 }
 
 /// `POST pool/attestations`: each is handed to core exactly as signed.
-pub(crate) async fn attestations<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: JsonBody) -> Reply {
+pub(crate) async fn attestations<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: Body) -> Reply {
     let fork = consensus_version(&body.headers)?;
-    let items = body.list()?;
-    let read = if fork >= Fork::Electra { desk.singles(items).await } else { desk.members(items).await };
-    let mut failures = Vec::new();
-    let mut slots: BTreeMap<Slot, Vec<(usize, HalfAttestation)>> = BTreeMap::new();
-    for (place, half) in read.into_iter().enumerate() {
-        match half {
-            Ok(half) => slots.entry(half.data.slot).or_default().push((place, half)),
-            Err(error) => failures.push(Failure::of(place, error)),
-        }
-    }
-    if slots.len() > SLOTS_MAX {
-        return Err(ApiError::bad(format_args!("attestations of more than {SLOTS_MAX} slots at once")));
-    }
-    let asked = slots.into_iter().map(|(slot, halves)| desk.halves(slot, halves));
-    failures.extend(futures::future::join_all(asked).await.into_iter().flatten());
-    if failures.is_empty() { Ok(StatusCode::OK.into_response()) } else { Err(ApiError::parts(failures)) }
+    let halves = if fork >= Fork::Electra {
+        desk.singles(body.parts("a SingleAttestation")?).await
+    } else {
+        desk.members(body.parts("an Attestation")?).await
+    };
+    let of_slot = |half: Result<HalfAttestation, ApiError>| {
+        let half = half?;
+        let slot = half.data.slot;
+        desk.ensure_fork(fork, slot).map(|()| (slot, half))
+    };
+    let parts = halves.into_iter().map(of_slot).collect();
+    desk.hand_in(parts, |slot, halves| Ask::Attestations { slot, halves }).await
 }
 
 impl<D: Duties, U: Upstream> Desk<D, U> {
-    /// Hands core the halves of one slot; gives those it refused.
-    async fn halves(&self, slot: Slot, halves: Vec<(usize, HalfAttestation)>) -> Vec<Failure> {
-        let (places, halves): (Vec<usize>, Vec<_>) = halves.into_iter().unzip();
-        let all = |error: ApiError| {
-            places.iter().map(|place| Failure::of(*place, error.clone())).collect::<Vec<_>>()
-        };
-        match self.ask(Ask::Attestations { slot, halves }).await {
-            Ok(Answer::Accepted) => Vec::new(),
-            Ok(Answer::PartlyRefused(refused)) => refused
-                .into_iter()
-                .filter_map(|(position, refusal)| Some(Failure::of(*places.get(position)?, refusal.into())))
-                .collect(),
-            Ok(Answer::Refused(refusal)) => all(refusal.into()),
-            Ok(other) => all(ApiError::unasked(&other)),
-            Err(error) => all(error),
-        }
-    }
-
     /// From Electra on: each names its attester.
-    async fn singles(&self, items: Vec<Value>) -> Vec<Result<HalfAttestation, ApiError>> {
-        let read = |item| {
-            serde_json::from_value::<SingleAttestation>(item)
-                .map_err(|error| ApiError::bad(format_args!("not a SingleAttestation: {error}")))
-        };
-        let singles: Vec<_> = items.into_iter().map(read).collect();
+    async fn singles(&self, singles: Parts<SingleAttestation>) -> Parts<HalfAttestation> {
         let indices: Vec<_> = singles.iter().flatten().map(|single| single.attester_index).collect();
-        let learned = self.seats.learn(&self.upstream, &indices).await;
-        let half = |single: SingleAttestation| {
-            let SingleAttestation { attester_index, data, signature, .. } = single;
-            let Some(seat) = self.seats.by_index(attester_index) else {
-                learned.clone()?;
-                return Err(stranger(attester_index));
-            };
-            Ok(HalfAttestation { validator: seat.number, data, half: signature })
+        let known = self.look_up(&indices).await;
+        let half = |single: Result<SingleAttestation, ApiError>| {
+            let SingleAttestation { attester_index, data, signature, .. } = single?;
+            let validator = known.seat(attester_index)?.number;
+            Ok(HalfAttestation { validator, data, half: signature })
         };
-        singles.into_iter().map(|single| single.and_then(half)).collect()
+        singles.into_iter().map(half).collect()
     }
 
     /// Before Electra: each names its attester by committee and place.
-    async fn members(&self, items: Vec<Value>) -> Vec<Result<HalfAttestation, ApiError>> {
+    async fn members(&self, attestations: Parts<Attestation>) -> Parts<HalfAttestation> {
         let mut asked = BTreeSet::new();
-        let mut halves = Vec::with_capacity(items.len());
-        for item in items {
-            halves.push(self.member(item, &mut asked).await);
+        let mut halves = Vec::with_capacity(attestations.len());
+        for attestation in attestations {
+            halves.push(match attestation {
+                Ok(attestation) => self.member(attestation, &mut asked).await,
+                Err(error) => Err(error),
+            });
         }
         halves
     }
 
     /// `asked`: epochs that the beacon nodes were asked about for this request; they are asked once.
-    async fn member(&self, item: Value, asked: &mut BTreeSet<Epoch>) -> Result<HalfAttestation, ApiError> {
-        let attestation: Attestation = serde_json::from_value(item)
-            .map_err(|error| ApiError::bad(format_args!("not an Attestation: {error}")))?;
+    async fn member(
+        &self,
+        attestation: Attestation,
+        asked: &mut BTreeSet<Epoch>,
+    ) -> Result<HalfAttestation, ApiError> {
         let Attestation { aggregation_bits: bits, data, signature } = attestation;
         let place = bits.iter().position(|bit| bit);
         let place = place.filter(|_| bits.num_set_bits() == 1).map(|place| place as u64);
@@ -167,8 +144,4 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
         kept.push_back((epoch, Arc::new(duties)));
         Ok(found)
     }
-}
-
-fn stranger(index: ValidatorIndex) -> ApiError {
-    ApiError::bad(format_args!("validator index {index} is none of this cluster's"))
 }

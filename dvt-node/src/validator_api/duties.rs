@@ -1,107 +1,125 @@
-//! What the client is told of its duties, and what it tells that this node acknowledges without doing it.
+//! What the client is told of its duties: the chain's, under the client's keys.
 
 use super::errors::{ApiError, Reply};
-use super::proxy;
-use super::request::{JsonBody, Segment, number};
-use super::{Dropped, Duties, Noticed, Shared, Upstream};
+use super::negotiate::{Accept, Data, answer};
+use super::proxy::{self, forward_json};
+use super::request::{Body, Segment, number};
+use super::shapes::Liveness;
+use super::validators::{Form, Keyed};
+use super::{Desk, Duties, Shared, Upstream};
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
-use axum::response::IntoResponse as _;
+use axum::http::{Method, Uri};
+use axum::response::Response;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
+use serde::Deserialize as _;
+use serde_json::{Map, json};
+use std::collections::{BTreeMap, BTreeSet};
+use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::{Epoch, ValidatorIndex};
 
-/// What has been said in the log, so that it is said once.
-#[derive(Debug, Default)]
-pub(crate) struct Warned(AtomicBool);
-
-/// `POST duties/attester/{epoch}`: the chain's, with client keys.
+/// `POST duties/attester/{epoch}`.
 pub(crate) async fn attester<D: Duties, U: Upstream>(
     State(desk): Shared<D, U>,
+    accept: Accept,
     epoch: Segment,
-    body: JsonBody,
+    body: Body,
 ) -> Reply {
     let epoch: Epoch = number("epoch", epoch)?;
-    let indices = indices(body)?;
-    desk.seats.learn(&desk.upstream, &indices).await?;
-    if let Some(stranger) = indices.iter().find(|index| desk.seats.by_index(**index).is_none()) {
-        return Err(ApiError::bad(format_args!(
-            "validator index {stranger} is none of this cluster's: give this node's validator client only the \
-             keystores of this operator's halves"
-        )));
-    }
     let path = format!("/eth/v1/validator/duties/attester/{epoch}");
-    desk.forward_keyed(Method::POST, path, json!(indices).to_string().into()).await
+    desk.duties_of(path, &body, Form::of::<AttesterDuty>(accept)?).await
 }
 
-/// `GET duties/proposer/{epoch}`: the chain's, all of them, with client keys for ours.
+/// `POST duties/sync/{epoch}`.
+pub(crate) async fn sync<D: Duties, U: Upstream>(
+    State(desk): Shared<D, U>,
+    accept: Accept,
+    epoch: Segment,
+    body: Body,
+) -> Reply {
+    let epoch: Epoch = number("epoch", epoch)?;
+    let path = format!("/eth/v1/validator/duties/sync/{epoch}");
+    desk.duties_of(path, &body, Form::of::<SyncDuty>(accept)?).await
+}
+
+/// `GET duties/proposer/{epoch}`, v1 and v2: all of the chain's, with client keys for ours.
 pub(crate) async fn proposer<D: Duties, U: Upstream>(
     State(desk): Shared<D, U>,
+    accept: Accept,
     epoch: Segment,
     uri: Uri,
 ) -> Reply {
     let _: Epoch = number("epoch", epoch)?;
-    desk.forward_keyed(Method::GET, proxy::plain(uri.path())?.to_owned(), Bytes::new()).await
+    let path = proxy::plain(uri.path())?.to_owned();
+    let request = forward_json(Method::GET, path, Bytes::new());
+    desk.forward_keyed(request, Form::of::<ProposerDuty>(accept)?).await
 }
 
-/// `POST duties/sync/{epoch}`: none, so that the client does nothing whose result nobody could use.
-pub(crate) async fn sync(epoch: Segment, body: JsonBody) -> Reply {
-    let _: Epoch = number("epoch", epoch)?;
-    indices(body)?;
-    Ok(proxy::json_reply(&json!({ "execution_optimistic": false, "data": [] })))
+/// `POST liveness/{epoch}`: of ours nobody is live, or a restarting client would see its own cluster's signatures and
+/// refuse to sign for ever. Of others it is what the beacon nodes say.
+pub(crate) async fn liveness<D: Duties, U: Upstream>(
+    State(desk): Shared<D, U>,
+    accept: Accept,
+    epoch: Segment,
+    body: Body,
+) -> Reply {
+    let epoch: Epoch = number("epoch", epoch)?;
+    let wanted = accept.either()?;
+    let indices = indices(&body)?;
+    let known = desk.look_up(&indices).await;
+    let mut others = BTreeSet::new();
+    for index in &indices {
+        if !known.is_ours(*index)? {
+            others.insert(*index);
+        }
+    }
+    let seen = match desk.seen(epoch, &others).await? {
+        Ok(seen) => seen,
+        Err(other) => return Ok(other),
+    };
+    let live = |index: &ValidatorIndex| {
+        let is_live = if others.contains(index) { *seen.get(index)? } else { false };
+        Some(Liveness { index: *index, is_live })
+    };
+    let data: Vec<_> = indices.iter().filter_map(live).collect();
+    Ok(answer(Map::new(), Data::of(wanted, &data)?))
 }
 
-/// `POST liveness/{epoch}`: nobody is live. A restarting client would see its own cluster's signatures, and refuse.
-pub(crate) async fn liveness(epoch: Segment, body: JsonBody) -> Reply {
-    let _: Epoch = number("epoch", epoch)?;
-    let dead = |index| json!({ "index": index, "is_live": false });
-    let data: Vec<_> = indices(body)?.into_iter().map(dead).collect();
-    Ok(proxy::json_reply(&json!({ "data": data })))
+impl<D: Duties, U: Upstream> Desk<D, U> {
+    /// The duties of validators of ours.
+    async fn duties_of(&self, path: String, body: &Body, form: Form) -> Reply {
+        let indices = indices(body)?;
+        let known = self.look_up(&indices).await;
+        for index in &indices {
+            known.seat(*index)?;
+        }
+        let request = forward_json(Method::POST, path, json!(indices).to_string().into());
+        self.forward_keyed(request, form).await
+    }
+
+    /// Which of these the beacon nodes have seen in an epoch; or what they answer instead, to be passed on.
+    async fn seen(
+        &self,
+        epoch: Epoch,
+        indices: &BTreeSet<ValidatorIndex>,
+    ) -> Result<Result<BTreeMap<ValidatorIndex, bool>, Response>, ApiError> {
+        if indices.is_empty() {
+            return Ok(Ok(BTreeMap::new()));
+        }
+        let path = format!("/eth/v1/validator/liveness/{epoch}");
+        let request = forward_json(Method::POST, path, json!(indices).to_string().into());
+        match self.ask_keyed(request).await? {
+            Keyed::Other(response) => Ok(Err(response)),
+            Keyed::Told { data, .. } => match Vec::<Liveness>::deserialize(&data) {
+                Ok(seen) => Ok(Ok(seen.into_iter().map(|one| (one.index, one.is_live)).collect())),
+                Err(error) => Err(ApiError::bad_gateway(format_args!(
+                    "the beacon node's liveness makes no sense: {error}"
+                ))),
+            },
+        }
+    }
 }
 
 /// A list of validator indices.
-fn indices(body: JsonBody) -> Result<Vec<ValidatorIndex>, ApiError> {
-    serde_json::from_value(body.json)
-        .map_err(|error| ApiError::bad(format_args!("the body is not a list of validator indices: {error}")))
-}
-
-/// Taken note of, and dropped: the node prepares proposers itself, and registrations come from the ceremony.
-pub(crate) async fn acknowledge(body: JsonBody) -> Reply {
-    body.list()?;
-    Ok(StatusCode::OK.into_response())
-}
-
-/// `POST aggregate_and_proofs`.
-pub(crate) async fn drop_aggregates<D: Duties, U: Upstream>(desk: Shared<D, U>, body: JsonBody) -> Reply {
-    drop_all(desk, body, Dropped::Aggregates)
-}
-
-/// `POST contribution_and_proofs`.
-pub(crate) async fn drop_contributions<D: Duties, U: Upstream>(desk: Shared<D, U>, body: JsonBody) -> Reply {
-    drop_all(desk, body, Dropped::Contributions)
-}
-
-/// `POST pool/sync_committees`.
-pub(crate) async fn drop_sync_messages<D: Duties, U: Upstream>(desk: Shared<D, U>, body: JsonBody) -> Reply {
-    drop_all(desk, body, Dropped::SyncMessages)
-}
-
-fn drop_all<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: JsonBody, what: Dropped) -> Reply {
-    let messages: Vec<Value> = body.list()?;
-    for _ in &messages {
-        (desk.notice)(Noticed::Dropped(what));
-    }
-    if !messages.is_empty() && !desk.dropped.0.swap(true, Ordering::Relaxed) {
-        tracing::warn!(
-            ?what,
-            "validator client is not in distributed mode: its aggregates cannot be combined"
-        );
-    }
-    Ok(StatusCode::OK.into_response())
-}
-
-/// `POST *_selections`.
-pub(crate) async fn selections() -> Reply {
-    Err(ApiError::not_served("this node does not combine selection proofs: no aggregation duties are done"))
+fn indices(body: &Body) -> Result<Vec<ValidatorIndex>, ApiError> {
+    body.list("a validator index")
 }

@@ -78,6 +78,18 @@ impl ApiError {
         Self::internal("answered something else than was asked")
     }
 
+    /// Why a request of one part was not accepted.
+    pub(crate) fn of_one(answer: Answer) -> Self {
+        match answer {
+            Answer::Refused(refusal) => refusal.into(),
+            Answer::PartlyRefused(refused) => refused
+                .into_iter()
+                .next()
+                .map_or_else(|| Self::internal("refused without saying why"), |(_, refusal)| refusal.into()),
+            other => Self::unasked(&other),
+        }
+    }
+
     /// 502: the beacon node answered something that makes no sense here.
     pub(crate) fn bad_gateway(message: impl Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, message)

@@ -1,12 +1,7 @@
 //! Keys, both ways: the client knows a validator by `PK(v_i)`, the chain by its group key.
 
-use super::errors::{ApiError, Reply};
-use super::proxy::{self, forward_json};
-use super::request::{JsonBody, Parameters};
-use super::{Desk, Duties, Seat, Shared, Upstream};
-use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
-use bytes::Bytes;
+use super::errors::ApiError;
+use super::{Desk, Duties, Seat, Upstream};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +88,7 @@ impl Seats {
     /// What the chain calls the validator that the client names by key or index.
     ///
     /// - Errors: 400 for what is neither, and for keys of this cluster that no client may hold.
-    fn chain_id(&self, id: &str) -> Result<String, ApiError> {
+    pub(crate) fn chain_id(&self, id: &str) -> Result<String, ApiError> {
         if id.parse::<u64>().is_ok() && id.bytes().all(|digit| digit.is_ascii_digit()) {
             return Ok(id.to_owned());
         }
@@ -125,7 +120,7 @@ impl Seats {
     }
 
     /// Puts client keys where the chain's answer has group keys, in one entry or a list of them.
-    fn to_client(&self, entries: &mut Value) {
+    pub(crate) fn to_client(&self, entries: &mut Value) {
         match entries {
             Value::Array(entries) => entries.iter_mut().for_each(|entry| self.entry_to_client(entry)),
             entry => self.entry_to_client(entry),
@@ -143,89 +138,48 @@ impl Seats {
     }
 }
 
+/// Validators of the client, looked up by index: the chain was asked for those that were not known, at most once.
+pub(crate) struct Lookup<'a> {
+    seats: &'a Seats,
+    learned: Result<(), ApiError>,
+}
+
+impl Lookup<'_> {
+    /// The validator of an index.
+    ///
+    /// - Errors: 400 if it is none of ours; what the beacon nodes said, if they could not be asked.
+    pub(crate) fn seat(&self, index: ValidatorIndex) -> Result<&Seat, ApiError> {
+        match (self.seats.by_index(index), &self.learned) {
+            (Some(seat), _) => Ok(seat),
+            (None, Ok(())) => Err(stranger(index)),
+            (None, Err(error)) => Err(error.clone()),
+        }
+    }
+
+    /// Whether an index is one of ours.
+    ///
+    /// - Errors: what the beacon nodes said, if it is unknown and they could not be asked.
+    pub(crate) fn is_ours(&self, index: ValidatorIndex) -> Result<bool, ApiError> {
+        match (self.seats.by_index(index), &self.learned) {
+            (Some(_), _) => Ok(true),
+            (None, Ok(())) => Ok(false),
+            (None, Err(error)) => Err(error.clone()),
+        }
+    }
+}
+
+/// What a client is told that names a validator of somebody else.
+fn stranger(index: ValidatorIndex) -> ApiError {
+    ApiError::bad(format_args!(
+        "validator index {index} is none of this cluster's: give this node's validator client only the keystores of \
+         this operator's halves"
+    ))
+}
+
 impl<D: Duties, U: Upstream> Desk<D, U> {
-    /// Passes a request on and rewrites the keys in what comes back.
-    pub(crate) async fn forward_keyed(&self, method: Method, path_and_query: String, body: Bytes) -> Reply {
-        let request = forward_json(method, path_and_query, body);
-        let answer = self.upstream.forward(request).await?;
-        if answer.status != StatusCode::OK.as_u16() {
-            return proxy::respond(answer);
-        }
-        let mut json: Value = serde_json::from_slice(&answer.body).map_err(|error| {
-            ApiError::bad_gateway(format_args!("the beacon node's answer is not JSON: {error}"))
-        })?;
-        if let Some(entries) = json.get_mut("data") {
-            self.seats.to_client(entries);
-        }
-        Ok(proxy::json_reply(&json))
+    /// Looks validators up by index.
+    pub(crate) async fn look_up(&self, indices: &[ValidatorIndex]) -> Lookup<'_> {
+        let learned = self.seats.learn(&self.upstream, indices).await;
+        Lookup { seats: &self.seats, learned }
     }
-}
-
-/// `GET states/{state}/validators` and its like: keys in the query.
-pub(crate) async fn list<D: Duties, U: Upstream>(State(desk): Shared<D, U>, uri: Uri) -> Reply {
-    let mut query = Vec::new();
-    for (name, values) in Parameters::of(&uri)?.iter() {
-        for value in values.split(',') {
-            match name {
-                "id" => query.push(format!("id={}", desk.seats.chain_id(value)?)),
-                "status" => query.push(format!("status={}", status(value)?)),
-                _ => {}
-            }
-        }
-    }
-    let path = proxy::plain(uri.path())?;
-    let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
-    desk.forward_keyed(Method::GET, path, Bytes::new()).await
-}
-
-fn status(text: &str) -> Result<&str, ApiError> {
-    let proper = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if proper { Ok(text) } else { Err(ApiError::bad(format_args!("invalid status: {text}"))) }
-}
-
-/// `POST states/{state}/validators` and its like: keys in `ids`, or in a bare list.
-pub(crate) async fn list_of_body<D: Duties, U: Upstream>(
-    State(desk): Shared<D, U>,
-    uri: Uri,
-    body: JsonBody,
-) -> Reply {
-    let mut json = body.json;
-    let ids = match &mut json {
-        Value::Object(fields) => match fields.get_mut("ids") {
-            None | Some(Value::Null) => None,
-            Some(Value::Array(ids)) => Some(ids),
-            Some(_) => return Err(ApiError::bad("ids is not a list")),
-        },
-        Value::Array(ids) => Some(ids),
-        _ => return Err(ApiError::bad("the body is neither a list of ids nor an object with one")),
-    };
-    for id in ids.into_iter().flatten() {
-        let Some(text) = id.as_str() else { return Err(ApiError::bad("an id is not a string")) };
-        *id = Value::String(desk.seats.chain_id(text)?);
-    }
-    let path = proxy::plain(uri.path())?;
-    desk.forward_keyed(Method::POST, path.to_owned(), json.to_string().into()).await
-}
-
-/// `GET states/{state}/validators/{id}`.
-pub(crate) async fn one<D: Duties, U: Upstream>(State(desk): Shared<D, U>, uri: Uri) -> Reply {
-    let path = proxy::plain(uri.path())?;
-    let Some((list, id)) = path.rsplit_once('/') else { return Err(ApiError::bad("no validator id")) };
-    let chain_id = desk.seats.chain_id(id)?;
-    let stranger = chain_id.starts_with("0x") && chain_id == id.to_ascii_lowercase();
-    let reply = desk.forward_keyed(Method::GET, format!("{list}/{chain_id}"), Bytes::new()).await;
-    let missing = match &reply {
-        Ok(response) => response.status() == StatusCode::NOT_FOUND,
-        Err(error) => error.status() == StatusCode::NOT_FOUND,
-    };
-    if missing && stranger {
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            format_args!(
-                "{id} is no validator of the chain and no key of this operator's halves: is it another operator's \
-                 keystore? Import the keystores that this operator's ceremony wrote for its validator client"
-            ),
-        ));
-    }
-    reply
 }

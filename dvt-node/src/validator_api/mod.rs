@@ -1,26 +1,41 @@
 //! The beacon API as the operator's validator client sees it.
 //!
 //! The client signs with its half `v_i` of each share, so it knows the validators by `PK(v_i)`: wherever the chain
-//! knows a group key, both directions are rewritten (`keys`). What is signed comes from the cluster, never from a
-//! beacon node (`attest`, `propose`): the handlers put the client's wishes to core and turn its answers into HTTP.
-//! Reading the chain is passed on (`proxy`). Everything else is answered 501 and counted.
+//! knows a group key, both directions are rewritten (`keys`, `validators`, `duties`). What is signed comes from the
+//! cluster, never from a beacon node (`attest`, `propose`, `select`, `aggregate`, `sync`, `exit`): the handlers put the
+//! client's wishes to core and turn its answers into HTTP. Reading the chain is passed on (`proxy`). Everything else is
+//! answered 501 and counted.
 //!
-//! - Replies are JSON; `application/octet-stream` requests get 415, except signed blocks.
-//! - Every error is `{code, message}`. No input ends the process.
-//! - Sync-committee duties are none: the client is told it is in no committee, and does nothing there.
-//! - Aggregates of a client that does not ask for combined selection proofs carry its own half's proof, which
-//!   nothing can combine: they are acknowledged and dropped, said once in the log.
+//! - Bodies and answers are JSON or SSZ (`negotiate`). Every error is `{code, message}` in JSON. No input ends the
+//!   process.
+//! - Lists are taken part by part (`parts`): one bad half costs its validator only.
+//! - Who is not in distributed mode gets what it asks for from the beacon nodes, and what it signs that cannot be
+//!   combined is acknowledged and dropped: said once in the log.
+//! - TLS (`tls`) and a bearer token (`token`) stand in front of the routes, if the operator wants them.
 
+mod aggregate;
 mod attest;
 mod door;
 mod duties;
 pub(crate) mod errors;
+mod exit;
 mod keys;
+mod negotiate;
+mod parts;
+mod prepare;
 mod propose;
 mod proxy;
 pub(crate) mod request;
+mod select;
+mod shapes;
+mod sync;
+mod tls;
+mod token;
 mod upstream;
+mod validators;
 
+pub use tls::{Tls, TlsError, TlsListener};
+pub use token::{Token, TokenError, guarded};
 pub use upstream::{ForwardRequest, ForwardResponse, Upstream, UpstreamError, ValidatorEntry};
 
 use axum::Router;
@@ -35,10 +50,13 @@ use std::sync::Arc;
 use symbolon_core::{Answer, Ask};
 use tokio::sync::Semaphore;
 use types::block::BlockContents;
-use types::{ChainSpec, PublicKey, Root, ValidatorNo};
+use types::{ChainSpec, Millis, PublicKey, Root, ValidatorNo};
 
 /// Longest body of a request: some 3,000 attestations in JSON, and a slot of 32,000 validators has 1,000.
 pub const BODY_LEN_MAX: usize = 2 << 20;
+/// Longest list with an item for each validator: 10,000 selection proofs of an epoch ahead take 3 MB in JSON, as many
+/// registrations 5 MB.
+pub const LIST_LEN_MAX: usize = 8 << 20;
 /// Longest body of a signed block: blobs and cell proofs of Fulu in JSON take twice their size.
 pub const BLOCK_LEN_MAX: usize = 64 << 20;
 /// Requests at once, waiting for an agreement included: some clients ask once for each of 64 committees.
@@ -85,14 +103,14 @@ pub enum Dropped {
     Aggregates,
     /// `contribution_and_proofs`.
     Contributions,
-    /// `pool/sync_committees`.
-    SyncMessages,
 }
 
 /// Finds the payload and blobs of a block by its root, if this node has them.
 pub type FindContents = Box<dyn Fn(&Root) -> Option<BlockContents> + Send + Sync>;
 /// Is told what is worth counting.
 pub type Notice = Box<dyn Fn(Noticed) + Send + Sync>;
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Millis + Send + Sync>;
 
 /// What the server works with.
 pub struct Api<D, U> {
@@ -108,6 +126,8 @@ pub struct Api<D, U> {
     pub contents: FindContents,
     /// Counters.
     pub notice: Notice,
+    /// To know the slot where a question does not name it.
+    pub now: Clock,
 }
 
 impl<D, U> fmt::Debug for Api<D, U> {
@@ -124,8 +144,9 @@ struct Desk<D, U> {
     duties: D,
     contents: FindContents,
     notice: Notice,
+    now: Clock,
     committees: attest::Committees,
-    dropped: duties::Warned,
+    warned: parts::Warned,
     requests: Arc<Semaphore>,
     blocks: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -137,7 +158,7 @@ type Shared<D, U> = State<Arc<Desk<D, U>>>;
 ///
 /// - Requests beyond [`REQUESTS_MAX`] at once are answered 503.
 pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
-    let Api { seats, upstream, spec, duties, contents, notice } = api;
+    let Api { seats, upstream, spec, duties, contents, notice, now } = api;
     let desk = Arc::new(Desk {
         seats: Seats::new(seats),
         upstream,
@@ -145,21 +166,24 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         duties,
         contents,
         notice,
+        now,
         committees: attest::Committees::default(),
-        dropped: duties::Warned::default(),
+        warned: parts::Warned::default(),
         requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
         blocks: Arc::new(Semaphore::new(BLOCKS_MAX)),
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
     });
     let blocks = Router::new()
         .route("/eth/v2/beacon/blocks", post(propose::publish))
+        .route("/eth/v2/beacon/blinded_blocks", post(propose::publish_blinded))
         .layer(from_fn_with_state(desk.clone(), one_of_few_blocks))
         .layer(DefaultBodyLimit::max(BLOCK_LEN_MAX));
     Router::new()
         .merge(keyed())
         .merge(signed())
-        .merge(acknowledged())
+        .merge(passed_on())
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+        .merge(long_lists())
         .merge(blocks)
         .fallback(proxy::anything_else)
         .method_not_allowed_fallback(proxy::anything_else)
@@ -167,49 +191,61 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         .with_state(desk)
 }
 
-/// Passed on, with keys rewritten both ways.
+/// Asked of the beacon nodes, with keys rewritten both ways.
 fn keyed<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
     let state = "/eth/v1/beacon/states/{state}";
+    let listed = || get(validators::list).post(validators::list_of_body);
     Router::new()
-        .route(&format!("{state}/validators"), get(keys::list).post(keys::list_of_body))
-        .route(&format!("{state}/validators/{{id}}"), get(keys::one))
-        .route(&format!("{state}/validator_balances"), get(keys::list).post(keys::list_of_body))
-        .route(&format!("{state}/validator_identities"), post(keys::list_of_body))
+        .route(&format!("{state}/validators"), listed())
+        .route(&format!("{state}/validators/{{id}}"), get(validators::one))
+        .route(&format!("{state}/validator_balances"), listed())
+        .route(&format!("{state}/validator_identities"), post(validators::list_of_body))
+        .route("/eth/v1/beacon/rewards/attestations/{epoch}", post(validators::rewards))
+        .route("/eth/v1/beacon/rewards/sync_committee/{block}", post(validators::rewards))
         .route("/eth/v1/validator/duties/attester/{epoch}", post(duties::attester))
+        .route("/eth/v1/validator/duties/sync/{epoch}", post(duties::sync))
         .route("/eth/v1/validator/duties/proposer/{epoch}", get(duties::proposer))
         .route("/eth/v2/validator/duties/proposer/{epoch}", get(duties::proposer))
-        .route("/eth/v1/validator/beacon_committee_subscriptions", post(proxy::post_json))
-        .route("/eth/v2/validator/aggregate_attestation", get(proxy::get_upstream))
-        .route("/eth/v1/validator/sync_committee_contribution", get(proxy::get_upstream))
-        .route("/eth/v1/events", get(proxy::events))
+        .route("/eth/v1/validator/liveness/{epoch}", post(duties::liveness))
 }
 
-/// What is signed: core decides.
+/// What is signed, and what it takes to sign it: core decides.
 fn signed<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
     Router::new()
         .route("/eth/v1/validator/attestation_data", get(attest::data))
-        .route("/eth/v2/beacon/pool/attestations", post(attest::attestations).get(proxy::get_upstream))
+        .route("/eth/v2/beacon/pool/attestations", post(attest::attestations))
         .route("/eth/v3/validator/blocks/{slot}", get(propose::produce))
-        .route("/eth/v2/beacon/blinded_blocks", post(propose::publish_blinded))
+        .route("/eth/v1/beacon/blocks/head/root", get(sync::head_root))
+        .route("/eth/v1/beacon/pool/sync_committees", post(sync::messages))
+        .route("/eth/v2/validator/aggregate_attestation", get(aggregate::attestation))
+        .route("/eth/v2/validator/aggregate_and_proofs", post(aggregate::aggregate_and_proofs))
+        .route("/eth/v1/validator/sync_committee_contribution", get(aggregate::contribution))
+        .route("/eth/v1/validator/contribution_and_proofs", post(aggregate::contribution_and_proofs))
+        .route("/eth/v1/beacon/pool/voluntary_exits", post(exit::approve))
 }
 
-/// Answered here: the node does it itself, or it cannot be done with halves of shares.
-fn acknowledged<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
+/// Lists that may have an item for each validator of the cluster.
+fn long_lists<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
+    let validator = |name: &str| format!("/eth/v1/validator/{name}");
+    let (attesters, members) = ("beacon_committee_selections", "sync_committee_selections");
+    Router::new()
+        .route(&validator(attesters), post(select::combine::<shapes::CommitteeSelection, D, U>))
+        .route(&validator(members), post(select::combine::<shapes::SyncSelection, D, U>))
+        .route(&validator("register_validator"), post(prepare::registrations))
+        .layer(DefaultBodyLimit::max(LIST_LEN_MAX))
+}
+
+/// Passed on as it is, or only acknowledged. Reading the chain is [`proxy::anything_else`]'s.
+fn passed_on<D: Duties, U: Upstream>() -> Router<Arc<Desk<D, U>>> {
     let validator = |name: &str| format!("/eth/v1/validator/{name}");
     Router::new()
-        .route(&validator("duties/sync/{epoch}"), post(duties::sync))
-        .route(&validator("liveness/{epoch}"), post(duties::liveness))
-        .route(&validator("prepare_beacon_proposer"), post(duties::acknowledge))
-        .route(&validator("sync_committee_subscriptions"), post(duties::acknowledge))
-        .route(&validator("register_validator"), post(duties::acknowledge))
-        .route("/eth/v2/validator/aggregate_and_proofs", post(duties::drop_aggregates))
-        .route(&validator("contribution_and_proofs"), post(duties::drop_contributions))
-        .route(
-            "/eth/v1/beacon/pool/sync_committees",
-            post(duties::drop_sync_messages).get(proxy::get_upstream),
-        )
-        .route(&validator("beacon_committee_selections"), post(duties::selections))
-        .route(&validator("sync_committee_selections"), post(duties::selections))
+        .route(&validator("beacon_committee_subscriptions"), post(prepare::committees))
+        .route(&validator("sync_committee_subscriptions"), post(prepare::subcommittees))
+        .route(&validator("prepare_beacon_proposer"), post(prepare::proposers))
+        .route("/eth/v2/beacon/pool/attester_slashings", post(proxy::post_upstream))
+        .route("/eth/v1/beacon/pool/proposer_slashings", post(proxy::post_upstream))
+        .route("/eth/v1/beacon/pool/bls_to_execution_changes", post(proxy::post_upstream))
+        .route("/eth/v1/events", get(proxy::events))
 }
 
 async fn one_of_many<D: Duties, U: Upstream>(

@@ -1,25 +1,27 @@
 //! Blocks: the one that the cluster agreed on goes out, the client's half over it comes in.
 
 use super::errors::{ApiError, Reply};
-use super::proxy;
-use super::request::{Body, Encoding, Parameters, Segment, consensus_version, number};
-use super::{Duties, Shared, Upstream};
+use super::negotiate::{Accept, Data, Encoding, answer};
+use super::request::{Body, Parameters, Segment, consensus_version, number};
+use super::{Desk, Duties, Shared, Upstream};
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse as _, Response};
-use serde_json::{Value, json};
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse as _;
+use serde_json::{Map, Value, json};
 use symbolon_core::{Answer, Ask};
-use types::block::{BlockContents, BlockError, BlockShape, Sidecars, SignedBlockContents};
-use types::{Preset, Root, Signature, Slot};
+use types::block::{BlockContents, BlockError, BlockShape, ProposedBlock, Sidecars, SignedBlockContents};
+use types::{Fork, Preset, Root, Signature, Slot};
 
-/// `GET blocks/{slot}`.
+/// `GET blocks/{slot}`: full or blinded, as the cluster agreed on it.
 ///
 /// - Parameters that a client adds beside the RANDAO reveal do not change the block: the cluster's leader made it.
 pub(crate) async fn produce<D: Duties, U: Upstream>(
     State(desk): Shared<D, U>,
+    accept: Accept,
     slot: Segment,
     uri: Uri,
 ) -> Reply {
+    let wanted = accept.either()?;
     let slot: Slot = number("slot", slot)?;
     let query = Parameters::of(&uri)?;
     let randao_half: Signature = query.need("randao_reveal")?;
@@ -33,53 +35,47 @@ pub(crate) async fn produce<D: Duties, U: Upstream>(
     let contents = (desk.contents)(&block.root);
     let contents = contents.unwrap_or_else(|| BlockContents { block, sidecars: Sidecars::default() });
     let preset = desk.spec.preset;
-    blocking(move || produced(&contents, preset)).await?
+    blocking(move || produced(&contents, preset, wanted)).await?
 }
 
-fn produced(contents: &BlockContents, preset: Preset) -> Reply {
-    let json = contents.to_json(preset).map_err(ApiError::internal)?;
-    let (version, blinded) = (contents.block.fork.to_string(), contents.block.blinded);
-    let mut response = proxy::json_reply(&json!({
-        "version": version,
-        "execution_payload_blinded": blinded,
-        "execution_payload_value": "0",
-        "consensus_block_value": "0",
-        "data": json,
-    }));
-    header(&mut response, "eth-consensus-version", &version);
-    header(&mut response, "eth-execution-payload-blinded", if blinded { "true" } else { "false" });
-    header(&mut response, "eth-execution-payload-value", "0");
-    header(&mut response, "eth-consensus-block-value", "0");
-    Ok(response)
+fn produced(contents: &BlockContents, preset: Preset, wanted: Encoding) -> Reply {
+    let BlockContents { block, .. } = contents;
+    let data = match wanted {
+        Encoding::Json => Data::Json(contents.to_json(preset).map_err(ApiError::internal)?),
+        Encoding::Ssz => Data::Ssz(contents.to_ssz()),
+    };
+    // Whose block is better was decided when the leader's beacon node made it: no client compares any more.
+    let meta = Map::from_iter([
+        ("version".to_owned(), json!(block.fork.to_string())),
+        ("execution_payload_blinded".to_owned(), json!(block.blinded)),
+        ("execution_payload_value".to_owned(), json!("0")),
+        ("consensus_block_value".to_owned(), json!("0")),
+    ]);
+    Ok(answer(meta, data))
 }
 
-fn header(response: &mut Response, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-}
-
-/// `POST blocks`, JSON or SSZ. The client's block only says what it signed: what is published is the agreed one.
+/// `POST blocks`. The client's block only says what it signed: what is published is the agreed one.
 pub(crate) async fn publish<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: Body) -> Reply {
     let fork = consensus_version(&body.headers)?;
-    let shape = BlockShape::full(desk.spec.preset, fork);
-    let signed = blocking(move || read(shape, &body)).await??.signed;
-    let ask = Ask::SignedBlock { slot: signed.block.slot, root: signed.block.root, half: signed.signature };
-    match desk.ask(ask).await? {
-        Answer::Accepted => Ok(StatusCode::OK.into_response()),
-        Answer::Refused(refusal) => Err(refusal.into()),
-        // A block is a request of one part: the only refusal in the list is the block's.
-        Answer::PartlyRefused(refused) => Err(refused.into_iter().next().map_or_else(
-            || ApiError::internal("refused a block without saying why"),
-            |(_, refusal)| refusal.into(),
-        )),
-        other => Err(ApiError::unasked(&other)),
-    }
+    desk.take_block(fork, BlockShape::full(desk.spec.preset, fork), body).await
 }
 
-/// `POST blinded_blocks`.
-pub(crate) async fn publish_blinded() -> Reply {
-    Err(ApiError::bad("builder blocks are not enabled"))
+/// `POST blinded_blocks`: a blinded block has the root of the full one, so the half over it is the same.
+pub(crate) async fn publish_blinded<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: Body) -> Reply {
+    let fork = consensus_version(&body.headers)?;
+    desk.take_block(fork, BlockShape::blinded(desk.spec.preset, fork), body).await
+}
+
+impl<D: Duties, U: Upstream> Desk<D, U> {
+    async fn take_block(&self, fork: Fork, shape: BlockShape, body: Body) -> Reply {
+        let signed = blocking(move || read(shape, &body)).await??.signed;
+        let ProposedBlock { slot, root, .. } = signed.block;
+        self.ensure_fork(fork, slot)?;
+        match self.ask(Ask::SignedBlock { slot, root, half: signed.signature }).await? {
+            Answer::Accepted => Ok(StatusCode::OK.into_response()),
+            answer => Err(ApiError::of_one(answer)),
+        }
+    }
 }
 
 fn read(shape: BlockShape, body: &Body) -> Result<SignedBlockContents, ApiError> {

@@ -1,17 +1,19 @@
 //! Reading the chain: passed on to the operator's beacon nodes.
 
 use super::errors::{ApiError, Reply};
-use super::request::JsonBody;
+use super::negotiate::Encoding;
+use super::request::{Body as Posted, CONSENSUS_VERSION};
 use super::{Duties, ForwardRequest, ForwardResponse, Noticed, STREAMS_MAX, Shared, Upstream};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde_json::Value;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SSZ: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// A request whose answer is read here: it must be JSON.
 pub(crate) fn forward_json(method: Method, path_and_query: String, body: Bytes) -> ForwardRequest {
@@ -23,9 +25,9 @@ pub(crate) fn forward_json(method: Method, path_and_query: String, body: Bytes) 
     ForwardRequest { method, path_and_query, headers, body }
 }
 
-/// A JSON answer.
-pub(crate) fn json_reply(json: &Value) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], json.to_string()).into_response()
+/// What the client wants to be answered in, for the beacon node to decide.
+pub(crate) fn accept_of(headers: &HeaderMap) -> HeaderValue {
+    headers.get(header::ACCEPT).cloned().unwrap_or(JSON)
 }
 
 /// A beacon node's answer, as it is: status, content type, the API's own headers, body.
@@ -93,7 +95,7 @@ pub(crate) async fn get_upstream<D: Duties, U: Upstream>(
 ) -> Reply {
     plain(uri.path())?;
     let mut kept = HeaderMap::new();
-    kept.insert(header::ACCEPT, headers.get(header::ACCEPT).cloned().unwrap_or(JSON));
+    kept.insert(header::ACCEPT, accept_of(&headers));
     let request = ForwardRequest {
         method: Method::GET,
         path_and_query: path_and_query(&uri),
@@ -103,14 +105,23 @@ pub(crate) async fn get_upstream<D: Duties, U: Upstream>(
     respond(desk.upstream.forward(request).await?)
 }
 
-/// Passes a POST of JSON on.
-pub(crate) async fn post_json<D: Duties, U: Upstream>(
+/// Passes a POST on as it is: what others have signed, and no share of ours.
+pub(crate) async fn post_upstream<D: Duties, U: Upstream>(
     State(desk): Shared<D, U>,
     uri: Uri,
-    body: JsonBody,
+    request: Posted,
 ) -> Reply {
     let path = plain(uri.path())?.to_owned();
-    respond(desk.upstream.forward(forward_json(Method::POST, path, body.bytes)).await?)
+    let Posted { encoding, headers, bytes } = request;
+    let mut request = forward_json(Method::POST, path, bytes);
+    if encoding == Encoding::Ssz {
+        request.headers.insert(header::CONTENT_TYPE, SSZ);
+    }
+    let fork = HeaderName::from_static(CONSENSUS_VERSION);
+    if let Some(value) = headers.get(&fork) {
+        request.headers.insert(fork, value.clone());
+    }
+    respond(desk.upstream.forward(request).await?)
 }
 
 /// Passes the event stream through, each event as it comes.

@@ -1,26 +1,21 @@
 //! Reading requests: bodies, paths and queries, every failure of which is the API's own error.
 
 use super::errors::ApiError;
+pub(crate) use super::negotiate::Encoding;
+use super::negotiate::encoding_of;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Query, Request};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use ssz::Decode as _;
 use std::str::FromStr;
 use std::time::Duration;
 use types::Fork;
 
 /// For a client on the same host or network to send a body: beyond it the client is gone, or no friend.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How a signed block is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// The beacon API's JSON.
-    Json,
-    /// SSZ.
-    Ssz,
-}
 
 /// A body, with the headers that say what it is; bounded by the route's limit.
 pub(crate) struct Body {
@@ -31,8 +26,6 @@ pub(crate) struct Body {
 
 /// A body that is JSON.
 pub(crate) struct JsonBody {
-    pub(crate) headers: HeaderMap,
-    pub(crate) bytes: Bytes,
     pub(crate) json: Value,
 }
 
@@ -41,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let headers = request.headers().clone();
-        let encoding = encoding(&headers);
+        let encoding = encoding_of(&headers)?;
         let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
         let Ok(read) = reading else {
             return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"));
@@ -56,36 +49,65 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         // Before the body is read: a client that speaks SSZ first learns it here, and falls back to JSON.
-        if encoding(request.headers()) == Encoding::Ssz {
+        if encoding_of(request.headers())? == Encoding::Ssz {
             let message = "this route takes application/json only";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        let Body { headers, bytes, .. } = Body::from_request(request, state).await?;
-        let json = serde_json::from_slice(&bytes)
-            .map_err(|error| ApiError::bad(format_args!("the body is not JSON: {error}")))?;
-        Ok(Self { headers, bytes, json })
+        Ok(Self { json: Body::from_request(request, state).await?.json()? })
     }
 }
 
-impl JsonBody {
-    /// The items of a list.
-    pub(crate) fn list(self) -> Result<Vec<Value>, ApiError> {
-        match self.json {
+impl Body {
+    /// The body as JSON, whatever it is of.
+    pub(crate) fn json(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| ApiError::bad(format_args!("the body is not JSON: {error}")))
+    }
+
+    /// The items of a JSON list.
+    pub(crate) fn items(&self) -> Result<Vec<Value>, ApiError> {
+        match self.json()? {
             Value::Array(items) => Ok(items),
             _ => Err(ApiError::bad("the body is not a list")),
         }
     }
+
+    /// The parts of a list of `T`. In JSON each is read, or refused, by itself; SSZ is read as a whole.
+    ///
+    /// - `name`: what one is, with its article.
+    pub(crate) fn parts<T: DeserializeOwned + ssz::Decode>(&self, name: &str) -> Result<Parts<T>, ApiError> {
+        match self.encoding {
+            Encoding::Json => {
+                let read = |item| {
+                    serde_json::from_value(item)
+                        .map_err(|error| ApiError::bad(format_args!("not {name}: {error}")))
+                };
+                Ok(self.items()?.into_iter().map(read).collect())
+            }
+            Encoding::Ssz => match Vec::<T>::from_ssz_bytes(&self.bytes) {
+                Ok(list) => Ok(list.into_iter().map(Ok).collect()),
+                Err(error) => {
+                    Err(ApiError::bad(format_args!("not the SSZ of a list, each item {name}: {error:?}")))
+                }
+            },
+        }
+    }
+
+    /// A list of `T`, all of which have to be right.
+    pub(crate) fn list<T: DeserializeOwned + ssz::Decode>(&self, name: &str) -> Result<Vec<T>, ApiError> {
+        self.parts(name)?.into_iter().collect()
+    }
 }
 
-fn encoding(headers: &HeaderMap) -> Encoding {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/octet-stream") { Encoding::Ssz } else { Encoding::Json }
-}
+/// Parts of a request, in order, each read or refused.
+pub(crate) type Parts<T> = Vec<Result<T, ApiError>>;
+
+/// The header that names a body's fork.
+pub(crate) const CONSENSUS_VERSION: &str = "eth-consensus-version";
 
 /// The fork that a request says its body is of.
 pub(crate) fn consensus_version(headers: &HeaderMap) -> Result<Fork, ApiError> {
-    let name = headers.get("eth-consensus-version").and_then(|name| name.to_str().ok());
+    let name = headers.get(CONSENSUS_VERSION).and_then(|name| name.to_str().ok());
     let Some(name) = name else { return Err(ApiError::bad("no Eth-Consensus-Version header")) };
     let forks = [Fork::Capella, Fork::Deneb, Fork::Electra, Fork::Fulu];
     let fork = forks.into_iter().find(|fork| fork.to_string().eq_ignore_ascii_case(name));

@@ -408,6 +408,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         results: VecDeque::new(),
     };
     let room = Arc::new(Mutex::new(room));
+    let clock = room.clone();
     let api = Api {
         seats: (0..).zip(&keys).map(|(number, keys)| seat(ValidatorNo(number), keys)).collect(),
         upstream: Chain(keys.iter().map(Keys::group_key).collect()),
@@ -415,6 +416,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         duties: Way(room.clone()),
         contents: Box::new(|_| None),
         notice: Box::new(|_| {}),
+        now: Box::new(move || clock.lock().unwrap().now),
     };
     let world = World { app: router(api), room, keys };
     world.room().input(Input::Tick);

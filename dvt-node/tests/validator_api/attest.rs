@@ -1,10 +1,12 @@
 //! Attestations: the agreed vote out, halves in.
 
 use crate::duties::duty;
-use crate::world::{CAPELLA, DENEB, ELECTRA, STRANGER_INDEX, World, index, world};
+use crate::world::{CAPELLA, DENEB, ELECTRA, FULU, STRANGER_INDEX, World, index, world};
 use serde_json::{Value, json};
+use ssz::{Decode as _, Encode as _};
 use symbolon_core::guard::Rule;
 use symbolon_core::{Answer, Ask, HalfAttestation, Refusal};
+use types::attestation::{Attestation, SingleAttestation};
 use types::{AttestationData, BeaconVote, Checkpoint, Epoch, Root, Signature, Slot, ValidatorNo};
 
 const POOL: &str = "/eth/v2/beacon/pool/attestations";
@@ -127,18 +129,18 @@ async fn a_core_that_is_gone_or_confused_is_no_panic() {
 
 #[tokio::test]
 async fn single_attestations_reach_core_exactly_as_signed_slot_by_slot() {
-    for fork in ["electra", "fulu"] {
+    for (fork, slot) in [("electra", ELECTRA), ("fulu", FULU)] {
         let world = world();
         // A wrong index is core's to see.
-        let (first, second) = (vote(ELECTRA).data(5), vote(Slot(66)).data(0));
+        let (first, second) = (vote(slot).data(5), vote(slot.next()).data(0));
         let body =
             json!([single(index(1), 1, second), single(index(0), 0, first), single(index(1), 1, first)]);
         world.post_of(fork, POOL, body).await.taken();
         assert_eq!(
             world.asks(),
             [
-                Ask::Attestations { slot: ELECTRA, halves: vec![handed(0, first), handed(1, first)] },
-                Ask::Attestations { slot: Slot(66), halves: vec![handed(1, second)] },
+                Ask::Attestations { slot, halves: vec![handed(0, first), handed(1, first)] },
+                Ask::Attestations { slot: slot.next(), halves: vec![handed(1, second)] },
             ]
         );
     }
@@ -244,6 +246,47 @@ async fn one_wrong_attestation_makes_it_the_clients_fault_whatever_else_failed()
 }
 
 #[tokio::test]
+async fn the_vote_is_ssz_for_who_wants_that_more() {
+    let world = world();
+    world.answer(Answer::Vote(vote(ELECTRA)));
+    let got = world.get_ssz("/eth/v1/validator/attestation_data?slot=65&committee_index=2").await;
+    assert_eq!(AttestationData::from_ssz_bytes(&got.ssz()).unwrap(), vote(ELECTRA).data(0));
+}
+
+#[tokio::test]
+async fn attestations_in_ssz_are_those_in_json() {
+    let world = world();
+    let data = vote(ELECTRA).data(0);
+    let items = [single(index(0), 0, data), single(index(1), 1, data)];
+    let list: Vec<SingleAttestation> = serde_json::from_value(json!(items)).unwrap();
+    world.post_ssz("electra", POOL, list.as_ssz_bytes()).await.taken();
+    let halves = vec![handed(0, data), handed(1, data)];
+    assert_eq!(world.asks(), [Ask::Attestations { slot: ELECTRA, halves }]);
+
+    let world = capella();
+    let data = vote(CAPELLA).data(1);
+    let list: Vec<Attestation> = serde_json::from_value(json!([member("0x24", 0, data)])).unwrap();
+    world.post_ssz("capella", POOL, list.as_ssz_bytes()).await.taken();
+    assert_eq!(world.asks(), [Ask::Attestations { slot: CAPELLA, halves: vec![handed(0, data)] }]);
+}
+
+#[tokio::test]
+async fn an_attestation_of_another_fork_than_the_header_says_is_refused_beside_its_twin() {
+    for (named, slot, good) in
+        [("electra", ELECTRA, true), ("fulu", ELECTRA, false), ("fulu", FULU, true), ("electra", FULU, false)]
+    {
+        let world = world();
+        let got = world.post_of(named, POOL, json!([single(index(0), 0, vote(slot).data(0))])).await;
+        if good {
+            got.taken()
+        } else {
+            drop(got.refused(400, &format!("Eth-Consensus-Version is {named}")))
+        }
+        assert_eq!(world.asks().len(), usize::from(good));
+    }
+}
+
+#[tokio::test]
 async fn the_fork_has_to_be_named_and_known() {
     let world = world();
     let body = json!([single(index(0), 0, vote(ELECTRA).data(0))]);
@@ -261,12 +304,12 @@ async fn the_fork_has_to_be_named_and_known() {
 async fn attestations_of_a_great_many_slots_are_refused() {
     let world = world();
     let body = |slots: u64| {
-        let items = (0..slots).map(|slot| single(index(0), 0, vote(Slot(65 + slot)).data(0)));
+        let items = (0..slots).map(|slot| single(index(0), 0, vote(Slot(FULU.0 + slot)).data(0)));
         json!(items.collect::<Vec<_>>())
     };
-    world.post(POOL, body(65)).await.refused(400, "more than 64 slots");
+    world.post_of("fulu", POOL, body(65)).await.refused(400, "more than 64 slots");
     assert!(world.asks().is_empty());
-    world.post(POOL, body(64)).await.taken();
+    world.post_of("fulu", POOL, body(64)).await.taken();
     assert_eq!(world.asks().len(), 64);
 }
 

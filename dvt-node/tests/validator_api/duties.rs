@@ -1,13 +1,10 @@
-//! Duties, and what is acknowledged.
+//! Duties, under the client's keys.
 
 use crate::world::{STRANGER, STRANGER_INDEX, client_key, group_key, index, world};
-use dvt_node::validator_api::{Dropped, Noticed};
 use serde_json::json;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tracing::{Event, Level, Metadata, Subscriber, span};
-use types::duty::AttesterDuty;
-use types::{Slot, ValidatorIndex};
+use ssz::{Decode as _, Encode as _};
+use types::duty::{AttesterDuty, SyncDuty};
+use types::{Root, Slot, ValidatorIndex};
 
 const ATTESTER: &str = "/eth/v1/validator/duties/attester/8";
 
@@ -83,98 +80,75 @@ async fn epochs_that_are_none_are_refused() {
     assert!(world.forwarded().is_empty());
 }
 
-#[tokio::test]
-async fn nobody_is_in_a_sync_committee_and_nobody_is_live() {
-    let world = world();
-    let got = world.post("/eth/v1/validator/duties/sync/8", json!(["10"])).await.ok();
-    assert_eq!(got, json!({ "execution_optimistic": false, "data": [] }));
-    let got = world.post("/eth/v1/validator/liveness/8", json!(["10", "99"])).await.ok();
-    let dead = |index: &str| json!({ "index": index, "is_live": false });
-    assert_eq!(got, json!({ "data": [dead("10"), dead("99")] }));
-    world.post("/eth/v1/validator/liveness/8", json!(["x"])).await.refused(400, "validator indices");
-    assert!(world.forwarded().is_empty(), "the chain was not asked");
-}
-
-#[tokio::test]
-async fn what_the_node_does_itself_is_acknowledged_and_goes_nowhere() {
-    let world = world();
-    for name in ["prepare_beacon_proposer", "register_validator", "sync_committee_subscriptions"] {
-        let path = format!("/eth/v1/validator/{name}");
-        world.post(&path, json!([{ "any": "thing" }])).await.taken();
-        world.post(&path, json!({})).await.refused(400, "not a list");
-    }
-    assert!(world.forwarded().is_empty() && world.asks().is_empty());
-}
-
-#[tokio::test]
-async fn committee_subscriptions_go_to_the_beacon_node() {
-    let world = world();
-    let path = "/eth/v1/validator/beacon_committee_subscriptions";
-    let body = json!([{ "validator_index": "10", "is_aggregator": false }]);
-    assert_eq!(world.post(path, body.clone()).await.status.as_u16(), 200);
-    let (_, asked, sent) = world.forwarded_once();
-    assert_eq!((asked.as_str(), sent), (path, body.to_string()));
-}
-
-#[tokio::test]
-async fn what_cannot_be_combined_is_acknowledged_dropped_and_counted() {
-    let world = world();
-    for (path, what) in [
-        ("/eth/v2/validator/aggregate_and_proofs", Dropped::Aggregates),
-        ("/eth/v1/validator/contribution_and_proofs", Dropped::Contributions),
-        ("/eth/v1/beacon/pool/sync_committees", Dropped::SyncMessages),
-    ] {
-        world.post(path, json!([{}, {}])).await.taken();
-        let noticed = std::mem::take(&mut *world.noticed.lock().unwrap());
-        assert_eq!(noticed, [Noticed::Dropped(what); 2]);
-    }
-    assert!(world.forwarded().is_empty() && world.asks().is_empty());
-}
-
-#[tokio::test]
-async fn selections_are_not_served_yet() {
-    let world = world();
-    for name in ["beacon_committee_selections", "sync_committee_selections"] {
-        let got = world.post(&format!("/eth/v1/validator/{name}"), json!([])).await;
-        got.refused(501, "does not combine selection proofs");
+fn member(number: u8) -> SyncDuty {
+    SyncDuty {
+        pubkey: group_key(number),
+        validator_index: ValidatorIndex(index(number)),
+        validator_sync_committee_indices: vec![3, 17],
     }
 }
 
-/// Counts warnings.
-#[derive(Clone, Default)]
-struct Log(Arc<AtomicUsize>);
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+#[tokio::test]
+async fn sync_duties_are_the_chains_with_client_keys() {
+    let world = world();
+    world.chain().members = vec![member(0), member(1)];
+    let path = "/eth/v1/validator/duties/sync/8";
+    let got = world.post(path, json!(["10"])).await.ok();
+    let told = json!({ "pubkey": client_key(0), "validator_index": "10", "validator_sync_committee_indices": ["3", "17"] });
+    assert_eq!(got["data"], json!([told]));
+    assert_eq!(world.forwarded_once().2, r#"["10"]"#);
+    world.post(path, json!(["99"])).await.refused(400, "index 99 is none of this cluster's");
 }
 
 #[tokio::test]
-async fn what_is_dropped_is_said_once_in_the_log() {
-    let log = Log::default();
-    let _here = tracing::subscriber::set_default(log.clone());
-    // Whoever comes first to a line of the log decides for all threads whether it is of interest, and another test has no
-    // subscriber. Once it was passed, it is asked anew here.
-    world().post("/eth/v1/beacon/pool/sync_committees", json!([{}])).await.taken();
-    tracing::callsite::rebuild_interest_cache();
-    log.0.store(0, Ordering::Relaxed);
+async fn duties_in_ssz_are_those_in_json() {
     let world = world();
-    world.post("/eth/v2/validator/aggregate_and_proofs", json!([])).await.taken();
-    assert_eq!(log.0.load(Ordering::Relaxed), 0, "nothing was dropped");
-    for _ in 0..3 {
-        world.post("/eth/v2/validator/aggregate_and_proofs", json!([{}, {}])).await.taken();
-        world.post("/eth/v1/beacon/pool/sync_committees", json!([{}])).await.taken();
+    world.chain().duties = vec![duty(0, Slot(65), 1, 2), duty(1, Slot(66), 0, 0)];
+    world.chain().members = vec![member(0), member(1)];
+    let indices = vec![index(0), index(1)].as_ssz_bytes();
+    let root = Root([7; 32]).to_string();
+
+    let got = world.post_ssz("electra", ATTESTER, indices.clone()).await;
+    assert_eq!(got.headers["eth-consensus-dependent-root"], root, "the client needs it");
+    assert_eq!(got.headers["eth-execution-optimistic"], "false");
+    let duties = Vec::<AttesterDuty>::from_ssz_bytes(&got.ssz()).unwrap();
+    let ours = |number: u8, slot, committee, place| AttesterDuty {
+        pubkey: client_key(number),
+        ..duty(number, slot, committee, place)
+    };
+    assert_eq!(duties, [ours(0, Slot(65), 1, 2), ours(1, Slot(66), 0, 0)]);
+    // As a client reads it: key, index, committee, its length, committees, place, slot.
+    let first = [client_key(0).0.to_vec(), [10_u64, 1, 5, 4, 2, 65].map(u64::to_le_bytes).concat()].concat();
+    assert_eq!(got.body[..96], first);
+
+    let got = world.post_ssz("electra", "/eth/v1/validator/duties/sync/8", indices).await;
+    let members = Vec::<SyncDuty>::from_ssz_bytes(&got.ssz()).unwrap();
+    assert_eq!(members, [0, 1].map(|number| SyncDuty { pubkey: client_key(number), ..member(number) }));
+
+    for version in ["v1", "v2"] {
+        let got = world.get_ssz(&format!("/eth/{version}/validator/duties/proposer/8")).await;
+        assert_eq!(got.headers["eth-consensus-dependent-root"], root);
+        let first = [[8_u64, 10].map(u64::to_le_bytes).concat(), client_key(0).0.to_vec()].concat();
+        assert_eq!((got.ssz().len(), &got.body[..64]), (3 * 64, &first[..]), "slot, index, key");
     }
-    assert_eq!(log.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn of_ours_nobody_is_live_and_of_others_it_is_what_the_chain_says() {
+    let world = world();
+    let path = "/eth/v1/validator/liveness/8";
+    let seen = |index: &str, live: bool| json!({ "index": index, "is_live": live });
+    let got = world.post(path, json!(["10", "99", "11"])).await.ok();
+    assert_eq!(got, json!({ "data": [seen("10", false), seen("99", true), seen("11", false)] }));
+    assert_eq!(world.forwarded_once().2, r#"["99"]"#, "of ours nobody was asked");
+    let got = world.post_ssz("electra", path, vec![99_u64, 10].as_ssz_bytes()).await;
+    let expected = [&99_u64.to_le_bytes()[..], &[1], &10_u64.to_le_bytes(), &[0]].concat();
+    assert_eq!(got.ssz(), expected);
+    world.forwarded();
+    world.post(path, json!(["10"])).await.ok();
+    assert!(world.forwarded().is_empty());
+    world.post(path, json!(["x"])).await.refused(400, "not a validator index");
+    world.chain().down = true;
+    world.post(path, json!(["10"])).await.ok();
+    world.post(path, json!(["99"])).await.refused(503, "no beacon node answers");
 }

@@ -1,7 +1,7 @@
 //! Keys are rewritten both ways, and the wrong ones are refused with what to do.
 
 use crate::world::{STRANGER, STRANGER_INDEX, client_key, group_key, index, share_key, world};
-use axum::http::Method;
+use axum::http::{Method, Request, header};
 use serde_json::{Value, json};
 
 const VALIDATORS: &str = "/eth/v1/beacon/states/head/validators";
@@ -136,4 +136,38 @@ async fn an_answer_that_cannot_be_rewritten_is_a_bad_gateway() {
     world.get(VALIDATORS).await.refused(503, "no beacon node answers");
     world.chain().down = false;
     world.get(VALIDATORS).await.ok();
+}
+
+#[tokio::test]
+async fn rewards_are_asked_for_under_group_keys() {
+    for path in ["/eth/v1/beacon/rewards/attestations/8", "/eth/v1/beacon/rewards/sync_committee/head"] {
+        let world = world();
+        world.post(path, json!([client_key(0), "11"])).await.ok();
+        assert_eq!(world.forwarded_once().2, json!([group_key(0), "11"]).to_string());
+        world.post(path, json!([group_key(0)])).await.refused(400, "group key");
+    }
+}
+
+#[tokio::test]
+async fn balances_and_identities_have_an_ssz_form_and_validators_none() {
+    let world = world();
+    let balances = "/eth/v1/beacon/states/head/validator_balances";
+    let got = world.get_ssz(&format!("{balances}?id={}", client_key(1))).await;
+    assert_eq!(got.headers["eth-execution-optimistic"], "false");
+    assert_eq!(got.ssz(), [index(1), 32].map(u64::to_le_bytes).concat());
+
+    let ssz_only = |path: &str, body: Value| {
+        let request = Request::post(path).header(header::ACCEPT, "application/octet-stream");
+        request.header(header::CONTENT_TYPE, "application/json").body(body.to_string().into()).unwrap()
+    };
+    let got = world.call(ssz_only("/eth/v1/beacon/states/head/validator_identities", json!(["10"]))).await;
+    let identity = [&index(0).to_le_bytes()[..], &client_key(0).0, &7_u64.to_le_bytes()].concat();
+    assert_eq!(got.ssz(), identity);
+
+    world.forwarded();
+    world.call(ssz_only(VALIDATORS, json!({ "ids": ["10"] }))).await.refused(406, "application/json only");
+    assert!(world.forwarded().is_empty());
+    // Who takes JSON too gets it.
+    world.get_ssz(&format!("{VALIDATORS}?id=10")).await.ok();
+    world.get_ssz(&format!("{VALIDATORS}/10")).await.ok();
 }

@@ -1,9 +1,12 @@
 //! Blocks: the agreed one out, the client's half over it in.
 
-use crate::world::{CAPELLA, DENEB, ELECTRA, Got, World, world};
+use crate::world::{CAPELLA, DENEB, ELECTRA, FULU, Got, World, world};
 use serde_json::{Value, json};
 use symbolon_core::{Answer, Ask, Refusal};
-use types::block::body::{BeaconBlock, Body, BodyCapella, BodyDeneb, BodyElectra};
+use types::block::body::{
+    BeaconBlock, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, Body, BodyCapella, BodyDeneb,
+    BodyElectra,
+};
 use types::block::{
     BLOB_LEN, BlockContents, BlockShape, ProposedBlock, Sidecars, SignedBlockContents, SignedBlockParts,
 };
@@ -11,6 +14,7 @@ use types::sizes::Minimal;
 use types::{Fork, Preset, Root, Signature, Slot, ValidatorIndex, ValidatorNo};
 
 const PUBLISH: &str = "/eth/v2/beacon/blocks?broadcast_validation=gossip";
+const BLINDED: &str = "/eth/v2/beacon/blinded_blocks";
 const HALF: Signature = Signature([0x5a; 96]);
 
 /// A block's JSON as the containers themselves write it.
@@ -30,7 +34,7 @@ fn blocks() -> [(Fork, Slot, Value); 4] {
         (Fork::Capella, CAPELLA, json_of::<BodyCapella<Minimal>>(CAPELLA)),
         (Fork::Deneb, DENEB, json_of::<BodyDeneb<Minimal>>(DENEB)),
         (Fork::Electra, ELECTRA, json_of::<BodyElectra<Minimal>>(ELECTRA)),
-        (Fork::Fulu, Slot(97), json_of::<BodyElectra<Minimal>>(Slot(97))),
+        (Fork::Fulu, FULU, json_of::<BodyElectra<Minimal>>(FULU)),
     ]
 }
 
@@ -195,8 +199,70 @@ async fn what_is_no_block_of_the_named_fork_never_reaches_core() {
 }
 
 #[tokio::test]
-async fn blinded_blocks_are_refused() {
+async fn the_agreed_block_is_ssz_for_who_wants_that_more() {
+    for (fork, slot, json) in blocks() {
+        let world = world();
+        let block = proposed(fork, &json);
+        world.answer(Answer::Block(block.clone()));
+        let got = world.get_ssz(&format!("/eth/v3/validator/blocks/{slot}?randao_reveal={HALF}")).await;
+        assert_eq!(got.headers["eth-consensus-version"], fork.to_string());
+        assert_eq!(got.headers["eth-execution-payload-blinded"], "false");
+        let shape = BlockShape::full(Preset::Minimal, fork);
+        assert_eq!(BlockContents::from_ssz(shape, &got.ssz()).unwrap().block, block);
+    }
+}
+
+/// A blinded block of every fork.
+fn blinded() -> [(Fork, Slot, ProposedBlock); 4] {
+    fn json_of<B: Body>(slot: Slot) -> Value {
+        serde_json::to_value(BeaconBlock::<B> { slot, ..BeaconBlock::default() }).unwrap()
+    }
+    let of = |fork, slot: Slot, json: &Value| {
+        let shape = BlockShape::blinded(Preset::Minimal, fork);
+        (fork, slot, ProposedBlock::from_json(shape, json).unwrap())
+    };
+    [
+        of(Fork::Capella, CAPELLA, &json_of::<BlindedBodyCapella<Minimal>>(CAPELLA)),
+        of(Fork::Deneb, DENEB, &json_of::<BlindedBodyDeneb<Minimal>>(DENEB)),
+        of(Fork::Electra, ELECTRA, &json_of::<BlindedBodyElectra<Minimal>>(ELECTRA)),
+        of(Fork::Fulu, FULU, &json_of::<BlindedBodyElectra<Minimal>>(FULU)),
+    ]
+}
+
+#[tokio::test]
+async fn a_blinded_block_is_served_and_taken_back_as_such() {
+    for (fork, slot, block) in blinded() {
+        let world = world();
+        let bare = block.to_json(Preset::Minimal).unwrap();
+        for _ in 0..2 {
+            world.answer(Answer::Block(block.clone()));
+        }
+        let path = format!("/eth/v3/validator/blocks/{slot}?randao_reveal={HALF}");
+        let got = world.get(&path).await;
+        assert_eq!((&got.ok()["data"], &got.ok()["execution_payload_blinded"]), (&bare, &json!(true)));
+        assert_eq!(got.headers["eth-execution-payload-blinded"], "true");
+        assert_eq!(world.get_ssz(&path).await.ssz(), &block.ssz.0[..]);
+        world.asks();
+
+        let name = fork.to_string();
+        let asked = Ask::SignedBlock { slot, root: block.root, half: HALF };
+        let signed = SignedBlockParts { block, signature: HALF };
+        world.post_of(&name, BLINDED, json!({ "message": bare, "signature": HALF })).await.taken();
+        world.post_ssz(&name, BLINDED, signed.to_ssz()).await.taken();
+        assert_eq!(world.asks(), [asked.clone(), asked]);
+        // A full block is none.
+        let got = world.post_ssz(&name, PUBLISH, signed.to_ssz()).await;
+        got.refused(400, "not the SSZ");
+        assert!(world.asks().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_block_of_another_fork_than_the_header_says_is_refused_beside_its_twin() {
     let world = world();
-    let got = world.post("/eth/v2/beacon/blinded_blocks", json!({})).await;
-    got.refused(400, "builder blocks are not enabled");
+    let (_, _, json) = blocks()[2].clone();
+    let body = signed_json(Fork::Electra, &json);
+    world.post_of("fulu", PUBLISH, body.clone()).await.refused(400, "Eth-Consensus-Version is fulu");
+    assert!(world.asks().is_empty());
+    world.post_of("electra", PUBLISH, body).await.taken();
 }

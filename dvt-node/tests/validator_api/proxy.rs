@@ -4,6 +4,7 @@ use crate::world::{respond, world};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use dvt_node::validator_api::Noticed;
+use serde_json::json;
 
 #[tokio::test]
 async fn reading_the_chain_is_passed_on_with_its_query() {
@@ -17,12 +18,11 @@ async fn reading_the_chain_is_passed_on_with_its_query() {
         "/eth/v1/beacon/headers/head",
         "/eth/v1/beacon/headers?slot=3",
         "/eth/v2/beacon/blocks/head",
-        "/eth/v1/beacon/blocks/head/root",
         "/eth/v1/beacon/states/head/finality_checkpoints",
         "/eth/v2/debug/beacon/heads",
-        "/eth/v2/validator/aggregate_attestation?slot=1&committee_index=0",
-        "/eth/v1/validator/sync_committee_contribution?slot=1",
         "/eth/v1/beacon/pool/sync_committees",
+        "/eth/v1/beacon/pool/voluntary_exits",
+        "/eth/v1/beacon/rewards/blocks/head",
     ] {
         let world = world();
         assert_eq!(world.get(path).await.ok()["data"]["asked"], path);
@@ -87,8 +87,10 @@ async fn everything_else_is_501_and_counted() {
         ("GET", "/eth/v1/validator/prepare_beacon_proposer"),
         ("POST", "/eth/v1/beacon/genesis"),
         ("POST", "/eth/v1/beacon/blocks"),
+        ("POST", "/eth/v1/beacon/pool/attestations"),
+        ("POST", "/eth/v1/validator/aggregate_and_proofs"),
+        ("GET", "/eth/v1/validator/beacon_committee_selections"),
         ("POST", "/eth/v1/validator/attestation_data"),
-        ("POST", "/eth/v1/beacon/pool/voluntary_exits"),
         ("DELETE", "/eth/v1/beacon/genesis"),
         ("PATCH", "/eth/v2/beacon/blocks"),
     ] {
@@ -108,4 +110,23 @@ async fn states_that_are_not_written_plainly_are_refused() {
         world.get(&path).await.refused(400, "characters");
     }
     assert!(world.forwarded().is_empty());
+}
+
+#[tokio::test]
+async fn what_others_have_signed_is_passed_on_as_it_is() {
+    for path in [
+        "/eth/v2/beacon/pool/attester_slashings",
+        "/eth/v1/beacon/pool/proposer_slashings",
+        "/eth/v1/beacon/pool/bls_to_execution_changes",
+    ] {
+        let world = world();
+        world.post(path, json!({ "any": "thing" })).await.ok();
+        world.post_ssz("fulu", path, vec![1, 2, 3]).await.ok();
+        let [json, ssz] = <[_; 2]>::try_from(world.forwarded()).unwrap();
+        assert_eq!((json.path_and_query.as_str(), &json.body[..]), (path, &br#"{"any":"thing"}"#[..]));
+        assert_eq!(json.headers[header::CONTENT_TYPE], "application/json");
+        assert_eq!((ssz.path_and_query.as_str(), &ssz.body[..]), (path, &[1_u8, 2, 3][..]));
+        assert_eq!(ssz.headers[header::CONTENT_TYPE], "application/octet-stream");
+        assert_eq!(ssz.headers["eth-consensus-version"], "fulu");
+    }
 }

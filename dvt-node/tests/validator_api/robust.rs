@@ -1,19 +1,21 @@
 //! Over a real socket, with bodies of every kind: it keeps serving.
 
-use crate::world::{World, down, world};
+use crate::objects::message;
+use crate::world::{ELECTRA, World, down, index, world};
 use axum::body::Body;
 use axum::http::{Request, header};
 use bytes::Bytes;
 use dvt_node::validator_api::Noticed;
 use futures::channel::mpsc;
 use serde_json::json;
+use ssz::Encode as _;
 use symbolon_core::Ask;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use types::Slot;
 
-/// Every route that takes JSON.
-const POSTS: [&str; 17] = [
+/// Every route that takes a list, or an object.
+const POSTS: [&str; 22] = [
     "/eth/v1/beacon/states/head/validators",
     "/eth/v1/beacon/states/head/validator_balances",
     "/eth/v1/beacon/states/head/validator_identities",
@@ -28,6 +30,11 @@ const POSTS: [&str; 17] = [
     "/eth/v2/validator/aggregate_and_proofs",
     "/eth/v1/validator/contribution_and_proofs",
     "/eth/v1/beacon/pool/sync_committees",
+    "/eth/v1/beacon/rewards/attestations/8",
+    "/eth/v1/beacon/rewards/sync_committee/head",
+    "/eth/v1/beacon/pool/voluntary_exits",
+    "/eth/v1/validator/beacon_committee_selections",
+    "/eth/v1/validator/sync_committee_selections",
     "/eth/v1/validator/duties/attester/0",
     "/eth/v1/validator/duties/sync/0",
     "/eth/v1/validator/liveness/0",
@@ -65,6 +72,25 @@ async fn a_chunked_body_is_taken() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains(&crate::world::client_key(0).to_string()), "{answer}");
     assert_eq!(world.forwarded_once().2, r#"["10"]"#);
+}
+
+#[tokio::test]
+async fn a_chunked_body_of_ssz_is_taken() {
+    let world = world();
+    let mut stream = connect(&world).await;
+    let head = "POST /eth/v1/beacon/pool/sync_committees HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\
+                content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let body = vec![message(ELECTRA, index(0)), message(ELECTRA, index(1))].as_ssz_bytes();
+    for chunk in body.chunks(100) {
+        stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await.unwrap();
+        stream.write_all(&[chunk, b"\r\n"].concat()).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(matches!(&world.asks()[..], [Ask::SyncMessages { halves, .. }] if halves.len() == 2));
 }
 
 #[tokio::test]
@@ -140,24 +166,25 @@ async fn garbage_is_answered_and_the_server_lives_on() {
 }
 
 #[tokio::test]
-async fn ssz_is_taken_for_blocks_only() {
+async fn ssz_that_is_none_is_answered_and_the_server_lives_on() {
     let world = world();
-    for path in POSTS {
-        for kind in ["application/octet-stream", "Application/Octet-Stream; v=1"] {
-            world
-                .post_bytes(path, kind, "electra", vec![1, 2, 3])
-                .await
-                .refused(415, "application/json only");
+    for path in POSTS.into_iter().chain([BLOCKS, "/eth/v2/beacon/blinded_blocks"]) {
+        for garbage in [vec![1], vec![0xff; 4], vec![0xff; 500], [&[4, 0, 0, 0][..], &[0xff; 299]].concat()] {
+            let kind = "Application/Octet-Stream; v=1";
+            let got = world.post_bytes(path, kind, "electra", garbage).await;
+            assert!(matches!(got.status.as_u16(), 400 | 415), "{path}: {got:?}");
+            assert_eq!(got.json()["code"], got.status.as_u16());
         }
     }
-    assert!(world.forwarded().is_empty());
+    assert!(world.asks().is_empty() && world.forwarded().is_empty());
+    world.get("/eth/v1/beacon/genesis").await.ok();
 }
 
 #[tokio::test]
 async fn bodies_longer_than_their_route_takes_are_413() {
     let world = world();
     for path in POSTS {
-        let long = vec![b' '; (2 << 20) + 1];
+        let long = vec![b' '; (8 << 20) + 1];
         assert_eq!(world.post_bytes(path, "application/json", "electra", long).await.status.as_u16(), 413);
     }
     let mut just_right = vec![b' '; 2 << 20];

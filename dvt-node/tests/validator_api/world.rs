@@ -18,13 +18,14 @@ use symbolon_core::{Answer, Ask};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 use types::block::BlockContents;
-use types::duty::AttesterDuty;
-use types::{ChainSpec, Epoch, Preset, PublicKey, Root, Slot, ValidatorIndex, ValidatorNo};
+use types::duty::{AttesterDuty, SyncDuty};
+use types::{ChainSpec, Epoch, Millis, Preset, PublicKey, Root, Slot, ValidatorIndex, ValidatorNo};
 
 /// First slots of the forks in [`spec`].
 pub(crate) const CAPELLA: Slot = Slot(3);
 pub(crate) const DENEB: Slot = Slot(33);
 pub(crate) const ELECTRA: Slot = Slot(65);
+pub(crate) const FULU: Slot = Slot(97);
 
 /// Minimal sizes, epochs of 8 slots, a fork every 4 epochs.
 pub(crate) fn spec() -> ChainSpec {
@@ -63,6 +64,7 @@ pub(crate) const fn index(number: u8) -> u64 {
 pub(crate) struct Chain {
     pub(crate) validators: Vec<(u64, PublicKey)>,
     pub(crate) duties: Vec<AttesterDuty>,
+    pub(crate) members: Vec<SyncDuty>,
     /// What the next requests are answered, whatever they ask.
     pub(crate) script: VecDeque<Result<ForwardResponse, UpstreamError>>,
     pub(crate) forwarded: Vec<ForwardRequest>,
@@ -119,6 +121,15 @@ impl Chain {
         } else if path.contains("/duties/proposer/") {
             let duty = |(index, key): &(u64, PublicKey)| json!({ "pubkey": key, "validator_index": index.to_string(), "slot": "8" });
             self.validators.iter().map(duty).collect()
+        } else if path.contains("/duties/sync/") {
+            let wanted: Vec<ValidatorIndex> = serde_json::from_value(body).unwrap();
+            json!(
+                self.members.iter().filter(|duty| wanted.contains(&duty.validator_index)).collect::<Vec<_>>()
+            )
+        } else if path.contains("/liveness/") {
+            // Everybody was seen.
+            let seen = |index: &Value| json!({ "index": index, "is_live": true });
+            body.as_array().unwrap().iter().map(seen).collect()
         } else {
             json!({ "asked": request.path_and_query })
         };
@@ -131,6 +142,7 @@ impl Chain {
 fn entry((index, key): &(u64, PublicKey)) -> Value {
     json!({
         "index": index.to_string(), "balance": "32", "status": "active_ongoing", "pubkey": key,
+        "activation_epoch": "7",
         "validator": { "pubkey": key, "slashed": false },
     })
 }
@@ -206,6 +218,8 @@ pub(crate) struct World {
     pub(crate) node: BeaconNode,
     pub(crate) mind: Mind,
     pub(crate) noticed: Arc<Mutex<Vec<Noticed>>>,
+    /// What the clock says; the middle of the first slot of Electra unless a test sets it.
+    pub(crate) now: Arc<Mutex<Millis>>,
     pub(crate) contents: Arc<Mutex<Option<BlockContents>>>,
 }
 
@@ -231,6 +245,8 @@ pub(crate) fn world() -> World {
     };
     let found = contents.clone();
     let told = noticed.clone();
+    let now = Arc::new(Mutex::new(spec().slot_start(ELECTRA).after(Millis(6_000))));
+    let clock = now.clone();
     let app = router(Api {
         seats: (0..3).map(seat).collect(),
         upstream: node.clone(),
@@ -241,9 +257,13 @@ pub(crate) fn world() -> World {
             found.filter(|contents| contents.block.root == *root)
         }),
         notice: Box::new(move |what| told.lock().unwrap().push(what)),
+        now: Box::new(move || *clock.lock().unwrap()),
     });
-    World { app, node, mind, noticed, contents }
+    World { app, node, mind, noticed, now, contents }
 }
+
+/// What current clients say that they take.
+const SSZ_RATHER: &str = "application/octet-stream;q=1,application/json;q=0.9";
 
 /// What came back.
 #[derive(Debug)]
@@ -263,6 +283,13 @@ impl Got {
     pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         self.json()
+    }
+
+    /// The SSZ of a success.
+    pub(crate) fn ssz(&self) -> Vec<u8> {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/octet-stream");
+        self.body.to_vec()
     }
 
     /// A success without a body.
@@ -290,6 +317,20 @@ impl World {
 
     pub(crate) async fn get(&self, path: &str) -> Got {
         self.call(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// As a client asks that takes JSON too, but rather SSZ.
+    pub(crate) async fn get_ssz(&self, path: &str) -> Got {
+        self.call(Request::get(path).header(header::ACCEPT, SSZ_RATHER).body(Body::empty()).unwrap()).await
+    }
+
+    /// SSZ sent, and SSZ wanted.
+    pub(crate) async fn post_ssz(&self, fork: &str, path: &str, body: Vec<u8>) -> Got {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::ACCEPT, SSZ_RATHER)
+            .header("eth-consensus-version", fork);
+        self.call(request.body(body.into()).unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Got {

@@ -214,9 +214,12 @@ impl Select {
             let mut refused = std::mem::take(&mut waiting.refused);
             proofs.sort_by_key(|(position, _)| *position);
             refused.sort_by_key(|(position, _)| *position);
-            let answer = if !refused.is_empty() {
+            // One refused item costs the others nothing: clients aggregate with the proofs there are.
+            let answer = if !proofs.is_empty() {
+                Answer::Selections(proofs)
+            } else if !refused.is_empty() {
                 Answer::PartlyRefused(refused)
-            } else if proofs.is_empty() && !waiting.missing.is_empty() {
+            } else if !waiting.missing.is_empty() {
                 Answer::Refused(Refusal::TooFewSelections(slot))
             } else {
                 Answer::Selections(proofs)
