@@ -13,6 +13,7 @@
 //!
 //! Times are since the start of the shown slot. A line `verdict` at the end says what the judges found.
 
+use crate::client::Selecting;
 use crate::network::Delay;
 use crate::villains::Habit;
 use crate::world::{Setup, World};
@@ -98,6 +99,19 @@ impl Scenario {
             }
             ("parted", []) => self.setup.parted = true,
             ("loud", []) => self.setup.loud = true,
+            ("plain", []) => self.setup.plain = true,
+            ("selects", [_]) => {
+                let place = operator(numbers.first())?.position();
+                let habit = match rest.get(1) {
+                    Some(&"in-slot") => Selecting::InSlot,
+                    Some(&"slot-ahead") => Selecting::SlotAhead,
+                    Some(&"epoch-ahead") => Selecting::EpochAhead,
+                    Some(&"never") => Selecting::Never,
+                    _ => return Err("not a time at which clients ask for selection proofs"),
+                };
+                self.setup.selecting.resize(self.setup.size.operators(), Selecting::InSlot);
+                self.setup.selecting[place] = habit;
+            }
             ("kill", [_, slot]) => {
                 let operator = operator(numbers.first())?;
                 self.kills.push((operator, Slot(*slot)));

@@ -3,22 +3,30 @@
 use super::{Chain, Record, Rejection, field};
 use crate::curve::Curve;
 use sha2::{Digest as _, Sha256};
-use ssz::Encode as _;
+use ssz::{Decode as _, Encode as _};
 use ssz_types::VariableList;
 use types::block::body::{BeaconBlock, BodyElectra};
 use types::block::{BlockShape, ProposedBlock};
+use types::operations::SignedVoluntaryExit;
 use types::payload::ExecutionPayloadDeneb;
 use types::sizes::Minimal;
-use types::sync::SyncAggregate;
 use types::{
-    Address, AttestationData, DomainType, Epoch, Root, Signature, SigningRoot, Slot, ValidatorIndex,
+    Address, AttestationData, DomainType, Epoch, Millis, Root, Signature, SigningRoot, Slot, ValidatorIndex,
 };
 
 /// Attestations of a block: Electra's limit.
 const ATTESTATIONS_MAX: usize = 8;
 
+/// What a block brings, checked.
+struct Cargo {
+    votes: Vec<(ValidatorIndex, AttestationData)>,
+    exits: Vec<SignedVoluntaryExit>,
+    /// The sync committee's bits, for the slot before.
+    sync: Vec<bool>,
+}
+
 impl Chain {
-    /// A block on `head` for a slot, with all attestations that wait.
+    /// A block on `head` for a slot, with all attestations and exits that wait, and the sync committee's votes.
     pub fn produce(
         &self,
         curve: &impl Curve,
@@ -31,7 +39,6 @@ impl Chain {
         let waiting = self.pool.iter().filter(|(data, _)| data.slot < slot);
         let packed: Vec<_> = waiting.filter_map(|(data, votes)| self.pack(curve, data, votes)).collect();
         let newest = packed.len().saturating_sub(ATTESTATIONS_MAX);
-        let sync_committee_signature = Signature::INFINITY;
         let execution_payload = ExecutionPayloadDeneb {
             fee_recipient,
             timestamp: self.spec().slot_start(slot).0 / 1000,
@@ -41,7 +48,8 @@ impl Chain {
             randao_reveal: randao,
             graffiti,
             attestations: VariableList::new(packed[newest..].to_vec()).expect("within Electra's limit"),
-            sync_aggregate: SyncAggregate { sync_committee_signature, ..Default::default() },
+            voluntary_exits: VariableList::new(self.pack_exits()).expect("within the specification's limit"),
+            sync_aggregate: self.pack_sync(curve, slot, head),
             execution_payload,
             ..Default::default()
         };
@@ -67,30 +75,26 @@ impl Chain {
     pub fn propose(
         &mut self,
         curve: &impl Curve,
-        now: Slot,
+        now: Millis,
         block: &ProposedBlock,
         signature: &Signature,
     ) -> Result<(), Rejection> {
-        let result = self.check_block(curve, now, block, signature);
-        match &result {
-            Ok(votes) => self.import(block, votes),
-            Err(Rejection::Known) => {}
-            Err(rejection) => self.rejected.push(rejection.clone()),
-        }
-        result.map(|_| ())
+        let checked = self.check_block(curve, now, block, signature);
+        let result = checked.map(|cargo| self.import(block, &cargo));
+        self.note(result)
     }
 
     fn check_block(
         &mut self,
         curve: &impl Curve,
-        now: Slot,
+        now: Millis,
         block: &ProposedBlock,
         signature: &Signature,
-    ) -> Result<Vec<(ValidatorIndex, AttestationData)>, Rejection> {
+    ) -> Result<Cargo, Rejection> {
         if self.blocks.contains_key(&block.root) {
             return Err(Rejection::Known);
         }
-        if block.slot > now {
+        if block.slot > self.slot_at(now, block.slot)? {
             return Err(Rejection::Slot(block.slot));
         }
         field("proposer", block.proposer_index == self.proposer(block.slot))?;
@@ -102,44 +106,36 @@ impl Chain {
             return Err(Rejection::Stale(block.parent_root));
         }
         field("state root", block.state_root == self.state_root(block.parent_root, block.slot))?;
-        let key = self.genesis.validators[block.proposer_index.0 as usize];
-        let epoch = self.spec().epoch_of(block.slot);
+        let (who, epoch) = (block.proposer_index, self.spec().epoch_of(block.slot));
         let root = SigningRoot::of(self.spec(), DomainType::BeaconProposer, epoch, block.root);
-        if !curve.verify(&key, &root, signature) {
-            return Err(Rejection::Signature("the proposer"));
-        }
-        if !curve.verify(&key, &SigningRoot::randao(self.spec(), epoch), &block.randao_reveal) {
-            return Err(Rejection::Signature("the RANDAO reveal"));
-        }
-        self.check_packed(curve, block)
+        self.check_signature(curve, who, &root, signature, "the proposer")?;
+        let reveal = SigningRoot::randao(self.spec(), epoch);
+        self.check_signature(curve, who, &reveal, &block.randao_reveal, "the RANDAO reveal")?;
+        self.check_cargo(curve, block)
     }
 
-    fn check_packed(
-        &mut self,
-        curve: &impl Curve,
-        block: &ProposedBlock,
-    ) -> Result<Vec<(ValidatorIndex, AttestationData)>, Rejection> {
-        let decoded = <BeaconBlock<BodyElectra<Minimal>> as ssz::Decode>::from_ssz_bytes(&block.ssz.0)
+    fn check_cargo(&mut self, curve: &impl Curve, block: &ProposedBlock) -> Result<Cargo, Rejection> {
+        let decoded = BeaconBlock::<BodyElectra<Minimal>>::from_ssz_bytes(&block.ssz.0)
             .map_err(|_| Rejection::Field { field: "body" })?;
         let mut votes = Vec::new();
         for packed in decoded.body.attestations.iter() {
             field("attestation slot", packed.data.slot < block.slot)?;
-            self.check_data(block.slot, &packed.data)?;
-            let committee = self.committee(packed.data.slot);
-            field("aggregation bits", packed.aggregation_bits.len() == committee.len())?;
-            let bits = packed.aggregation_bits.iter();
-            let voters: Vec<_> =
-                committee.iter().zip(bits).filter(|(_, bit)| *bit).map(|(who, _)| *who).collect();
-            let keys: Vec<_> = voters.iter().map(|who| self.genesis.validators[who.0 as usize]).collect();
-            if !curve.verify_aggregate(&keys, &self.attestation_root(&packed.data), &packed.signature) {
-                return Err(Rejection::Signature("an aggregate"));
-            }
+            let voters = self.check_aggregate(curve, block.slot, packed)?;
             votes.extend(voters.into_iter().map(|who| (who, packed.data)));
         }
-        Ok(votes)
+        let exits = decoded.body.voluntary_exits.to_vec();
+        for exit in &exits {
+            self.check_exit(curve, block.slot, exit).map_err(|rejection| match rejection {
+                // A block that is known is no mistake; one with an exit that is in the chain already is.
+                Rejection::Known => Rejection::Field { field: "exit" },
+                other => other,
+            })?;
+        }
+        let sync = self.check_sync(curve, block.slot, block.parent_root, &decoded.body.sync_aggregate)?;
+        Ok(Cargo { votes, exits, sync })
     }
 
-    fn import(&mut self, block: &ProposedBlock, votes: &[(ValidatorIndex, AttestationData)]) {
+    fn import(&mut self, block: &ProposedBlock, cargo: &Cargo) {
         // Justification of this epoch counts what was included before it began.
         self.source(self.spec().epoch_of(block.slot));
         let record = Record {
@@ -150,11 +146,15 @@ impl Chain {
         };
         self.blocks.insert(block.root, record);
         self.head = block.root;
-        for (who, data) in votes {
+        for (who, data) in &cargo.votes {
             self.included.entry((data.slot, *who)).or_insert(*data);
         }
+        self.import_exits(block.slot, &cargo.exits);
+        self.synced.insert(Slot(block.slot.0.saturating_sub(1)), cargo.sync.clone());
         let oldest = Slot(block.slot.0.saturating_sub(self.spec().slots_per_epoch));
         self.pool.retain(|data, _| data.slot >= oldest);
+        self.messages = self.messages.split_off(&(oldest, Root::ZERO));
+        self.contributions = self.contributions.split_off(&(oldest, Root::ZERO));
     }
 
     /// Whether a slot has its block.

@@ -22,7 +22,7 @@ pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
         honest: false,
         node: None,
         disk: crate::disk::Disk::default(),
-        client: crate::client::Client::new(first.operator),
+        client: crate::client::Client::new(first.operator, first.client.selecting()),
         head_delay: late,
         life: 0,
         wake: None,

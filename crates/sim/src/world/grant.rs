@@ -2,26 +2,26 @@
 
 use super::words::describe;
 use super::{CLUSTER, Event, FEE_RECIPIENT, World};
+use crate::chain::Rejection;
 use crate::curve::{Curve as _, Symbolic};
 use crate::judges::Sight;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use symbolon_core::{CombineJob, Combined, Input, Output, SignJob, Submission, Ticket, To};
+use types::aggregate::{Aggregate, AggregateShape};
 use types::attestation::SingleAttestation;
 use types::block::ProposedBlock;
-use types::wire::{self, Instance, Message, Verified};
+use types::wire::{self, Instance, Kind, Message, Verified};
 use types::{Generation, Machine as _, Millis, Root, ShareIndex, Signature, Slot};
 
 impl World {
     pub(super) fn grant(&mut self, person: usize, output: Output) {
         match output {
             Output::FetchDuties { epoch } => {
-                let ours = self.setup.validators as usize;
-                let attesters = self.chain.attesters(epoch);
-                let attesters = attesters.into_iter().filter(|duty| (duty.validator_index.0 as usize) < ours);
-                let attesters = Some(attesters.collect());
+                let roster = self.roster();
+                let attesters = Some(roster.epoch_attesters(epoch));
                 let proposers = Some(self.chain.proposers(epoch));
-                let sync = Some(Vec::new());
+                let sync = Some(roster.epoch_members(epoch));
                 self.soon(person, Input::Duties { epoch, attesters, proposers, sync });
             }
             Output::FetchVote { slot } => {
@@ -33,8 +33,10 @@ impl World {
                 let block = Some(self.produce(person, slot, randao));
                 self.soon(person, Input::Block { slot, block });
             }
-            Output::FetchAggregates { kind, slot, .. } => {
-                self.soon(person, Input::Aggregates { kind, slot, aggregates: Vec::new() });
+            Output::FetchAggregates { kind, slot, wanted } => {
+                let pooled = |wanted| self.pooled(person, kind, slot, wanted);
+                let aggregates = wanted.into_iter().filter_map(pooled).collect();
+                self.soon(person, Input::Aggregates { kind, slot, aggregates });
             }
             Output::Subscribe { .. } => {}
             Output::FetchHeader { root } => {
@@ -75,8 +77,23 @@ impl World {
         }
     }
 
+    /// The aggregate that a person's beacon node makes: its pool lags behind as its head does.
+    pub(super) fn pooled(
+        &self,
+        person: usize,
+        kind: Kind,
+        slot: Slot,
+        (place, subject): (u64, Root),
+    ) -> Option<Aggregate> {
+        let seen = self.now.since(self.persons[person].head_delay);
+        if kind == Kind::Contribute {
+            return self.chain.contribution(&Symbolic, (slot, place), subject, seen);
+        }
+        self.chain.aggregate(&Symbolic, slot, subject, seen)
+    }
+
     /// The branch that a person's beacon node knows: blocks that are older than its delay.
-    fn head_of(&self, person: usize) -> Root {
+    pub(super) fn head_of(&self, person: usize) -> Root {
         let delay = self.persons[person].head_delay;
         let mut root = self.chain.head();
         while root != self.chain.origin() {
@@ -109,6 +126,7 @@ impl World {
         let sight = Sight::Sent { at: self.now, author: operator, honest, message: sealed.message() };
         self.slashable.see(sight);
         self.journal.see(sight);
+        self.exits.see(sight);
         let frame = sealed.message().to_frame();
         self.trace.update(Sha256::digest(&frame));
         self.tell(person, || describe(sealed.message(), to));
@@ -154,43 +172,71 @@ impl World {
     }
 
     fn submit(&mut self, person: usize, ticket: Ticket, submission: Submission) {
-        let slot = self.spec.slot_at(self.now).unwrap_or(Slot(0));
-        let operator = self.persons[person].operator;
+        let now = self.now;
+        let kind = match &submission {
+            Submission::Attestations(_) => Kind::Attest,
+            Submission::SyncMessages(_) => Kind::SyncMessage,
+            Submission::Aggregates(list) => match list.first().map(|one| one.aggregate.shape) {
+                Some(AggregateShape::Contribution { .. }) => Kind::Contribute,
+                Some(AggregateShape::Attestation { .. }) | None => Kind::Aggregate,
+            },
+            Submission::Exit(_) => Kind::Exit,
+            Submission::Block { .. } => Kind::Propose,
+        };
+        let mut slots = BTreeSet::new();
         let mut taken = true;
         match submission {
             Submission::Attestations(attestations) => {
-                let slots: BTreeSet<_> = attestations.iter().map(|signed| signed.data.slot).collect();
                 for signed in attestations {
+                    slots.insert(signed.data.slot);
                     let single = SingleAttestation {
                         committee_index: signed.duty.committee_index,
                         attester_index: signed.duty.validator_index,
                         data: signed.data,
                         signature: signed.signature,
                     };
-                    let instance = Instance::new(Generation(0), signed.data.slot, wire::Kind::Attest);
-                    self.signed.entry((instance, operator)).or_insert(self.now);
-                    taken &= self.chain.attest(&Symbolic, slot, &single).is_ok();
-                }
-                for slot in slots {
-                    self.tell(person, || format!("attest@{slot}: submits the signature"));
+                    taken &= self.chain.attest(&Symbolic, now, &single).is_ok();
                 }
             }
-            Submission::SyncMessages(_) | Submission::Aggregates(_) | Submission::Exit(_) => taken = false,
+            Submission::SyncMessages(messages) => {
+                for message in &messages {
+                    slots.insert(message.slot);
+                    taken &= self.chain.take_sync_message(&Symbolic, now, message).is_ok();
+                }
+            }
+            Submission::Aggregates(aggregates) => {
+                for signed in &aggregates {
+                    slots.insert(signed.aggregate.slot);
+                    taken &= self.chain.take_aggregate(&Symbolic, now, signed).is_ok();
+                }
+            }
+            Submission::Exit(exit) => {
+                slots.insert(self.spec.epoch_start(exit.message.epoch));
+                let result = self.chain.take_exit(&Symbolic, now, &exit);
+                taken = matches!(result, Ok(()) | Err(Rejection::Known));
+            }
             Submission::Block { block, signature } => {
-                let instance = Instance::new(Generation(0), block.slot, wire::Kind::Propose);
-                self.signed.entry((instance, operator)).or_insert(self.now);
-                self.tell(person, || format!("propose@{}: submits the block", block.slot));
+                slots.insert(block.slot);
                 taken = self.import(&block, &signature);
             }
+        }
+        for slot in slots {
+            self.submits(person, Instance::new(Generation(0), slot, kind));
         }
         self.soon(person, Input::Submitted { ticket, taken });
     }
 
+    fn submits(&mut self, person: usize, instance: Instance) {
+        let operator = self.persons[person].operator;
+        self.signed.entry((instance, operator)).or_insert(self.now);
+        let what = if instance.kind == Kind::Propose { "block" } else { "signature" };
+        self.tell(person, || format!("{instance}: submits the {what}"));
+    }
+
     pub(super) fn import(&mut self, block: &ProposedBlock, signature: &Signature) -> bool {
-        let slot = self.spec.slot_at(self.now).unwrap_or(Slot(0));
-        match self.chain.propose(&Symbolic, slot, block, signature) {
+        match self.chain.propose(&Symbolic, self.now, block, signature) {
             Ok(()) => {}
-            Err(crate::chain::Rejection::Known) => return true,
+            Err(Rejection::Known) => return true,
             Err(_) => return false,
         }
         self.arrivals.insert(block.slot, self.now);

@@ -11,7 +11,8 @@ mod words;
 
 use crate::chain::{Chain, Genesis};
 use crate::curve::Symbolic;
-use crate::judges::{Violation, duties, journal, slashable};
+use crate::judges::duties::{self, Duty};
+use crate::judges::{Violation, exits, journal, slashable};
 use crate::network::Network;
 use crate::person::{Person, Side};
 use crate::villains::Habit;
@@ -20,9 +21,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use symbolon_core::{Input, Outcome, Ticket};
-use types::wire::Instance;
-use types::{Address, ChainSpec, Millis, Root, ShareIndex, Slot, ValidatorIndex, ValidatorNo};
+use std::ops::RangeInclusive;
+use symbolon_core::{DependentRoots, Input, Outcome, Ticket};
+use types::wire::{Instance, Kind};
+use types::{
+    Address, ChainSpec, Epoch, Millis, Root, ShareIndex, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
+};
 
 pub use crate::setup::Setup;
 
@@ -52,10 +56,20 @@ enum Event {
     AttestDeadline(Slot),
     /// A slot begins at the person's validator client.
     SlotStart(Slot),
+    /// The person's validator client acts on a slot's aggregation deadline.
+    AggregateDue(Slot),
+    /// The person's operator wants a validator to leave.
+    Exit { validator: ValidatorNo, epoch: Epoch },
+    /// An epoch's duties are drawn anew. Not for any person.
+    Reshuffle(Epoch),
     /// Ordinary validators attest for the slot before. Not for any person.
     Ordinary(Slot),
     /// An ordinary validator proposes. Not for any person.
     OrdinaryBlock(Slot),
+    /// Ordinary sync committee members vote. Not for any person.
+    OrdinarySync(Slot),
+    /// Ordinary sync committee members contribute. Not for any person.
+    OrdinaryContributions(Slot),
     /// The person's process dies.
     Crash,
     /// The person's process starts.
@@ -88,6 +102,7 @@ pub struct World {
     trace: Sha256,
     slashable: slashable::Slashable,
     journal: journal::Journal,
+    exits: exits::Exits,
     asked: BTreeSet<(usize, Slot)>,
     /// When the block of a slot was imported.
     arrivals: BTreeMap<Slot, Millis>,
@@ -119,6 +134,7 @@ impl World {
             now: Millis(spec.genesis_time_ms - LEAD.0),
             trace: Sha256::new(),
             journal: journal::Journal::default(),
+            exits: exits::Exits::new(spec.clone()),
             asked: BTreeSet::new(),
             arrivals: BTreeMap::new(),
             signed: BTreeMap::new(),
@@ -134,6 +150,7 @@ impl World {
         for person in 0..world.persons.len() {
             if world.setup.habits[world.persons[person].operator.position()] != Habit::Mute {
                 world.push(world.now, person, Event::Start);
+                world.push(world.spec.slot_start(Slot(0)), person, Event::SlotStart(Slot(0)));
             }
         }
         world.push(world.spec.slot_start(Slot(0)), usize::MAX, Event::Ordinary(Slot(0)));
@@ -169,6 +186,20 @@ impl World {
         }
     }
 
+    /// An operator wants a validator to leave, not before an epoch.
+    pub fn exit(&mut self, operator: ShareIndex, at: Millis, validator: ValidatorNo, epoch: Epoch) {
+        for number in 0..self.persons.len() {
+            if self.persons[number].operator == operator {
+                self.push(at, number, Event::Exit { validator, epoch });
+            }
+        }
+    }
+
+    /// A reorganisation draws the duties of an epoch anew, before it begins.
+    pub fn reshuffle(&mut self, at: Millis, epoch: Epoch) {
+        self.push(at, usize::MAX, Event::Reshuffle(epoch));
+    }
+
     /// Runs until a slot begins.
     pub fn run_to(&mut self, slot: Slot) {
         let end = self.spec.slot_start(slot);
@@ -185,13 +216,23 @@ impl World {
 
     /// What the judges of safety have found so far.
     pub fn violations(&self) -> Vec<Violation> {
-        self.slashable.violations.iter().chain(&self.journal.violations).cloned().collect()
+        let found = [&self.slashable.violations, &self.journal.violations, &self.exits.violations];
+        found.into_iter().flatten().cloned().collect()
+    }
+
+    /// Duties of the cluster in these slots, as the chain knows them.
+    pub fn duties(&self, slots: RangeInclusive<u64>) -> Vec<Duty> {
+        let ours = |who| self.roster().number(who).is_some();
+        let key = |who: ValidatorIndex| self.chain.validators()[who.0 as usize];
+        let proof = |who, root: &SigningRoot| Symbolic.sign(&key(who), root);
+        let mut duties = duties::due(&self.chain, slots, ours, Some(&proof));
+        duties.retain(|duty| !self.setup.plain || matches!(duty.kind, Kind::Attest | Kind::Propose));
+        duties
     }
 
     /// Duties of the cluster that are due in these slots and not in the chain.
-    pub fn missed(&self, slots: std::ops::RangeInclusive<u64>) -> Vec<Violation> {
-        let ours = |who: ValidatorIndex| who.0 < u64::from(self.setup.validators);
-        duties::missed(&self.chain, slots, ours)
+    pub fn missed(&self, slots: RangeInclusive<u64>) -> Vec<Violation> {
+        duties::missed(&self.duties(slots))
     }
 
     /// A hash of everything that happened, in order.
@@ -233,10 +274,20 @@ impl World {
                 self.input(person, Input::Tick);
             }
             Event::Head { slot, root } => {
-                self.input(person, Input::Head { slot, root, dependent: None });
+                let epoch = self.spec.epoch_of(slot);
+                let dependent = Some(DependentRoots {
+                    previous: self.chain.attester_dependent_root(root, epoch),
+                    current: self.chain.attester_dependent_root(root, epoch.next()),
+                });
+                self.input(person, Input::Head { slot, root, dependent });
                 self.client_attests(person, slot);
             }
             Event::AttestDeadline(slot) => self.client_attests(person, slot),
+            Event::AggregateDue(slot) => self.client_aggregates(person, slot),
+            Event::Exit { validator, epoch } => self.client_exits(person, validator, epoch),
+            Event::Reshuffle(epoch) => self.reshuffled(epoch),
+            Event::OrdinarySync(slot) => self.ordinary_sync(slot),
+            Event::OrdinaryContributions(slot) => self.ordinary_contributions(slot),
             Event::SlotStart(slot) => self.slot_start(person, slot),
         }
     }

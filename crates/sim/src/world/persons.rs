@@ -10,7 +10,7 @@ use crate::villains::{Habit, equivocator, mute};
 use symbolon_core::Input;
 use symbolon_core::agree::Timers;
 use symbolon_core::node::{Node, Setup as NodeSetup, Validator};
-use types::{Generation, Machine as _, Millis, PublicKey, Slot, ValidatorNo};
+use types::{Generation, Machine as _, Millis, PublicKey, ValidatorNo};
 
 impl World {
     pub(super) fn start(&mut self, person: usize) {
@@ -32,8 +32,9 @@ impl World {
         self.persons[person].life += 1;
         self.meet(person);
         self.input(person, Input::Tick);
-        let slot = self.spec.slot_at(self.now).map_or(Slot(0), Slot::next);
-        self.push(self.spec.slot_start(slot), person, Event::SlotStart(slot));
+        if let Some(slot) = self.spec.slot_at(self.now) {
+            self.client_selects(person, slot);
+        }
     }
 
     /// Connections between a person who has come up and all others who are.
@@ -50,6 +51,7 @@ impl World {
         let me = self.persons[person].operator;
         self.persons[person].node = None;
         self.persons[person].disk.crash();
+        self.persons[person].client.disconnected();
         self.tell(person, || "dies".into());
         for other in others {
             self.input(other, Input::Presence { peer: me, up: false });
@@ -93,6 +95,7 @@ pub(super) fn people(setup: &Setup) -> Vec<Person> {
     let mut people = Vec::new();
     for (operator, habit) in setup.size.indices().zip(&setup.habits) {
         let stands = if setup.right.contains(&operator) { Side::Right } else { Side::Left };
+        let selecting = setup.selecting.get(operator.position()).copied().unwrap_or_default();
         let head_delay = setup.head_delays.get(operator.position()).copied().unwrap_or_default();
         let mut person = Person {
             operator,
@@ -101,7 +104,7 @@ pub(super) fn people(setup: &Setup) -> Vec<Person> {
             honest: true,
             node: None,
             disk: Disk::default(),
-            client: Client::new(operator),
+            client: Client::new(operator, selecting),
             head_delay,
             life: 0,
             wake: None,

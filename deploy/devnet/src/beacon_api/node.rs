@@ -193,7 +193,7 @@ impl BeaconNode {
         if world.accepted.contains(&copy) {
             return Ok(());
         }
-        let result = world.chain.attest(&self.curve, now, attestation);
+        let result = world.chain.attest(&self.curve, clock::now(), attestation);
         let root = SigningRoot::of(&self.spec, DomainType::BeaconAttester, data.target.epoch, copy.2);
         if result.is_ok() || self.verify(&world.chain, who, &root, &attestation.signature) {
             world.deeds.vote(who, &data);
@@ -210,7 +210,6 @@ impl BeaconNode {
     /// Takes a block onto the chain and tells it to who waits for heads.
     pub(super) fn publish(&self, signed: &SignedBlockParts) -> Result<(), Rejection> {
         let block = &signed.block;
-        let now = self.now().ok_or(Rejection::Slot(block.slot))?;
         let mut world = self.world();
         if world.headers.contains_key(&block.root) {
             return Err(Rejection::Known);
@@ -220,7 +219,7 @@ impl BeaconNode {
         if self.verify(&world.chain, block.proposer_index, &root, &signed.signature) {
             world.deeds.block(block.proposer_index, block.slot, block.root);
         }
-        world.chain.propose(&self.curve, now, block, &signed.signature)?;
+        world.chain.propose(&self.curve, clock::now(), block, &signed.signature)?;
         world.headers.insert(block.root, (block.body_root, signed.signature));
         let head = self.head(&world.chain);
         drop(world);
