@@ -34,6 +34,8 @@ pub struct Setup {
     pub parted: bool,
     /// Whether equivocators show both faces to everybody.
     pub loud: bool,
+    /// How late the beacon node of an equivocator's second face is; by a slot unless said.
+    pub late: Option<Millis>,
     /// When each operator's client asks for selection proofs; missing ones: in the slot.
     pub selecting: Vec<Selecting>,
     /// Whether attestations and blocks are all there is: no aggregates and no sync committee, for worlds whose point is
@@ -58,6 +60,7 @@ impl Setup {
             right: BTreeSet::new(),
             parted: false,
             loud: false,
+            late: None,
             selecting: Vec::new(),
             plain: false,
         }

@@ -8,8 +8,10 @@
 use crate::person::{Person, Side};
 use types::Millis;
 
-/// Makes the second face of a person, and turns the first to the left. Its beacon node learns of no block in time.
+/// Makes the second face of a person, and turns the first to the left.
 ///
+/// - `late`: how long after the first's its beacon node learns of things: so long that it sees another head, or another
+///   pool.
 /// - `loud`: both faces speak to everybody, so that everybody gets evidence.
 pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
     first.honest = false;

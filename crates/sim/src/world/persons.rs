@@ -116,7 +116,8 @@ pub(super) fn people(setup: &Setup) -> Vec<Person> {
                 people.push(person);
             }
             Habit::Equivocator => {
-                let second = equivocator::second_face(&mut person, Millis(setup.slot_ms), setup.loud);
+                let late = setup.late.unwrap_or(Millis(setup.slot_ms));
+                let second = equivocator::second_face(&mut person, late, setup.loud);
                 people.extend([person, second]);
             }
         }
