@@ -4,6 +4,7 @@ use super::*;
 use sim::chain::SYNC_PERIOD_EPOCHS;
 use sim::client::Selecting;
 use sim::villains::Habit;
+use symbolon_core::Ending;
 use types::{Epoch, Millis, ValidatorIndex};
 
 #[test]
@@ -68,6 +69,11 @@ fn a_node_that_was_away_does_every_duty_again() {
         world.kill(operator(3), other, None);
         world.run_to(Slot(42));
         assert_all_done(&world, 1..=40);
+        let endings = world.outcomes.iter().map(|(_, outcome)| outcome.ending);
+        assert!(
+            endings.clone().all(|ending| ending != Ending::NotDistributed),
+            "all clients are, {selecting:?}"
+        );
     }
 }
 
