@@ -26,9 +26,10 @@ use keys::keystore::{EncryptOptions, Keystore};
 use keys::keystores::{Passwords, read_folder};
 use rand_core::{OsRng, RngCore as _};
 use secrecy::SecretString;
+use serde_json::Map;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use types::{ChainSpec, ClusterSize, ForkVersion, Millis, Root, Slot, ValidatorIndex};
+use types::{ChainSpec, ClusterSize, Fork, ForkVersion, Millis, Root, Slot, ValidatorIndex};
 
 /// Validators of the chain: with the minimal preset, two committees of four in every slot.
 const VALIDATORS: usize = 64;
@@ -214,17 +215,20 @@ fn report(
         threshold: orders.threshold,
         validators: orders.validators,
         chain: "lodestar",
-        fork: "capella",
+        fork: Fork::Capella,
         slots: orders.slots,
         ceremony_ms: made.ceremony_ms,
         finalized_epoch: judgement.finalized_epoch.0,
         attest: Count { due: attest.due - attest.excused, done: attest.due - attest.excused - attest.missed },
         propose: Count { due: propose.due, done: propose.done },
+        others: Vec::new(),
         excused: attest.excused,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
         inexcusable: inexcusable as u64,
         slashable: 0,
         rejected: missed.iter().map(|miss| format!("missed: {miss:?}")).collect(),
+        differing: Vec::new(),
+        facts: Map::new(),
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::outcomes::{Latencies, Spread};
 use serde_json::{Map, Value, json};
+use types::Fork;
 
 /// Duties of one kind, counted from the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Report {
     /// Which chain.
     pub chain: &'static str,
     /// Which fork it is at.
-    pub fork: &'static str,
+    pub fork: Fork,
     /// Slots that were judged.
     pub slots: u64,
     /// How long the ceremony took.
@@ -35,6 +36,8 @@ pub struct Report {
     pub attest: Count,
     /// Blocks.
     pub propose: Count,
+    /// Duties of other kinds, where the chain judges them.
+    pub others: Vec<(&'static str, Count)>,
     /// Attestations that nobody could include: their committee had no ordinary member to aggregate.
     pub excused: u64,
     /// From the logs.
@@ -47,12 +50,16 @@ pub struct Report {
     pub slashable: usize,
     /// The chain's refusals of what was handed in.
     pub rejected: Vec<String>,
+    /// Routes of the beacon API that a node answered otherwise than the beacon node behind it.
+    pub differing: Vec<String>,
+    /// What else the chain tells.
+    pub facts: Map<String, Value>,
 }
 
 impl Report {
-    /// Whether nothing was missed that `f` faults cannot excuse.
+    /// Whether nothing was missed that `f` faults cannot excuse, and every answer was the beacon node's.
     pub fn ok(&self) -> bool {
-        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0
+        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0 && self.differing.is_empty()
     }
 
     const fn missed(&self, count: Count) -> u64 {
@@ -78,6 +85,10 @@ impl Report {
 
     /// For machines.
     pub fn json(&self) -> Value {
+        let kinds = [("attest", self.attest), ("propose", self.propose)];
+        let kinds = kinds.into_iter().chain(self.others.iter().copied());
+        let duties: Map<_, _> =
+            kinds.map(|(kind, count)| (kind.to_owned(), self.duty(kind, count))).collect();
         json!({
             "ok": self.ok(),
             "operators": self.operators,
@@ -88,13 +99,12 @@ impl Report {
             "slots": self.slots,
             "ceremony_ms": self.ceremony_ms,
             "finalized_epoch": self.finalized_epoch,
-            "duties": {
-                "attest": self.duty("attest", self.attest),
-                "propose": self.duty("propose", self.propose),
-            },
+            "duties": duties,
             "excused": self.excused,
             "slashable": self.slashable,
             "rejected": self.rejected,
+            "differing": self.differing,
+            "facts": self.facts,
         })
     }
 
@@ -105,16 +115,20 @@ impl Report {
                 Some(Spread { median_ms, p99_ms }) => format!("{median_ms:>6} ms {p99_ms:>6} ms"),
                 None => format!("{:>9} {:>9}", "-", "-"),
             };
-            format!("{kind:<9} {:>5} {:>5} {:>6} {time}", count.due, count.done, self.missed(count))
+            format!("{kind:<12} {:>5} {:>5} {:>6} {time}", count.due, count.done, self.missed(count))
         };
         let head =
-            format!("{:<9} {:>5} {:>5} {:>6} {:>9} {:>9}", "duty", "due", "done", "missed", "median", "p99");
+            format!("{:<12} {:>5} {:>5} {:>6} {:>9} {:>9}", "duty", "due", "done", "missed", "median", "p99");
         let tail = format!(
             "ceremony {} ms, finalized epoch {}, {} refused by the chain",
             self.ceremony_ms,
             self.finalized_epoch,
             self.rejected.len()
         );
-        [head, line("attest", self.attest), line("propose", self.propose), tail].join("\n")
+        let mut lines = vec![head, line("attest", self.attest), line("propose", self.propose)];
+        lines.extend(self.others.iter().map(|(kind, count)| line(kind, *count)));
+        lines.extend(self.differing.iter().map(|route| format!("differs: {route}")));
+        lines.push(tail);
+        lines.join("\n")
     }
 }

@@ -1,6 +1,7 @@
 //! A pool on the toy chain: every validator of the chain is distributed.
 
 use crate::beacon_api::{BeaconNode, Server};
+use crate::client::selections::Selecting;
 use crate::clock::{now, wait_until};
 use crate::curve::Bls;
 use crate::moving::Obol;
@@ -11,11 +12,12 @@ use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
 use crate::report::{Count, Report};
 use cluster::network::Network;
+use serde_json::Map;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
 use std::path::{Path, PathBuf};
 use types::wire::Kind;
-use types::{ChainSpec, ClusterSize, Millis, Slot};
+use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
 
 /// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
 const LEAD: Millis = Millis(12_000);
@@ -90,6 +92,7 @@ fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::Result<Vec<P
         let mut command = ourselves("client")?;
         command.arg("--keystores").arg(operator.client_dir.join(cluster::folder::KEYSTORES));
         command.arg("--url").arg(operator.api_url()).arg("--fee-recipient").arg(FEE_RECIPIENT);
+        command.arg("--selections").arg(Selecting::of_operator(operator.number).word());
         let log = run_dir.join(format!("client-{}.log", operator.number));
         Ok(Process::start(&format!("client of operator {}", operator.number), command, &log)?)
     };
@@ -149,17 +152,22 @@ fn report(
         threshold: orders.threshold,
         validators: orders.validators,
         chain: "sim",
-        fork: "electra",
+        fork: Fork::Electra,
         slots: orders.slots,
         ceremony_ms: made.ceremony_ms,
         finalized_epoch: tally.finalized_epoch.0,
         attest: of(Kind::Attest),
         propose: of(Kind::Propose),
+        others: [Kind::SyncMessage, Kind::Aggregate, Kind::Contribute]
+            .map(|kind| (kind.name(), of(kind)))
+            .to_vec(),
         excused: 0,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
         inexcusable: inexcusable as u64,
         slashable: tally.slashable,
         rejected: tally.rejected,
+        differing: Vec::new(),
+        facts: Map::new(),
     })
 }
