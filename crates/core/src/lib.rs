@@ -662,7 +662,8 @@ pub enum Ending {
     NotAgreed,
     /// Agreed, but the journal refused every validator.
     Refused,
-    /// The validator client aggregates by itself, outside distributed mode: what it signed cannot be combined.
+    /// The validator client aggregates by itself, outside distributed mode: what it signed cannot be combined, so it was
+    /// done by the others or not at all.
     NotDistributed,
     /// Agreed, but our validator client handed in no half, and the others sent too few partials.
     ClientSilent,

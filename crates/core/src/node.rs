@@ -32,6 +32,10 @@ pub const CLOCK_AHEAD: Millis = Millis(500);
 /// the selection proofs of an epoch whose duties are not known yet.
 pub const EARLY_MAX: usize = 128;
 
+/// Questions of the validator client kept until their slot's duties are known: one for each slot of an epoch of 32 and
+/// each kind of selection proofs, twice.
+pub const ASKS_MAX: usize = 128;
+
 /// Epochs ahead for which selection proofs are taken: clients ask for the next epoch, and clocks differ.
 pub const SELECTION_EPOCHS: u64 = 2;
 
@@ -151,6 +155,8 @@ pub struct Node {
     duties: BTreeMap<Instance, Duty>,
     exits: BTreeMap<Instance, Exits>,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
+    /// The client's questions about slots whose duties are not known yet, oldest first, with when to give up.
+    unscheduled: VecDeque<(Millis, RequestId, Ask)>,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
     out: VecDeque<Output>,
@@ -178,6 +184,7 @@ impl Node {
             duties: BTreeMap::new(),
             exits: BTreeMap::new(),
             early: BTreeMap::new(),
+            unscheduled: VecDeque::new(),
             begun: None,
             out: VecDeque::new(),
             now: setup.started,
@@ -376,12 +383,15 @@ impl Node {
                 (attesters.keys().copied().collect(), attesters)
             }
         };
+        // Whether the next committee votes in an epoch's last slot is known only with the next epoch's duties.
+        let open = kind == Kind::SyncSelection && !self.schedule.knows(&self.setup.spec, slot.next());
         let (mut desk, duties) = self.lend();
         match duties.get_mut(&instance) {
-            Some(Duty::Select(select)) => select.extend(&mut desk, &due, attesters),
-            _ if due.is_empty() => {}
+            Some(Duty::Select(select)) => select.extend(&mut desk, &due, attesters, open),
+            _ if due.is_empty() && !open => {}
             _ => {
-                let select = Select::new(&mut desk, instance, &due, attesters);
+                let mut select = Select::new(&mut desk, instance);
+                select.extend(&mut desk, &due, attesters, open);
                 duties.insert(instance, Duty::Select(Box::new(select)));
             }
         }
@@ -472,8 +482,9 @@ impl Node {
         kept.push_back(message);
     }
 
-    fn ask(&mut self, request: RequestId, ask: Ask) {
-        let (slot, kind) = match &ask {
+    /// What a question is about.
+    fn subject(&self, ask: &Ask) -> Instance {
+        let (slot, kind) = match ask {
             Ask::Vote { slot }
             | Ask::Attestations { slot, .. }
             | Ask::HeadRoot { slot }
@@ -484,7 +495,47 @@ impl Node {
             | Ask::SignedAggregates { kind, slot, .. } => (*slot, *kind),
             Ask::Exit { epoch, .. } => (self.setup.spec.epoch_start(*epoch), Kind::Exit),
         };
-        let instance = self.instance(slot, kind);
+        self.instance(slot, kind)
+    }
+
+    /// The client asks for an epoch as soon as it knows its own duties, which may be before this node knows them.
+    fn keep_unscheduled(&mut self, request: RequestId, ask: Ask) {
+        if self.unscheduled.len() == ASKS_MAX
+            && let Some((_, request, ask)) = self.unscheduled.pop_front()
+        {
+            let answer = Answer::Refused(Refusal::NoDuty(self.subject(&ask).slot));
+            self.out.push_back(Output::Reply { request, answer });
+        }
+        let until = self.now.after(Millis(self.setup.spec.slot_ms));
+        self.unscheduled.push_back((until, request, ask));
+    }
+
+    /// Asks again what waited for duties that are known now, and what has waited long enough.
+    fn retell_unscheduled(&mut self) {
+        for (until, request, ask) in std::mem::take(&mut self.unscheduled) {
+            let slot = self.subject(&ask).slot;
+            if self.schedule.knows(&self.setup.spec, slot) {
+                self.ask(request, ask);
+            } else if self.now >= until {
+                let answer = Answer::Refused(Refusal::NoDuty(slot));
+                self.out.push_back(Output::Reply { request, answer });
+            } else {
+                self.unscheduled.push_back((until, request, ask));
+            }
+        }
+    }
+
+    fn ask(&mut self, request: RequestId, ask: Ask) {
+        let instance = self.subject(&ask);
+        let Instance { slot, kind, .. } = instance;
+        let over = self.setup.spec.slot_start(slot.next()) <= self.now;
+        if kind != Kind::Exit
+            && self.in_window(slot, kind)
+            && !over
+            && !self.schedule.knows(&self.setup.spec, slot)
+        {
+            return self.keep_unscheduled(request, ask);
+        }
         let event = Event::Input(Input::Ask { request, ask });
         if kind == Kind::Exit {
             return self.ask_exit(request, instance, event);
@@ -575,6 +626,7 @@ impl Node {
             self.with_exits(instance, Event::Tick);
         }
         self.retell_early();
+        self.retell_unscheduled();
     }
 }
 
@@ -585,7 +637,10 @@ impl Machine for Node {
     fn handle(&mut self, now: Millis, input: Input) {
         self.now = self.now.max(now);
         match input {
-            Input::Tick => self.with_all(|| Event::Tick),
+            Input::Tick => {
+                self.with_all(|| Event::Tick);
+                self.retell_unscheduled();
+            }
             Input::Duties { epoch, attesters, proposers, sync } => {
                 self.schedule.tell(epoch, attesters, proposers, sync);
                 self.duties();
@@ -637,6 +692,7 @@ impl Machine for Node {
         let next_slot = spec.slot_at(self.now).map(|slot| spec.slot_start(slot.next()));
         let schedule = Some(self.schedule.wake_at(self.now, spec));
         let duties = self.duties.values().filter_map(|duty| duty.wake_at(spec)).min();
-        [next_slot, schedule, duties].into_iter().flatten().min()
+        let unscheduled = self.unscheduled.front().map(|(until, ..)| *until);
+        [next_slot, schedule, duties, unscheduled].into_iter().flatten().min()
     }
 }

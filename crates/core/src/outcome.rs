@@ -78,9 +78,9 @@ impl Story {
         self.refused = true;
     }
 
-    /// The own validator client aggregates outside distributed mode.
-    pub(crate) fn not_distributed(&mut self) {
-        self.not_distributed = true;
+    /// Whether the own validator client aggregates in distributed mode, as far as what it last did shows.
+    pub(crate) fn distributed(&mut self, distributed: bool) {
+        self.not_distributed = !distributed;
     }
 
     /// A beacon node took a submission, or none did.
@@ -157,10 +157,11 @@ impl Story {
     }
 
     fn ending(&self) -> Ending {
-        if self.done > 0 && self.taken != Some(true) {
-            Ending::NotTaken
-        } else if self.not_distributed && self.done == 0 {
+        if self.not_distributed {
+            // Whether or not the others have done it without this operator.
             Ending::NotDistributed
+        } else if self.done > 0 && self.taken != Some(true) {
+            Ending::NotTaken
         } else if self.done == self.due {
             Ending::Done
         } else if self.done > 0 {

@@ -67,7 +67,8 @@ impl Curve for Symbolic {
 
     fn aggregate(&self, signatures: &[Signature]) -> Option<Signature> {
         let sum = signatures.iter().fold([0; 96], |mut sum, signature| {
-            sum.iter_mut().zip(signature.0).for_each(|(sum, byte)| *sum ^= byte);
+            // Not XOR: a member with two seats signs twice, and that must not cancel.
+            sum.iter_mut().zip(signature.0).for_each(|(sum, byte)| *sum = u8::wrapping_add(*sum, byte));
             sum
         });
         (!signatures.is_empty()).then_some(Signature(sum))

@@ -6,7 +6,7 @@
 //!
 //! - [`chain`]: a toy beacon chain, strict about every signature and root. The devnet serves it over HTTP.
 //! - [`curve`]: symbolic signatures, and what a chain needs of any signature scheme.
-//! - [`network`], [`disk`], [`client`]: what surrounds a node.
+//! - [`network`], [`disk`], [`client`]: what surrounds a node. [`roster`]: the cluster's part of the chain's duties.
 //! - [`villains`]: bad habits, one per file.
 //! - [`judges`]: what must never happen, and what must.
 //! - [`scenario`]: runs as checked transcripts.
@@ -18,6 +18,7 @@ pub mod disk;
 pub mod judges;
 pub mod network;
 pub mod person;
+pub mod roster;
 pub mod scenario;
 pub mod setup;
 pub mod villains;

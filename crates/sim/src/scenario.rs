@@ -13,6 +13,7 @@
 //!
 //! Times are since the start of the shown slot. A line `verdict` at the end says what the judges found.
 
+use crate::client::Selecting;
 use crate::network::Delay;
 use crate::villains::Habit;
 use crate::world::{Setup, World};
@@ -98,6 +99,19 @@ impl Scenario {
             }
             ("parted", []) => self.setup.parted = true,
             ("loud", []) => self.setup.loud = true,
+            ("plain", []) => self.setup.plain = true,
+            ("selects", [_]) => {
+                let place = operator(numbers.first())?.position();
+                let habit = match rest.get(1) {
+                    Some(&"in-slot") => Selecting::InSlot,
+                    Some(&"slot-ahead") => Selecting::SlotAhead,
+                    Some(&"epoch-ahead") => Selecting::EpochAhead,
+                    Some(&"never") => Selecting::Never,
+                    _ => return Err("not a time at which clients ask for selection proofs"),
+                };
+                self.setup.selecting.resize(self.setup.size.operators(), Selecting::InSlot);
+                self.setup.selecting[place] = habit;
+            }
             ("kill", [_, slot]) => {
                 let operator = operator(numbers.first())?;
                 self.kills.push((operator, Slot(*slot)));
@@ -119,16 +133,24 @@ impl Scenario {
         }
         world.run_to(Slot(self.slot.0 + 2));
         let start = world.spec().slot_start(self.slot);
+        let before = world.spec().slot_start(Slot(self.slot.0.saturating_sub(1)));
         let wanted = format!("{}@{}", self.kind, self.slot);
-        let randao = format!("randao@{}", self.slot);
+        let proofs = match &*self.kind {
+            "propose" => format!("randao@{}", self.slot),
+            "aggregate" => format!("selection@{}", self.slot),
+            "contribute" => format!("sync_selection@{}", self.slot),
+            _ => wanted.clone(),
+        };
         let mut text = String::new();
         for line in &world.story {
-            let about = line.what.starts_with(&wanted)
-                || (self.kind == "propose" && line.what.starts_with(&randao))
-                || !line.what.contains('@');
-            if about && line.at >= start {
+            let about =
+                line.what.starts_with(&wanted) || line.what.starts_with(&proofs) || !line.what.contains('@');
+            // Selection proofs may come a slot ahead.
+            let early = line.what.starts_with(&proofs) && line.at >= before;
+            if about && (line.at >= start || early) {
+                let ms = line.at.0 as i64 - start.0 as i64;
                 // Writing to a string does not fail.
-                let _ = writeln!(text, "{:>6} ms  #{}  {}", line.at.since(start).0, line.who, line.what);
+                let _ = writeln!(text, "{ms:>6} ms  #{}  {}", line.who, line.what);
             }
         }
         let missed = world.missed(self.slot.0..=self.slot.0);

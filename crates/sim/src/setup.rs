@@ -1,5 +1,6 @@
 //! What a world is made from.
 
+use crate::client::Selecting;
 use crate::network::Delay;
 use crate::villains::Habit;
 use std::collections::BTreeSet;
@@ -33,6 +34,13 @@ pub struct Setup {
     pub parted: bool,
     /// Whether equivocators show both faces to everybody.
     pub loud: bool,
+    /// How late the beacon node of an equivocator's second face is; by a slot unless said.
+    pub late: Option<Millis>,
+    /// When each operator's client asks for selection proofs; missing ones: in the slot.
+    pub selecting: Vec<Selecting>,
+    /// Whether attestations and blocks are all there is: no aggregates and no sync committee, for worlds whose point is
+    /// another one.
+    pub plain: bool,
 }
 
 impl Setup {
@@ -52,6 +60,9 @@ impl Setup {
             right: BTreeSet::new(),
             parted: false,
             loud: false,
+            late: None,
+            selecting: Vec::new(),
+            plain: false,
         }
     }
 

@@ -9,13 +9,21 @@ const EQUIVOCATOR: Habit = Habit::Equivocator;
 const HONEST: Habit = Habit::Honest;
 
 /// Two sides that do not hear each other, whose beacon nodes see different heads, and villains with a face for
-/// each. Everything else is drawn from the seed.
+/// each. Everything else is drawn from the seed. Nobody is slashed but for attestations and blocks, so there is
+/// nothing else.
 fn divided(seed: u64, operators: usize, threshold: usize, habits: Vec<Habit>) -> Setup {
     let honest = (1..).zip(&habits).filter(|(_, habit)| **habit == HONEST);
     let honest: Vec<_> = honest.filter_map(|(index, _)| ShareIndex::new(index)).collect();
     let right = honest[honest.len() / 2..].iter().copied().collect();
-    let mut setup =
-        Setup { seed, habits, right, parted: true, ordinary: 2, ..Setup::new(operators, threshold, 6) };
+    let mut setup = Setup {
+        seed,
+        habits,
+        right,
+        parted: true,
+        ordinary: 2,
+        plain: true,
+        ..Setup::new(operators, threshold, 6)
+    };
     setup.delay = Delay { min_ms: 1, max_ms: 1 + seed % 120 };
     let late =
         |index: ShareIndex| if setup.right.contains(&index) { Millis(setup.slot_ms) } else { Millis(0) };

@@ -24,6 +24,11 @@ pub fn is_sync_aggregator(preset: Preset, proof: &Signature) -> bool {
     wins(subcommittee_len(preset) / AGGREGATORS_PER_SUBCOMMITTEE, proof)
 }
 
+/// Whether a committee or subcommittee is so small that every member aggregates, whatever its proof.
+pub fn all_aggregate(members: u64) -> bool {
+    members / AGGREGATORS_PER_COMMITTEE.max(AGGREGATORS_PER_SUBCOMMITTEE) <= 1
+}
+
 /// The subcommittee of a place in the sync committee; `None` for a place that the committee does not have.
 pub fn subcommittee_of(preset: Preset, position: u64) -> Option<u8> {
     let index = position / subcommittee_len(preset);
@@ -55,6 +60,7 @@ mod tests {
         let proofs: Vec<_> = (0..=255).map(|byte| Signature([byte; 96])).collect();
         let winners = |length| proofs.iter().filter(|proof| is_aggregator(length, proof)).count();
         assert_eq!((winners(0), winners(31)), (256, 256));
+        assert!(all_aggregate(31) && !all_aggregate(32));
         // Of 256 with one in eight chances: 32, give or take.
         assert!((12..60).contains(&winners(128)), "{}", winners(128));
         let sync = proofs.iter().filter(|proof| is_sync_aggregator(Preset::Minimal, proof)).count();

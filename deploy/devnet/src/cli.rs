@@ -1,6 +1,7 @@
 //! The command line of `devnet`, and of the processes that it runs itself as.
 
 use crate::client::Client;
+use crate::client::selections::Selecting;
 use crate::exits::Exit;
 use crate::front::BeaconFault;
 use crate::pool::{Kill, Orders};
@@ -68,6 +69,9 @@ struct ClientArgs {
     /// Whom its blocks should pay.
     #[arg(long)]
     fee_recipient: Address,
+    /// When it has its selection proofs combined; never outside distributed mode.
+    #[arg(long, value_enum, default_value = "in-slot")]
+    selections: Selecting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -228,7 +232,7 @@ fn run_client(args: ClientArgs) -> anyhow::Result<ExitCode> {
     let halves =
         keystores.into_iter().map(|one| (one.secret.public(), one.secret.into_imported_half())).collect();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        Client::connect(&args.url, halves, args.fee_recipient).await?.serve().await;
+        Client::connect(&args.url, halves, args.fee_recipient, args.selections).await?.serve().await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,7 @@
 //! A pool on the toy chain: every validator of the chain is distributed.
 
 use crate::beacon_api::{BeaconNode, Server};
+use crate::client::selections::Selecting;
 use crate::clock::{now, wait_until};
 use crate::curve::Bls;
 use crate::front::Fronts;
@@ -16,6 +17,7 @@ use serde_json::Map;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
 use std::path::{Path, PathBuf};
+use types::wire::Kind;
 use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
 
 /// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
@@ -95,6 +97,7 @@ pub(crate) fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::R
         let mut command = ourselves("client")?;
         command.arg("--keystores").arg(operator.client_dir.join(cluster::folder::KEYSTORES));
         command.arg("--url").arg(operator.api_url()).arg("--fee-recipient").arg(FEE_RECIPIENT);
+        command.arg("--selections").arg(Selecting::of_operator(operator.number).word());
         let log = run_dir.join(format!("client-{}.log", operator.number));
         Ok(Process::start(&format!("client of operator {}", operator.number), command, &log)?)
     };
@@ -115,14 +118,7 @@ async fn play(
         fronts.turn(slot);
         clients.iter_mut().try_for_each(Process::check)?;
         if let Some(judged) = slot.checked_sub(EXTRA_SLOTS).filter(|judged| *judged > 0) {
-            let count = server.node().look(|chain| duties::count(chain, judged..=judged, |_| true));
-            tracing::info!(
-                slot = judged,
-                block = count.propose_done == count.propose_due,
-                attested = count.attest_done,
-                due = count.attest_due,
-                "slot"
-            );
+            tell_slot(server, judged);
         }
     }
     // The last block of a run may still be on its way: its slot must pass.
@@ -133,6 +129,14 @@ async fn play(
     Ok(logs)
 }
 
+/// One line a slot: how many duties of each kind are due and done.
+fn tell_slot(server: &Server, slot: u64) {
+    let duties = server.node().look(|chain| duties::due(chain, slot..=slot, |_| true, None));
+    let told = duties::count(&duties).into_iter();
+    let told: Vec<_> = told.map(|(kind, tally)| format!("{kind} {}/{}", tally.done, tally.due)).collect();
+    tracing::info!(slot, duties = told.join(", "), "slot");
+}
+
 fn report(
     orders: &Orders,
     size: ClusterSize,
@@ -140,9 +144,14 @@ fn report(
     server: &Server,
     logs: &[PathBuf],
 ) -> anyhow::Result<Report> {
-    let count = server.node().look(|chain| duties::count(chain, 1..=orders.slots, |_| true));
+    let all = |slots| server.node().look(|chain| duties::due(chain, slots, |_| true, None));
+    let count = duties::count(&all(1..=orders.slots));
+    let of = |kind| {
+        let duties::Tally { due, done } = count.get(&kind).copied().unwrap_or_default();
+        Count { due: due as u64, done: done as u64 }
+    };
     let owed = 1..=orders.slots.min(orders.excused_from(size.faults()).saturating_sub(1));
-    let inexcusable = server.node().look(|chain| duties::missed(chain, owed, |_| true).len());
+    let inexcusable = duties::missed(&all(owed)).len();
     let tally = server.node().tally();
     Ok(Report {
         operators: orders.operators,
@@ -153,9 +162,11 @@ fn report(
         slots: orders.slots,
         ceremony_ms: made.ceremony_ms,
         finalized_epoch: tally.finalized_epoch.0,
-        attest: Count { due: count.attest_due as u64, done: count.attest_done as u64 },
-        propose: Count { due: count.propose_due as u64, done: count.propose_done as u64 },
-        others: Vec::new(),
+        attest: of(Kind::Attest),
+        propose: of(Kind::Propose),
+        others: [Kind::SyncMessage, Kind::Aggregate, Kind::Contribute]
+            .map(|kind| (kind.name(), of(kind)))
+            .to_vec(),
         excused: 0,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),

@@ -372,11 +372,12 @@ impl Gather {
     }
 
     fn ask(&mut self, desk: &mut Desk<'_>, waiting: Waiting) {
-        let slot = self.instance.slot;
-        if !desk.board.asked.contains(&(slot, self.selection())) {
-            self.story().not_distributed();
+        let asked = desk.board.asked.contains(&(self.instance.slot, self.selection()));
+        self.story().distributed(asked);
+        if !asked && self.deal.is_none() {
             return desk.refuse(waiting.request, Refusal::NotDistributed);
         }
+        // A client in distributed mode that asked before this process started has the proofs, and its half will show it.
         self.story().asked_at(desk.now);
         self.waiting.push(waiting);
         self.serve(desk);
@@ -403,7 +404,7 @@ impl Gather {
             let half = signed.signature;
             if let Err(refusal) = self.match_half(desk, item, signed) {
                 if refusal == Refusal::NotDistributed {
-                    self.story().not_distributed();
+                    self.story().distributed(false);
                 }
                 request.refused.push((position, refusal));
             } else if matching.insert(item, (position, half)).is_some() {
@@ -411,6 +412,7 @@ impl Gather {
             }
         }
         if !matching.is_empty() {
+            self.story().distributed(true);
             self.story().half_at(desk.now);
         }
         let halves: Vec<_> =
@@ -426,12 +428,10 @@ impl Gather {
         if !self.candidates.contains_key(&item) {
             return Err(Refusal::NotDue(item.validator));
         }
-        if !desk.board.asked.contains(&(slot, self.selection())) {
-            return Err(Refusal::NotDistributed);
-        }
         let proof = desk.board.proof(slot, self.selection(), item);
         if proof != Some(half.selection_proof) {
-            return Err(Refusal::WrongProof(item.validator));
+            let asked = desk.board.asked.contains(&(slot, self.selection()));
+            return Err(if asked { Refusal::WrongProof(item.validator) } else { Refusal::NotDistributed });
         }
         if !self.aggregators.contains_key(&item) {
             return Err(Refusal::NotDue(item.validator));

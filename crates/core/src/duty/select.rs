@@ -7,9 +7,10 @@
 //! Everybody can compute what is signed, so nothing is agreed. Clients ask at different times: in the slot itself, one
 //! slot before, or for a whole epoch ahead; so partials of operators whose own clients have not asked yet are kept and
 //! combined, and a question is answered item by item: when all its items have combined, or at its deadline with those
-//! that have.
+//! that have. The proofs are there when the `t`-th client has asked: where fewer than `t` ask an epoch ahead, those who
+//! do are answered without, and where that leaves fewer than `t` with the proofs, the slot has no aggregates.
 
-use super::signing::Signing;
+use super::signing::{Signing, is_ours};
 use super::{Desk, Event, Purpose, SignRequest};
 use crate::journal::{Harmless, Permit};
 use crate::outcome::Story;
@@ -19,6 +20,9 @@ use types::duty::AttesterDuty;
 use types::selection::is_aggregator;
 use types::wire::{Instance, Item, Kind, Message};
 use types::{Millis, Root, Signature, Slot};
+
+/// Slots that are shortly before a slot: the one before, as clients that ask a slot ahead count, with any clock.
+const SHORTLY: u64 = 2;
 
 /// A question of the client.
 #[derive(Debug)]
@@ -38,50 +42,49 @@ pub(crate) struct Select {
     kind: Kind,
     /// The attesters, for [`Kind::Selection`].
     attesters: BTreeMap<Item, AttesterDuty>,
+    /// Whether more may be due than is known: then the client is believed, for nobody can be hurt by a proof.
+    open: bool,
     signing: Signing,
     waiting: Vec<Waiting>,
     pub(crate) story: Story,
 }
 
 impl Select {
-    /// Begins the exchange for a slot. `attesters`: their duties, for [`Kind::Selection`].
-    pub(crate) fn new(
-        desk: &mut Desk<'_>,
-        instance: Instance,
-        due: &[Item],
-        attesters: BTreeMap<Item, AttesterDuty>,
-    ) -> Self {
-        let signing = Signing::new(instance, desk.setup.size.threshold(), []);
+    /// Begins the exchange for a slot; what is due in it comes with [`Select::extend`].
+    pub(crate) fn new(desk: &mut Desk<'_>, instance: Instance) -> Self {
+        let mut signing = Signing::new(instance, desk.setup.size.threshold(), []);
+        signing.decide_harmless(desk, Root::ZERO, []);
         let Instance { slot, kind, .. } = instance;
         let story = Story::new(instance);
-        let mut select = Self { slot, kind, attesters: BTreeMap::new(), signing, waiting: Vec::new(), story };
-        select.signing.decide_harmless(desk, Root::ZERO, []);
-        select.extend(desk, due, attesters);
-        select
+        Self { slot, kind, attesters: BTreeMap::new(), open: false, signing, waiting: Vec::new(), story }
     }
 
     /// What a new shuffling brings. Items that it takes away stay: nobody is asked for them.
+    ///
+    /// - `attesters`: their duties, for [`Kind::Selection`].
+    /// - `open`: whether more may be due than is known.
     pub(crate) fn extend(
         &mut self,
         desk: &mut Desk<'_>,
         due: &[Item],
         attesters: BTreeMap<Item, AttesterDuty>,
+        open: bool,
     ) {
-        let (slot, kind) = (self.slot, self.kind);
-        let permit = |item: &Item| {
-            let what = match kind {
-                Kind::SyncSelection => {
-                    Harmless::SyncSelection { slot, subcommittee_index: u64::from(item.part) }
-                }
-                _ => Harmless::Selection(slot),
-            };
-            (*item, Permit::harmless(&desk.setup.spec, item.validator, what))
-        };
-        let fresh: Vec<_> = due.iter().filter(|item| !self.signing.is_due(**item)).map(permit).collect();
-        for (item, permit) in fresh {
-            self.signing.admit(desk, item, permit);
+        for item in due.iter().filter(|item| !self.signing.is_due(**item)).copied().collect::<Vec<_>>() {
+            self.admit(desk, item);
         }
         self.attesters = attesters;
+        self.open = open;
+    }
+
+    fn admit(&mut self, desk: &mut Desk<'_>, item: Item) {
+        let slot = self.slot;
+        let what = match self.kind {
+            Kind::SyncSelection => Harmless::SyncSelection { slot, subcommittee_index: u64::from(item.part) },
+            _ => Harmless::Selection(slot),
+        };
+        let permit = Permit::harmless(&desk.setup.spec, item.validator, what);
+        self.signing.admit(desk, item, permit);
     }
 
     /// Takes one event. `true` if the board has news.
@@ -115,6 +118,9 @@ impl Select {
             Waiting { request, missing: BTreeMap::new(), proofs: Vec::new(), refused: Vec::new(), deadline };
         let mut fresh = Vec::new();
         for (position, HalfSelection { item, half }) in halves.into_iter().enumerate() {
+            if self.open && is_ours(desk, item) && !self.signing.is_due(item) {
+                self.admit(desk, item);
+            }
             if !self.signing.is_due(item) || waiting.missing.contains_key(&item) {
                 waiting.refused.push((position, Refusal::NotDue(item.validator)));
             } else if let Some(proof) = self.signing.signature(item) {
@@ -132,13 +138,19 @@ impl Select {
         self.answer_complete(desk);
     }
 
-    /// When a question is answered with what there is: aggregates of a slot are due then, and no client waits longer
-    /// than a slot.
+    /// When a question is answered with what there is.
+    ///
+    /// Who asks in the slot or shortly before it waits until its aggregates are due, because others ask only when the
+    /// slot begins. Who asks for a slot further ahead waits a slot: many clients put a whole epoch into one question, and
+    /// need the answer before the first of its slots.
     fn deadline(&self, desk: &Desk<'_>) -> Millis {
         let spec = &desk.setup.spec;
         let due = spec.aggregate_due(self.slot);
-        let patience = desk.now.after(Millis(spec.slot_ms));
-        if due > desk.now { due.min(patience) } else { patience }
+        let soon = desk.now.after(Millis(spec.slot_ms.saturating_mul(SHORTLY)));
+        if due > desk.now && soon > spec.slot_start(self.slot) {
+            return due;
+        }
+        desk.now.after(Millis(spec.slot_ms))
     }
 
     fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) -> bool {

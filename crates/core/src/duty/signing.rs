@@ -338,6 +338,6 @@ fn listed(partials: &BTreeMap<Item, Signature>) -> Vec<PartialSignature> {
 }
 
 /// Whether an item is of one of the cluster's validators, and of a part that exists.
-fn is_ours(desk: &Desk<'_>, item: Item) -> bool {
+pub(super) fn is_ours(desk: &Desk<'_>, item: Item) -> bool {
     (item.validator.0 as usize) < desk.setup.validators.len() && u64::from(item.part) < SUBCOMMITTEES
 }

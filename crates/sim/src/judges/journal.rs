@@ -39,7 +39,7 @@ impl Journal {
                     }
                 }
             }
-            Sight::Sent { .. } => {}
+            Sight::Sent { .. } | Sight::Approved { .. } => {}
         }
     }
 

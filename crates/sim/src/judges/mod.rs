@@ -2,16 +2,18 @@
 //!
 //! - [`slashable`]: the group never signs two things that could be slashed.
 //! - [`journal`]: no honest node sends a partial signature that its journal did not hold before.
+//! - [`exits`]: no honest node signs an exit that its operator did not approve.
 //! - [`duties`]: what was due is in the chain when at most `f` operators are faulty.
 
 pub mod duties;
+pub mod exits;
 pub mod journal;
 pub mod slashable;
 
 use std::fmt;
 use symbolon_core::journal::Row;
 use types::wire::Message;
-use types::{Millis, ShareIndex};
+use types::{Epoch, Millis, ShareIndex, ValidatorNo};
 
 /// What a judge sees.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,15 @@ pub enum Sight<'a> {
         operator: ShareIndex,
         /// What.
         rows: &'a [Row],
+    },
+    /// An operator's client has handed in an exit.
+    Approved {
+        /// Which operator.
+        operator: ShareIndex,
+        /// Who is to leave.
+        validator: ValidatorNo,
+        /// Not before this epoch.
+        epoch: Epoch,
     },
 }
 

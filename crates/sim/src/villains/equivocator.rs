@@ -8,8 +8,10 @@
 use crate::person::{Person, Side};
 use types::Millis;
 
-/// Makes the second face of a person, and turns the first to the left. Its beacon node learns of no block in time.
+/// Makes the second face of a person, and turns the first to the left.
 ///
+/// - `late`: how long after the first's its beacon node learns of things: so long that it sees another head, or another
+///   pool.
 /// - `loud`: both faces speak to everybody, so that everybody gets evidence.
 pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
     first.honest = false;
@@ -22,7 +24,7 @@ pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
         honest: false,
         node: None,
         disk: crate::disk::Disk::default(),
-        client: crate::client::Client::new(first.operator),
+        client: crate::client::Client::new(first.operator, first.client.selecting()),
         head_delay: late,
         life: 0,
         wake: None,

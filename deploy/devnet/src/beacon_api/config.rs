@@ -3,6 +3,7 @@
 //! Source: consensus-specs `configs/minimal.yaml` and `presets/minimal`, with the toy chain's own times and forks.
 
 use serde_json::{Map, Value};
+use sim::chain::SYNC_PERIOD_EPOCHS;
 use types::{ChainSpec, Epoch, Fork, Preset};
 
 /// Where nobody deposits.
@@ -12,7 +13,7 @@ pub(super) const DEPOSIT_CONTRACT: &str = "0x12345678901234567890123456789012345
 const FAR_FUTURE: u64 = u64::MAX;
 
 /// What does not depend on the network's own file.
-const FIXED: [(&str, &str); 78] = [
+const FIXED: [(&str, &str); 77] = [
     ("MIN_GENESIS_ACTIVE_VALIDATOR_COUNT", "64"),
     ("GENESIS_DELAY", "300"),
     ("TERMINAL_TOTAL_DIFFICULTY", "0"),
@@ -23,7 +24,7 @@ const FIXED: [(&str, &str); 78] = [
     ("ETH1_FOLLOW_DISTANCE", "16"),
     ("EPOCHS_PER_ETH1_VOTING_PERIOD", "4"),
     ("MIN_VALIDATOR_WITHDRAWABILITY_DELAY", "256"),
-    ("SHARD_COMMITTEE_PERIOD", "64"),
+    ("SHARD_COMMITTEE_PERIOD", "0"),
     ("INACTIVITY_SCORE_BIAS", "4"),
     ("INACTIVITY_SCORE_RECOVERY_RATE", "16"),
     ("EJECTION_BALANCE", "16000000000"),
@@ -80,7 +81,6 @@ const FIXED: [(&str, &str); 78] = [
     ("MAX_VOLUNTARY_EXITS", "16"),
     ("SYNC_COMMITTEE_SIZE", "32"),
     ("SYNC_COMMITTEE_SUBNET_COUNT", "4"),
-    ("EPOCHS_PER_SYNC_COMMITTEE_PERIOD", "8"),
     ("TARGET_AGGREGATORS_PER_COMMITTEE", "16"),
     ("TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE", "16"),
     ("INTERVALS_PER_SLOT", "3"),
@@ -117,6 +117,7 @@ pub(super) fn keys(spec: &ChainSpec) -> Value {
     put("SECONDS_PER_SLOT", (spec.slot_ms / 1000).to_string());
     put("SLOT_DURATION_MS", spec.slot_ms.to_string());
     put("SLOTS_PER_EPOCH", spec.slots_per_epoch.to_string());
+    put("EPOCHS_PER_SYNC_COMMITTEE_PERIOD", SYNC_PERIOD_EPOCHS.to_string());
     put("ATTESTATION_DUE_BPS", spec.timing.attestation_bps.to_string());
     put("AGGREGATE_DUE_BPS", spec.timing.aggregate_bps.to_string());
     put("MIN_GENESIS_TIME", (spec.genesis_time_ms / 1000).to_string());

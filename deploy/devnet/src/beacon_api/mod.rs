@@ -71,7 +71,8 @@ impl Drop for Server {
     }
 }
 
-fn router(node: Arc<BeaconNode>) -> Router {
+/// All routes.
+pub(crate) fn router(node: Arc<BeaconNode>) -> Router {
     reads_routes()
         .merge(validator_routes())
         .merge(publish_routes())
@@ -111,20 +112,22 @@ fn validator_routes() -> Router<Arc<BeaconNode>> {
         .route("/eth/v1/validator/beacon_committee_subscriptions", post(validator::subscribe))
         .route("/eth/v1/validator/sync_committee_subscriptions", post(validator::subscribe))
         .route("/eth/v1/validator/liveness/{epoch}", post(validator::liveness))
-        .route("/eth/v1/validator/aggregate_attestation", get(validator::no_aggregate))
-        .route("/eth/v2/validator/aggregate_attestation", get(validator::no_aggregate))
-        .route("/eth/v1/validator/sync_committee_contribution", get(validator::no_aggregate))
-        .route("/eth/v2/validator/aggregate_and_proofs", post(validator::no_aggregate))
-        .route("/eth/v1/validator/contribution_and_proofs", post(validator::no_aggregate))
+        .route("/eth/v2/validator/aggregate_attestation", get(validator::aggregate))
+        .route("/eth/v1/validator/sync_committee_contribution", get(validator::contribution))
 }
 
 fn publish_routes() -> Router<Arc<BeaconNode>> {
     Router::new()
         .route("/eth/v2/beacon/blocks", post(publish::block))
         .route("/eth/v2/beacon/pool/attestations", post(publish::attestations))
+        .route("/eth/v1/beacon/pool/sync_committees", post(publish::sync_messages))
+        .route("/eth/v1/beacon/pool/voluntary_exits", post(publish::exit))
+        .route("/eth/v2/validator/aggregate_and_proofs", post(publish::aggregates))
+        .route("/eth/v1/validator/contribution_and_proofs", post(publish::contributions))
 }
 
-/// Reads of what there is not are not found; anything else is not implemented.
+/// Reads of what there is not are not found; anything else is not implemented: so are selections, which a beacon node
+/// leaves to what stands before it.
 async fn unknown(method: Method, uri: axum::http::Uri) -> Reply {
     let code = if method == Method::GET { StatusCode::NOT_FOUND } else { StatusCode::NOT_IMPLEMENTED };
     tracing::debug!(%method, %uri, "unknown route");

@@ -5,16 +5,21 @@ use crate::clock;
 use crate::curve::Bls;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sim::chain::{Chain, Record, Rejection};
 use sim::curve::Curve as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::broadcast;
+use types::aggregate::{Aggregate, SignedAggregate};
 use types::attestation::SingleAttestation;
 use types::block::{ProposedBlock, SignedBlockParts};
+use types::operations::SignedVoluntaryExit;
+use types::sync::SyncCommitteeMessage;
 use types::{
-    Address, BeaconVote, ChainSpec, DomainType, Epoch, Root, Signature, SigningRoot, Slot, ValidatorIndex,
+    Address, BeaconVote, ChainSpec, DomainType, Epoch, Millis, Root, Signature, SigningRoot, Slot,
+    ValidatorIndex,
 };
 
 /// Heads that a slow listener may lag behind: some minutes of slots.
@@ -84,6 +89,8 @@ pub(super) struct World {
     pub(super) fee_recipients: BTreeMap<ValidatorIndex, Address>,
     /// Attestations in the pool: a second copy is taken without another look.
     accepted: BTreeSet<(Slot, ValidatorIndex, Root, Signature)>,
+    /// Hashes of other things that were taken, with their slots: likewise, for every operator hands in the same.
+    copies: BTreeSet<(Slot, Root)>,
     deeds: Deeds,
 }
 
@@ -106,6 +113,7 @@ impl BeaconNode {
             headers: BTreeMap::new(),
             fee_recipients: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            copies: BTreeSet::new(),
             deeds: Deeds::default(),
         };
         Self { spec, curve, world: Mutex::new(world), heads }
@@ -193,7 +201,7 @@ impl BeaconNode {
         if world.accepted.contains(&copy) {
             return Ok(());
         }
-        let result = world.chain.attest(&self.curve, now, attestation);
+        let result = world.chain.attest(&self.curve, clock::now(), attestation);
         let root = SigningRoot::of(&self.spec, DomainType::BeaconAttester, data.target.epoch, copy.2);
         if result.is_ok() || self.verify(&world.chain, who, &root, &attestation.signature) {
             world.deeds.vote(who, &data);
@@ -210,7 +218,6 @@ impl BeaconNode {
     /// Takes a block onto the chain and tells it to who waits for heads.
     pub(super) fn publish(&self, signed: &SignedBlockParts) -> Result<(), Rejection> {
         let block = &signed.block;
-        let now = self.now().ok_or(Rejection::Slot(block.slot))?;
         let mut world = self.world();
         if world.headers.contains_key(&block.root) {
             return Err(Rejection::Known);
@@ -220,13 +227,63 @@ impl BeaconNode {
         if self.verify(&world.chain, block.proposer_index, &root, &signed.signature) {
             world.deeds.block(block.proposer_index, block.slot, block.root);
         }
-        world.chain.propose(&self.curve, now, block, &signed.signature)?;
+        world.chain.propose(&self.curve, clock::now(), block, &signed.signature)?;
         world.headers.insert(block.root, (block.body_root, signed.signature));
         let head = self.head(&world.chain);
         drop(world);
         // Nobody may be listening, which is no error.
         let _ = self.heads.send(head);
         Ok(())
+    }
+
+    /// Takes a vote of a sync committee member into the pool.
+    pub(super) fn take_sync_message(&self, message: &SyncCommitteeMessage) -> Result<(), Rejection> {
+        let copy = (message.slot, Root::of(message));
+        self.take(copy, |chain, now| chain.take_sync_message(&self.curve, now, message))
+    }
+
+    /// Takes an aggregate or a contribution from its aggregator.
+    pub(super) fn take_aggregate(&self, signed: &SignedAggregate) -> Result<(), Rejection> {
+        let SignedAggregate { aggregator_index, aggregate, selection_proof, signature } = signed;
+        let mut hasher = Sha256::new();
+        hasher.update(aggregate.proof_root(*aggregator_index, *selection_proof).0);
+        hasher.update(signature.0);
+        let copy = (aggregate.slot, Root(hasher.finalize().into()));
+        self.take(copy, |chain, now| chain.take_aggregate(&self.curve, now, signed))
+    }
+
+    /// Takes something, or a copy of what was taken already.
+    fn take(
+        &self,
+        copy: (Slot, Root),
+        take: impl FnOnce(&mut Chain, Millis) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let now = clock::now();
+        let mut world = self.world();
+        if world.copies.contains(&copy) {
+            return Ok(());
+        }
+        take(&mut world.chain, now)?;
+        let slot = self.spec.slot_at(now).unwrap_or_default();
+        let oldest = Slot(slot.0.saturating_sub(2 * self.spec.slots_per_epoch));
+        world.copies = world.copies.split_off(&(oldest, Root::ZERO));
+        world.copies.insert(copy);
+        Ok(())
+    }
+
+    /// Takes an exit into the pool.
+    pub(super) fn take_exit(&self, exit: &SignedVoluntaryExit) -> Result<(), Rejection> {
+        self.world().chain.take_exit(&self.curve, clock::now(), exit)
+    }
+
+    /// A committee's aggregate of what is in the pool.
+    pub(super) fn aggregate(&self, slot: Slot, data_root: Root) -> Option<Aggregate> {
+        self.look(|chain| chain.aggregate(&self.curve, slot, data_root, clock::now()))
+    }
+
+    /// A subcommittee's contribution of what is in the pool.
+    pub(super) fn contribution(&self, slot: Slot, subcommittee: u64, head: Root) -> Option<Aggregate> {
+        self.look(|chain| chain.contribution(&self.curve, (slot, subcommittee), head, clock::now()))
     }
 
     fn verify(&self, chain: &Chain, who: ValidatorIndex, root: &SigningRoot, signature: &Signature) -> bool {
@@ -244,18 +301,10 @@ impl BeaconNode {
             block: root,
             state: record.state_root,
             epoch_transition: parent.is_some_and(|parent| self.spec.epoch_of(parent.slot) < epoch),
-            previous_duty_dependent_root: self.before_epoch(chain, Epoch(epoch.0.saturating_sub(1))),
-            current_duty_dependent_root: self.before_epoch(chain, epoch),
+            previous_duty_dependent_root: chain.attester_dependent_root(root, epoch),
+            current_duty_dependent_root: chain.attester_dependent_root(root, epoch.next()),
             execution_optimistic: false,
         }
-    }
-
-    /// The last block before an epoch; the genesis block where there is none.
-    ///
-    /// The duties of the toy chain stand on its seed alone; these roots are what the specification names all the same.
-    pub(super) fn before_epoch(&self, chain: &Chain, epoch: Epoch) -> Root {
-        let first = self.spec.epoch_start(epoch);
-        ancestor(chain, |record| record.slot < first)
     }
 }
 

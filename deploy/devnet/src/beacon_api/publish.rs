@@ -1,4 +1,4 @@
-//! Signed things come in: blocks and attestations.
+//! Signed things come in: blocks, attestations, aggregates, what sync committees sign, and exits.
 
 use super::node::BeaconNode;
 use super::reply::{Refusal, Reply, read, taken};
@@ -10,14 +10,17 @@ use serde_json::Value;
 use sim::chain::Rejection;
 use std::sync::Arc;
 use types::Epoch;
+use types::aggregate::{AggregateShape, SignedAggregate};
 use types::attestation::SingleAttestation;
 use types::block::{BlockShape, SignedBlockContents};
+use types::operations::SignedVoluntaryExit;
+use types::sync::SyncCommitteeMessage;
 
 /// Header that names the fork of a body.
 const VERSION_HEADER: &str = "eth-consensus-version";
 
-/// Most attestations of one request: more than any devnet has validators.
-const ATTESTATIONS_MAX: usize = 16 << 10;
+/// Most signed things of one request: more than any devnet has validators.
+const LIST_LEN_MAX: usize = 16 << 10;
 
 /// `POST /eth/v2/beacon/blocks`.
 pub(super) async fn block(State(node): State<Arc<BeaconNode>>, headers: HeaderMap, body: Bytes) -> Reply {
@@ -42,26 +45,83 @@ pub(super) async fn attestations(
 ) -> Reply {
     check_fork(&node, &headers)?;
     let list: Vec<SingleAttestation> = read(&headers, &body)?;
-    if list.len() > ATTESTATIONS_MAX {
-        return Err(Refusal::bad(format!(
-            "{} attestations, at most {ATTESTATIONS_MAX} are taken",
-            list.len()
-        )));
+    take_list(list, move |attestation| node.attest(attestation)).await
+}
+
+/// `POST /eth/v1/beacon/pool/sync_committees`.
+pub(super) async fn sync_messages(
+    State(node): State<Arc<BeaconNode>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Reply {
+    let list: Vec<SyncCommitteeMessage> = read(&headers, &body)?;
+    take_list(list, move |message| node.take_sync_message(message)).await
+}
+
+/// `POST /eth/v2/validator/aggregate_and_proofs`.
+pub(super) async fn aggregates(
+    State(node): State<Arc<BeaconNode>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Reply {
+    check_fork(&node, &headers)?;
+    let spec = node.spec();
+    let shape = AggregateShape::Attestation { preset: spec.preset, fork: spec.fork_at(Epoch(0)).fork };
+    let list = read_aggregates(shape, &headers, &body)?;
+    take_list(list, move |signed| node.take_aggregate(signed)).await
+}
+
+/// `POST /eth/v1/validator/contribution_and_proofs`.
+pub(super) async fn contributions(
+    State(node): State<Arc<BeaconNode>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Reply {
+    let shape = AggregateShape::Contribution { preset: node.spec().preset };
+    let list = read_aggregates(shape, &headers, &body)?;
+    take_list(list, move |signed| node.take_aggregate(signed)).await
+}
+
+fn read_aggregates(
+    shape: AggregateShape,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Vec<SignedAggregate>, Refusal> {
+    let list: Vec<Value> = read(headers, body)?;
+    list.iter().map(|json| shape.signed_from_json(json).map_err(Refusal::bad)).collect()
+}
+
+/// `POST /eth/v1/beacon/pool/voluntary_exits`. One that is known is taken again.
+pub(super) async fn exit(State(node): State<Arc<BeaconNode>>, headers: HeaderMap, body: Bytes) -> Reply {
+    let exit: SignedVoluntaryExit = read(&headers, &body)?;
+    match on_blocking_thread(move || node.take_exit(&exit)).await? {
+        Ok(()) | Err(Rejection::Known) => taken(),
+        Err(rejection) => Err(refused(&rejection)),
     }
-    let attest_all = move || {
-        let results = list.iter().map(|attestation| node.attest(attestation)).enumerate();
+}
+
+/// What is right of a list is taken, what is wrong is named by its place.
+async fn take_list<T: Send + 'static>(
+    list: Vec<T>,
+    take: impl Fn(&T) -> Result<(), Rejection> + Send + 'static,
+) -> Reply {
+    if list.len() > LIST_LEN_MAX {
+        return Err(Refusal::bad(format!("a list of {}, at most {LIST_LEN_MAX} are taken", list.len())));
+    }
+    let take_all = move || {
+        let results = list.iter().map(take).enumerate();
         results.filter_map(|(at, result)| Some((at, result.err()?.to_string()))).collect::<Vec<_>>()
     };
-    let failures = on_blocking_thread(attest_all).await?;
+    let failures = on_blocking_thread(take_all).await?;
     if failures.is_empty() {
         return taken();
     }
-    tracing::warn!(?failures, "attestations refused");
+    tracing::warn!(?failures, "refused");
     Err(Refusal::items(failures))
 }
 
 fn refused(rejection: &Rejection) -> Refusal {
-    tracing::warn!(%rejection, "block refused");
+    tracing::warn!(%rejection, "refused");
     Refusal::bad(rejection)
 }
 
@@ -77,7 +137,7 @@ fn check_fork(node: &BeaconNode, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Pairings take milliseconds: they stay off the threads that serve.
-async fn on_blocking_thread<T: Send + 'static>(
+pub(super) async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     let ended = tokio::task::spawn_blocking(work).await;

@@ -8,9 +8,10 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sim::chain::Chain;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use types::{Checkpoint, Epoch, PublicKey, Root, Signature, Slot};
+use types::{Checkpoint, Epoch, PublicKey, Root, Signature, Slot, ValidatorIndex};
 
 type Node = State<Arc<BeaconNode>>;
 
@@ -19,9 +20,6 @@ const BALANCE_GWEI: &str = "32000000000";
 
 /// An epoch that never comes.
 const FAR_FUTURE: &str = "18446744073709551615";
-
-/// The one status of the toy chain's validators, and the group it belongs to.
-const STATUSES: [&str; 2] = ["active_ongoing", "active"];
 
 /// `GET /eth/v1/beacon/genesis`.
 pub(super) async fn genesis(State(node): Node) -> Reply {
@@ -157,16 +155,14 @@ pub(super) async fn validator(State(node): Node, Path((id, who)): Path<(String, 
     let block = state(&mut world, &id)?;
     let found = find(world.chain.validators(), &who)?;
     let at = found.ok_or_else(|| Refusal::absent(format!("no validator {who}")))?;
-    of_state(is_final(&world, &block), entry(world.chain.validators(), at))
+    of_state(is_final(&world, &block), entry(&world.chain, at, status(&node, &world.chain, at)))
 }
 
 fn list(node: &BeaconNode, id: &str, asked: &Asked) -> Reply {
     let mut world = node.world();
     let block = state(&mut world, id)?;
     let all = world.chain.validators();
-    let ours = |status: &String| STATUSES.contains(&status.as_str());
     let places: BTreeSet<usize> = match &asked.ids {
-        _ if asked.statuses.as_ref().is_some_and(|statuses| !statuses.iter().any(ours)) => BTreeSet::new(),
         // An empty list asks for all, like none.
         Some(ids) if !ids.is_empty() => {
             let found: Result<Vec<_>, _> = ids.iter().map(|who| find(all, who)).collect();
@@ -174,8 +170,26 @@ fn list(node: &BeaconNode, id: &str, asked: &Asked) -> Reply {
         }
         _ => (0..all.len()).collect(),
     };
-    let entries = places.into_iter().map(|at| entry(all, at)).collect();
+    let with_status = places.into_iter().map(|at| (at, status(node, &world.chain, at)));
+    let wanted = with_status.filter(|(_, status)| is_wanted(status, asked.statuses.as_deref()));
+    let entries = wanted.map(|(at, status)| entry(&world.chain, at, status)).collect();
     of_state(is_final(&world, &block), entries)
+}
+
+/// Whether a status, or the group that it begins with, is asked for.
+fn is_wanted(status: &str, statuses: Option<&[String]>) -> bool {
+    let group = status.split('_').next();
+    statuses.is_none_or(|wanted| wanted.iter().any(|one| one == status || Some(one.as_str()) == group))
+}
+
+/// Active, on its way out, or gone.
+fn status(node: &BeaconNode, chain: &Chain, at: usize) -> &'static str {
+    let now = node.spec().epoch_of(node.now().unwrap_or_default());
+    match chain.exit_epoch(ValidatorIndex(at as u64)) {
+        None => "active_ongoing",
+        Some(exit) if now < exit => "active_exiting",
+        Some(_) => "exited_unslashed",
+    }
 }
 
 /// A validator's place by key or index; `None` for one that the chain does not have.
@@ -188,20 +202,22 @@ fn find(all: &[PublicKey], who: &str) -> Result<Option<usize>, Refusal> {
     Ok(usize::try_from(at).ok().filter(|at| *at < all.len()))
 }
 
-fn entry(all: &[PublicKey], at: usize) -> Value {
+fn entry(chain: &Chain, at: usize, status: &str) -> Value {
+    let exit = chain.exit_epoch(ValidatorIndex(at as u64)).map(|epoch| epoch.to_string());
+    let exit = exit.unwrap_or_else(|| FAR_FUTURE.to_owned());
     json!({
         "index": at.to_string(),
         "balance": BALANCE_GWEI,
-        "status": STATUSES[0],
+        "status": status,
         "validator": {
-            "pubkey": all[at],
+            "pubkey": chain.validators()[at],
             "withdrawal_credentials": Root::ZERO,
             "effective_balance": BALANCE_GWEI,
             "slashed": false,
             "activation_eligibility_epoch": "0",
             "activation_epoch": "0",
-            "exit_epoch": FAR_FUTURE,
-            "withdrawable_epoch": FAR_FUTURE,
+            "exit_epoch": exit,
+            "withdrawable_epoch": exit,
         },
     })
 }

@@ -1,6 +1,7 @@
 //! Duties, and what there is to sign.
 
 use super::node::BeaconNode;
+use super::publish::on_blocking_thread;
 use super::reply::{Refusal, Reply, data, parse, read, taken};
 use axum::Json;
 use axum::body::Bytes;
@@ -9,9 +10,11 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sim::chain::SYNC_PERIOD_EPOCHS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::block::{BlockContents, ProposedBlock, Sidecars};
+use types::selection::SUBCOMMITTEES;
 use types::{Address, Epoch, Root, Slot, ValidatorIndex};
 
 type Node = State<Arc<BeaconNode>>;
@@ -28,9 +31,8 @@ pub(super) async fn attester_duties(
 ) -> Reply {
     let epoch = near(&node, &epoch)?;
     let who: BTreeSet<ValidatorIndex> = read(&headers, &body)?;
-    let before = Epoch(epoch.0.saturating_sub(1));
     let (mut duties, dependent_root) =
-        node.look(|chain| (chain.attesters(epoch), node.before_epoch(chain, before)));
+        node.look(|chain| (chain.attesters(epoch), chain.attester_dependent_root(chain.head(), epoch)));
     duties.retain(|duty| who.contains(&duty.validator_index));
     dependent(dependent_root, json!(duties))
 }
@@ -39,20 +41,26 @@ pub(super) async fn attester_duties(
 pub(super) async fn proposer_duties(State(node): Node, Path(epoch): Path<String>) -> Reply {
     let epoch = near(&node, &epoch)?;
     let (duties, dependent_root) =
-        node.look(|chain| (chain.proposers(epoch), node.before_epoch(chain, epoch)));
+        node.look(|chain| (chain.proposers(epoch), chain.last_before(chain.head(), epoch)));
     dependent(dependent_root, json!(duties))
 }
 
-/// `POST /eth/v1/validator/duties/sync/{epoch}`: the toy chain has no sync committees.
+/// `POST /eth/v1/validator/duties/sync/{epoch}`: of this period and the next.
 pub(super) async fn sync_duties(
     State(node): Node,
     Path(epoch): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Reply {
-    near(&node, &epoch)?;
-    let _: BTreeSet<ValidatorIndex> = read(&headers, &body)?;
-    Ok(Json(json!({ "execution_optimistic": false, "data": [] })).into_response())
+    let epoch = Epoch(parse("epoch", &epoch)?);
+    let now = node.spec().epoch_of(node.now().unwrap_or_default());
+    if epoch.0 / SYNC_PERIOD_EPOCHS > now.0 / SYNC_PERIOD_EPOCHS + 1 {
+        return Err(Refusal::bad(format!("epoch {epoch} is too far ahead: the chain is at epoch {now}")));
+    }
+    let who: BTreeSet<ValidatorIndex> = read(&headers, &body)?;
+    let mut duties = node.look(|chain| chain.sync_duties(epoch));
+    duties.retain(|duty| who.contains(&duty.validator_index));
+    Ok(Json(json!({ "execution_optimistic": false, "data": duties })).into_response())
 }
 
 fn dependent(dependent_root: Root, duties: Value) -> Reply {
@@ -167,7 +175,42 @@ pub(super) async fn liveness(
     data(entries)
 }
 
-/// The toy chain packs attestations one by one.
-pub(super) async fn no_aggregate() -> Reply {
-    Err(Refusal::absent("there are no aggregates on this chain"))
+#[derive(Deserialize)]
+pub(super) struct AggregateQuery {
+    attestation_data_root: String,
+    slot: u64,
+    committee_index: u64,
+}
+
+/// `GET /eth/v2/validator/aggregate_attestation`.
+pub(super) async fn aggregate(State(node): Node, Query(query): Query<AggregateQuery>) -> Reply {
+    let (slot, root) = (Slot(query.slot), parse("attestation_data_root", &query.attestation_data_root)?);
+    let found = on_blocking_thread({
+        let node = Arc::clone(&node);
+        move || (query.committee_index == 0).then(|| node.aggregate(slot, root)).flatten()
+    });
+    let aggregate = found.await?.ok_or_else(|| Refusal::absent("no such attestations in the pool"))?;
+    let version = node.spec().fork_at(node.spec().epoch_of(slot)).fork.to_string();
+    let body = json!({ "version": version, "data": aggregate.to_json() });
+    Ok(([("eth-consensus-version", version)], Json(body)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct ContributionQuery {
+    slot: u64,
+    subcommittee_index: u64,
+    beacon_block_root: String,
+}
+
+/// `GET /eth/v1/validator/sync_committee_contribution`.
+pub(super) async fn contribution(State(node): Node, Query(query): Query<ContributionQuery>) -> Reply {
+    let head = parse("beacon_block_root", &query.beacon_block_root)?;
+    if query.subcommittee_index >= SUBCOMMITTEES {
+        let index = query.subcommittee_index;
+        return Err(Refusal::bad(format!("subcommittee {index}, there are {SUBCOMMITTEES}")));
+    }
+    let found =
+        on_blocking_thread(move || node.contribution(Slot(query.slot), query.subcommittee_index, head));
+    let contribution = found.await?.ok_or_else(|| Refusal::absent("no such sync messages in the pool"))?;
+    data(contribution.to_json())
 }

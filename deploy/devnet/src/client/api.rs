@@ -2,16 +2,18 @@
 
 use futures::{Stream, StreamExt as _};
 use reqwest::{Client, RequestBuilder, Response};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use thiserror::Error;
+use types::aggregate::{Aggregate, AggregateShape, SignedAggregate};
 use types::attestation::SingleAttestation;
 use types::block::{BlockContents, BlockShape, SignedBlockContents};
-use types::duty::{AttesterDuty, ProposerDuty};
+use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::spec::{ForkEpoch, SlotTiming};
+use types::sync::SyncCommitteeMessage;
 use types::{
     Address, AttestationData, ChainSpec, Epoch, Fork, ForkVersion, Preset, PublicKey, Root, Signature, Slot,
     ValidatorIndex,
@@ -22,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest answer: a node of a DV may hold a question until its cluster agrees. Slots of the devnet are shorter.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Longest a node holds a question for selection proofs, and some: the slot before, and two thirds of the slot, of 12 s.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest line of the event stream that is read, in bytes: a head has 500.
 const LINE_LEN_MAX: usize = 64 << 10;
@@ -60,6 +65,36 @@ pub struct Api {
 #[derive(Deserialize)]
 struct Data<T> {
     data: T,
+}
+
+/// A selection proof, of an attester or of a member of a subcommittee: a half of it, or the validator's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Whose.
+    pub validator_index: ValidatorIndex,
+    /// For which slot.
+    pub slot: Slot,
+    /// For which subcommittee, for members.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "quoted")]
+    pub subcommittee_index: Option<u64>,
+    /// The signature.
+    pub selection_proof: Signature,
+}
+
+/// A number as the beacon API writes it, where there is one.
+mod quoted {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(number: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match number {
+            Some(number) => to.collect_str(number),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Error> {
+        String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
+    }
 }
 
 #[derive(Deserialize)]
@@ -184,6 +219,94 @@ impl Api {
         let path = "/eth/v2/beacon/pool/attestations";
         let request = self.to_post(path, &json!(list)).header(VERSION_HEADER, fork.to_string());
         self.send(path, request).await.map(|_| ())
+    }
+
+    /// Sync committee members of an epoch.
+    pub async fn members(&self, epoch: Epoch, who: &[ValidatorIndex]) -> Result<Vec<SyncDuty>, ApiError> {
+        let path = format!("/eth/v1/validator/duties/sync/{epoch}");
+        let duties: Data<_> = self.post(&path, &json!(who)).await?.json().await?;
+        Ok(duties.data)
+    }
+
+    /// The head that sync committee members vote for.
+    pub async fn head_root(&self) -> Result<Root, ApiError> {
+        #[derive(Deserialize)]
+        struct Head {
+            root: Root,
+        }
+        Ok(self.get::<Data<Head>>("/eth/v1/beacon/blocks/head/root").await?.data.root)
+    }
+
+    /// Publishes votes of sync committee members.
+    pub async fn vote_for_head(&self, list: &[SyncCommitteeMessage]) -> Result<(), ApiError> {
+        self.post("/eth/v1/beacon/pool/sync_committees", &json!(list)).await.map(|_| ())
+    }
+
+    /// Has selection proofs combined; those that are missing in the answer did not combine.
+    pub async fn select(&self, list: &[Selection]) -> Result<Vec<Selection>, ApiError> {
+        let of_members = list.first().is_some_and(|one| one.subcommittee_index.is_some());
+        let kind = if of_members { "sync_committee_selections" } else { "beacon_committee_selections" };
+        let path = format!("/eth/v1/validator/{kind}");
+        let request = self.to_post(&path, &json!(list)).timeout(SELECTION_TIMEOUT);
+        let combined: Data<_> = self.send(&path, request).await?.json().await?;
+        Ok(combined.data)
+    }
+
+    /// A committee's aggregate. `data_root`: of what was attested.
+    pub async fn aggregate(
+        &self,
+        shape: AggregateShape,
+        slot: Slot,
+        data_root: Root,
+        committee_index: u64,
+    ) -> Result<Aggregate, ApiError> {
+        let path = format!(
+            "/eth/v2/validator/aggregate_attestation?attestation_data_root={data_root}&slot={slot}&committee_index={committee_index}"
+        );
+        let answer: Data<Value> = self.get(&path).await?;
+        shape.from_json(&answer.data).map_err(|error| ApiError::Shape(error.to_string()))
+    }
+
+    /// A subcommittee's contribution.
+    pub async fn contribution(
+        &self,
+        shape: AggregateShape,
+        slot: Slot,
+        subcommittee_index: u64,
+        head: Root,
+    ) -> Result<Aggregate, ApiError> {
+        let path = format!(
+            "/eth/v1/validator/sync_committee_contribution?slot={slot}&subcommittee_index={subcommittee_index}&beacon_block_root={head}"
+        );
+        let answer: Data<Value> = self.get(&path).await?;
+        shape.from_json(&answer.data).map_err(|error| ApiError::Shape(error.to_string()))
+    }
+
+    /// Publishes aggregates of a fork.
+    pub async fn publish_aggregates(&self, fork: Fork, list: &[SignedAggregate]) -> Result<(), ApiError> {
+        let path = "/eth/v2/validator/aggregate_and_proofs";
+        let body = list.iter().map(SignedAggregate::to_json).collect();
+        self.send(path, self.to_post(path, &body).header(VERSION_HEADER, fork.to_string())).await.map(|_| ())
+    }
+
+    /// Publishes contributions.
+    pub async fn publish_contributions(&self, list: &[SignedAggregate]) -> Result<(), ApiError> {
+        let body = list.iter().map(SignedAggregate::to_json).collect();
+        self.post("/eth/v1/validator/contribution_and_proofs", &body).await.map(|_| ())
+    }
+
+    /// Subscribes to the subcommittees of members, to the end of an epoch.
+    pub async fn subscribe_members(&self, duties: &[SyncDuty], epoch: Epoch) -> Result<(), ApiError> {
+        let entry = |duty: &SyncDuty| {
+            let indices = duty.validator_sync_committee_indices.iter().map(u64::to_string);
+            json!({
+                "validator_index": duty.validator_index,
+                "sync_committee_indices": indices.collect::<Vec<_>>(),
+                "until_epoch": epoch.next(),
+            })
+        };
+        let body = duties.iter().map(entry).collect();
+        self.post("/eth/v1/validator/sync_committee_subscriptions", &body).await.map(|_| ())
     }
 
     /// Says whom the validators' payloads should pay.

@@ -1,18 +1,25 @@
 //! A plain validator client: it knows the beacon API of one node and its own keys, and nothing of clusters.
 //!
-//! What it signs with may be a validator's key or one operator's half of a share: it cannot tell, which is the point.
-//! One attestation a validator and epoch, one block where its validator proposes; it does not aggregate.
+//! What it signs with may be a validator's key or one operator's half of a share: it cannot tell, which is the point. Only
+//! its flag for distributed mode says so: then it has its selection proofs combined by the node before it aggregates.
+//! One attestation a validator and epoch, one block where its validator proposes, a vote a slot of a sync committee's
+//! member; aggregates and contributions of those whose proofs win.
 //!
 //! - [`api`]: what it asks. [`record`]: what it has signed.
+//! - [`selections`]: when it asks for selection proofs. `aggregate`, `sync`: what they are for.
 
+mod aggregate;
 pub mod api;
 pub mod record;
+pub mod selections;
+mod sync;
 
 use crate::clock;
 use api::{Api, ApiError};
 use futures::StreamExt as _;
 use keys::VcHalf;
 use record::{Record, Slashable};
+use selections::{Proofs, Selecting};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +28,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use types::attestation::SingleAttestation;
 use types::block::BlockContents;
-use types::duty::{AttesterDuty, ProposerDuty};
+use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::{
     Address, AttestationData, ChainSpec, DomainType, Epoch, Millis, PublicKey, Root, Signature, SigningRoot,
     Slot, ValidatorIndex,
@@ -46,6 +53,8 @@ enum DutyError {
 struct Duties {
     attesters: Vec<AttesterDuty>,
     proposers: Vec<ProposerDuty>,
+    /// Of the epoch's sync committee.
+    members: Vec<SyncDuty>,
 }
 
 /// A validator client that knows its network and its validators.
@@ -55,6 +64,8 @@ pub struct Client {
     halves: BTreeMap<PublicKey, VcHalf>,
     indices: BTreeMap<PublicKey, ValidatorIndex>,
     fee_recipient: Address,
+    selecting: Selecting,
+    proofs: Mutex<Proofs>,
     duties: Mutex<BTreeMap<Epoch, Arc<Duties>>>,
     record: Mutex<Record>,
 }
@@ -67,6 +78,7 @@ impl Client {
         url: &str,
         halves: BTreeMap<PublicKey, VcHalf>,
         fee_recipient: Address,
+        selecting: Selecting,
     ) -> Result<Self, ApiError> {
         let api = Api::new(url)?;
         let spec = until_answered("config/spec", || api.spec()).await;
@@ -79,8 +91,8 @@ impl Client {
             tracing::info!(known = indices.len(), keys = keys.len(), "the chain does not know all keys yet");
             sleep(RETRY_PAUSE).await;
         };
-        let (duties, record) = (Mutex::default(), Mutex::default());
-        let client = Self { api, spec, halves, indices, fee_recipient, duties, record };
+        let (duties, record, proofs) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let client = Self { api, spec, halves, indices, fee_recipient, selecting, proofs, duties, record };
         let epoch = client.spec.epoch_of(client.now().unwrap_or_default());
         until_answered("duties", || client.refresh(epoch)).await;
         Ok(client)
@@ -96,6 +108,7 @@ impl Client {
         let (sender, heads) = watch::channel(Slot(0));
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&client).follow(sender));
+        tasks.spawn(Arc::clone(&client).select_at_start());
         let mut slot = client.now().map_or(Slot(0), Slot::next);
         loop {
             clock::wait_until(client.spec.slot_start(slot)).await;
@@ -123,12 +136,17 @@ impl Client {
     async fn slot(self: Arc<Self>, slot: Slot, heads: watch::Receiver<Slot>) {
         let epoch = self.spec.epoch_of(slot);
         let Some(duties) = self.duties_of(epoch).await else { return };
-        let (proposed, attested, refreshed) = tokio::join!(
+        let selected = self.select_early(slot);
+        let (proposed, attested, voted, refreshed, ()) = tokio::join!(
             self.propose(slot, &duties),
-            self.attest(slot, &duties, heads),
-            self.look_ahead(slot)
+            self.attest_and_aggregate(slot, &duties, heads.clone()),
+            self.vote_and_contribute(slot, heads),
+            self.look_ahead(slot),
+            selected,
         );
-        for (kind, result) in [("propose", proposed), ("attest", attested), ("duties", refreshed)] {
+        let results =
+            [("propose", proposed), ("attest", attested), ("sync committee", voted), ("duties", refreshed)];
+        for (kind, result) in results {
             if let Err(error) = result {
                 tracing::warn!(%slot, kind, %error, "not done");
             }
@@ -159,14 +177,18 @@ impl Client {
 
     async fn refresh(&self, epoch: Epoch) -> Result<(), ApiError> {
         let who: Vec<_> = self.indices.values().copied().collect();
-        let (attesters, mut proposers) =
-            tokio::try_join!(self.api.attesters(epoch, &who), self.api.proposers(epoch))?;
+        let (attesters, mut proposers, members) = tokio::try_join!(
+            self.api.attesters(epoch, &who),
+            self.api.proposers(epoch),
+            self.api.members(epoch, &who)
+        )?;
         proposers.retain(|duty| self.halves.contains_key(&duty.pubkey));
         self.api.prepare(&who, self.fee_recipient).await?;
         self.api.subscribe(&attesters).await?;
+        self.api.subscribe_members(&members, epoch).await?;
         let mut duties = self.duties.lock().unwrap_or_else(PoisonError::into_inner);
         duties.retain(|other, _| other.next() >= epoch);
-        duties.insert(epoch, Arc::new(Duties { attesters, proposers }));
+        duties.insert(epoch, Arc::new(Duties { attesters, proposers, members }));
         Ok(())
     }
 
@@ -198,33 +220,33 @@ impl Client {
         Ok(half.sign(&SigningRoot::of(&self.spec, DomainType::BeaconProposer, epoch, block.root)))
     }
 
-    /// Attests when the slot's block is the head, or a third into the slot.
-    async fn attest(
-        &self,
-        slot: Slot,
-        duties: &Duties,
-        mut heads: watch::Receiver<Slot>,
-    ) -> Result<(), DutyError> {
-        let due: Vec<_> = duties.attesters.iter().filter(|duty| duty.slot == slot).collect();
-        if due.is_empty() {
-            return Ok(());
-        }
+    /// Waits until the slot's block is the head, or a third of the slot is over.
+    async fn until_head(&self, slot: Slot, mut heads: watch::Receiver<Slot>) {
         tokio::select! {
             () = async { drop(heads.wait_for(|head| *head >= slot).await) } => {}
             () = clock::wait_until(self.spec.attestation_due(slot)) => {}
         }
+    }
+
+    /// Attests; returns what.
+    async fn attest(
+        &self,
+        slot: Slot,
+        due: &[AttesterDuty],
+        heads: watch::Receiver<Slot>,
+    ) -> Result<AttestationData, DutyError> {
+        self.until_head(slot, heads).await;
         let data = self.api.attestation_data(slot).await?;
         if data.slot != slot || data.target.epoch != self.spec.epoch_of(slot) {
             return Err(DutyError::Other("another slot or epoch"));
         }
         let signed: Vec<_> = due.iter().filter_map(|duty| self.sign_attestation(duty, &data)).collect();
-        if signed.is_empty() {
-            return Ok(());
+        if !signed.is_empty() {
+            let fork = self.spec.fork_at(data.target.epoch).fork;
+            self.api.attest(fork, &signed).await?;
+            tracing::info!(%slot, validators = signed.len(), "attested");
         }
-        let fork = self.spec.fork_at(data.target.epoch).fork;
-        self.api.attest(fork, &signed).await?;
-        tracing::info!(%slot, validators = signed.len(), "attested");
-        Ok(())
+        Ok(data)
     }
 
     fn sign_attestation(&self, duty: &AttesterDuty, data: &AttestationData) -> Option<SingleAttestation> {

@@ -1,0 +1,111 @@
+//! The persons' validator clients: when they ask, and what they do with answers.
+
+use super::{Event, World};
+use crate::judges::Sight;
+use crate::roster::Roster;
+use symbolon_core::{Answer, Ask, Input, Refusal, RequestId};
+use types::{Epoch, Slot, ValidatorNo};
+
+impl World {
+    /// The cluster's part of the chain's duties.
+    pub(super) const fn roster(&self) -> Roster<'_> {
+        Roster { chain: &self.chain, validators: self.setup.validators, plain: self.setup.plain }
+    }
+
+    /// A slot begins at a person's client, whether its node is up or not.
+    pub(super) fn slot_start(&mut self, person: usize, slot: Slot) {
+        let next = slot.next();
+        self.push(self.spec.slot_start(next), person, Event::SlotStart(next));
+        self.push(self.spec.attestation_due(slot), person, Event::AttestDeadline(slot));
+        self.push(self.spec.aggregate_due(slot), person, Event::AggregateDue(slot));
+        // The machine's own tick for this slot comes first, as it would from a punctual clock.
+        self.input(person, Input::Tick);
+        self.client_selects(person, slot);
+        let proposer = self.chain.proposer(slot);
+        if let Some(validator) = self.roster().number(proposer).filter(|_| slot > Slot(0)) {
+            self.client(person, |client, roster| vec![client.propose(roster.chain.spec(), slot, validator)]);
+        }
+    }
+
+    /// Lets a person's client speak, if there is a node to speak to.
+    fn client(
+        &mut self,
+        person: usize,
+        speak: impl FnOnce(&mut crate::client::Client, &Roster<'_>) -> Vec<(RequestId, Ask)>,
+    ) {
+        let one = &mut self.persons[person];
+        if one.node.is_none() {
+            return;
+        }
+        let (validators, plain) = (self.setup.validators, self.setup.plain);
+        let asks = speak(&mut one.client, &Roster { chain: &self.chain, validators, plain });
+        for (request, ask) in asks {
+            self.input(person, Input::Ask { request, ask });
+        }
+    }
+
+    pub(super) fn client_selects(&mut self, person: usize, slot: Slot) {
+        self.client(person, |client, roster| client.select(roster, slot));
+    }
+
+    /// The head is there, or a third of the slot is over: attestations, and votes of the sync committee.
+    pub(super) fn client_attests(&mut self, person: usize, slot: Slot) {
+        if self.persons[person].node.is_none() || !self.asked.insert((person, slot)) {
+            return;
+        }
+        if !self.roster().attesters(slot).is_empty() {
+            self.client(person, |client, _| vec![client.attest(slot)]);
+        }
+        if !self.roster().members(slot).is_empty() {
+            self.client(person, |client, _| vec![client.vote_for_head(slot)]);
+        }
+    }
+
+    /// Two thirds of the slot are over.
+    pub(super) fn client_aggregates(&mut self, person: usize, slot: Slot) {
+        self.client(person, |client, roster| client.aggregate(roster, slot));
+    }
+
+    /// An operator wants a validator to leave.
+    pub(super) fn client_exits(&mut self, person: usize, validator: ValidatorNo, epoch: Epoch) {
+        let operator = self.persons[person].operator;
+        self.exits.see(Sight::Approved { operator, validator, epoch });
+        self.client(person, |client, roster| vec![client.exit(roster.chain.spec(), validator, epoch)]);
+    }
+
+    /// The node answers.
+    pub(super) fn reply(&mut self, person: usize, request: RequestId, answer: &Answer) {
+        if let Answer::Refused(refusal) = answer {
+            let words = refusal.to_string();
+            self.tell(person, || format!("refuses its client: {words}"));
+        }
+        let passed_on = self.passed_on(person, request, answer);
+        let (validators, plain) = (self.setup.validators, self.setup.plain);
+        let roster = Roster { chain: &self.chain, validators, plain };
+        let next = self.persons[person].client.answer(&roster, request, passed_on.as_ref().unwrap_or(answer));
+        for (request, ask) in next {
+            self.soon(person, Input::Ask { request, ask });
+        }
+    }
+
+    /// The question of a client that is not in distributed mode goes on to the beacon node: what that answers.
+    fn passed_on(&self, person: usize, request: RequestId, answer: &Answer) -> Option<Answer> {
+        let Answer::Refused(Refusal::NotDistributed) = answer else { return None };
+        let question = self.persons[person].client.question(request)?;
+        self.pooled(person, question.kind, question.slot, (question.place, question.subject))
+            .map(Answer::Aggregate)
+    }
+
+    /// Duties of an epoch change, as a reorganisation changes them: every beacon node tells with its head, and clients
+    /// read them anew.
+    pub(super) fn reshuffled(&mut self, epoch: Epoch) {
+        let slot = self.spec.slot_at(self.now).unwrap_or_default();
+        self.chain.reshuffle(slot, epoch);
+        for person in 0..self.persons.len() {
+            self.persons[person].client.duties_changed(&self.spec, epoch);
+            let root = self.head_of(person);
+            let slot = self.chain.block(&root).map_or(Slot(0), |record| record.slot);
+            self.push(self.now, person, Event::Head { slot, root });
+        }
+    }
+}

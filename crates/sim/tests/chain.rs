@@ -1,0 +1,287 @@
+//! The toy chain is strict: of everything that is signed, one wrong signature or root is refused and its twin taken.
+
+use sim::chain::{Chain, EXIT_EPOCHS, Genesis, Rejection};
+use sim::curve::{Curve as _, Symbolic};
+use ssz::{Decode as _, Encode as _};
+use types::aggregate::{Aggregate, SignedAggregate};
+use types::attestation::{AttestationElectra, SingleAttestation};
+use types::block::body::{BeaconBlock, BodyElectra};
+use types::block::{BlockShape, ProposedBlock};
+use types::operations::{SignedVoluntaryExit, VoluntaryExit};
+use types::selection::is_aggregator;
+use types::sizes::Minimal;
+use types::spec::{ForkEpoch, SlotTiming};
+use types::sync::{SyncCommitteeContribution, SyncCommitteeMessage};
+use types::{
+    Address, ChainSpec, DomainType, Epoch, Fork, ForkVersion, Millis, Preset, Root, Signature, SigningRoot,
+    Slot, ValidatorIndex, ValidatorNo,
+};
+
+/// The slot in which things happen.
+const SLOT: Slot = Slot(1);
+
+fn spec() -> ChainSpec {
+    let fork = ForkEpoch { fork: Fork::Electra, version: ForkVersion([5, 0, 0, 1]), epoch: Epoch(0) };
+    ChainSpec {
+        name: "test".into(),
+        preset: Preset::Minimal,
+        genesis_time_ms: 1_000_000,
+        slot_ms: 12_000,
+        slots_per_epoch: 8,
+        genesis_fork_version: ForkVersion::ZERO,
+        genesis_validators_root: Root([7; 32]),
+        forks: vec![fork],
+        timing: SlotTiming::default(),
+        chain_id: 1,
+    }
+}
+
+fn chain(validators: u32) -> Chain {
+    let validators = (0..validators).map(|number| Symbolic.group_key(ValidatorNo(number))).collect();
+    Chain::new(Genesis { spec: spec(), validators, seed: 5 })
+}
+
+fn sign(who: ValidatorIndex, root: &SigningRoot) -> Signature {
+    Symbolic.sign(&Symbolic.group_key(ValidatorNo(who.0 as u32)), root)
+}
+
+fn due() -> Millis {
+    spec().aggregate_due(SLOT)
+}
+
+/// Everybody of the slot's committee attests.
+fn attest_all(chain: &mut Chain) {
+    let head = chain.head();
+    let data = chain.vote(SLOT, head).data(0);
+    let root = SigningRoot::of(&spec(), DomainType::BeaconAttester, data.target.epoch, Root::of(&data));
+    for who in chain.committee(SLOT) {
+        let signature = sign(who, &root);
+        let single = SingleAttestation { committee_index: 0, attester_index: who, data, signature };
+        chain.attest(&Symbolic, due(), &single).unwrap();
+    }
+}
+
+/// The head, voted for by everybody of the slot's sync committee.
+fn vote_all(chain: &mut Chain) -> Root {
+    let head = chain.head();
+    for who in chain.sync_voters(SLOT) {
+        chain.take_sync_message(&Symbolic, due(), &message(who, head)).unwrap();
+    }
+    head
+}
+
+fn message(who: ValidatorIndex, head: Root) -> SyncCommitteeMessage {
+    let signature = sign(who, &SigningRoot::sync_message(&spec(), SLOT, head));
+    SyncCommitteeMessage { slot: SLOT, beacon_block_root: head, validator_index: who, signature }
+}
+
+fn signed(
+    who: ValidatorIndex,
+    aggregate: Aggregate,
+    proof: &SigningRoot,
+    domain: DomainType,
+) -> SignedAggregate {
+    let selection_proof = sign(who, proof);
+    let object = aggregate.proof_root(who, selection_proof);
+    let signature = sign(who, &SigningRoot::of(&spec(), domain, Epoch(0), object));
+    SignedAggregate { aggregator_index: who, aggregate, selection_proof, signature }
+}
+
+fn signed_aggregate(chain: &mut Chain, who: ValidatorIndex) -> SignedAggregate {
+    let head = chain.head();
+    let subject = Root::of(&chain.vote(SLOT, head).data(0));
+    let aggregate = chain.aggregate(&Symbolic, SLOT, subject, due()).unwrap();
+    let proof = SigningRoot::selection_proof(&spec(), SLOT);
+    signed(who, aggregate, &proof, DomainType::AggregateAndProof)
+}
+
+fn signed_contribution(chain: &Chain, who: ValidatorIndex, head: Root) -> SignedAggregate {
+    let contribution = chain.contribution(&Symbolic, (SLOT, 2), head, due()).unwrap();
+    let proof = SigningRoot::sync_selection_proof(&spec(), SLOT, 2);
+    signed(who, contribution, &proof, DomainType::ContributionAndProof)
+}
+
+/// Another container in place of the aggregate, signed by its aggregator all the same.
+fn with_body(one: &SignedAggregate, ssz: Vec<u8>, domain: DomainType) -> SignedAggregate {
+    let aggregate = one.aggregate.shape.decode(&ssz).unwrap();
+    let object = aggregate.proof_root(one.aggregator_index, one.selection_proof);
+    let signature = sign(one.aggregator_index, &SigningRoot::of(&spec(), domain, Epoch(0), object));
+    SignedAggregate { aggregate, signature, ..one.clone() }
+}
+
+/// All are refused, each for its reason, and then the twin is taken.
+fn refused_and_taken(chain: &mut Chain, twin: &SignedAggregate, rows: &[(SignedAggregate, Rejection)]) {
+    for (bad, rejection) in rows {
+        assert_eq!(chain.take_aggregate(&Symbolic, due(), bad).as_ref(), Err(rejection), "{bad:?}");
+    }
+    assert_eq!(chain.rejected().len(), rows.len());
+    let late = spec().slot_point(SLOT.next(), 5_001);
+    assert_eq!(chain.take_aggregate(&Symbolic, late, twin), Err(Rejection::Slot(SLOT)));
+    assert_eq!(chain.take_aggregate(&Symbolic, due(), twin), Ok(()));
+    assert_eq!(chain.take_aggregate(&Symbolic, due(), twin), Ok(()), "from the next operator too");
+}
+
+#[test]
+fn an_aggregate_is_taken_with_three_right_signatures_only() {
+    let mut chain = chain(32);
+    attest_all(&mut chain);
+    let who = chain.committee(SLOT)[1];
+    let good = signed_aggregate(&mut chain, who);
+    let stranger = (0..32).map(ValidatorIndex).find(|who| !chain.committee(SLOT).contains(who)).unwrap();
+    let mut body = AttestationElectra::<Minimal>::from_ssz_bytes(&good.aggregate.ssz.0).unwrap();
+    body.aggregation_bits.set(0, false).unwrap();
+    let fewer = with_body(&good, body.as_ssz_bytes(), DomainType::AggregateAndProof);
+    let rows = [
+        (
+            SignedAggregate { signature: good.selection_proof, ..good.clone() },
+            Rejection::Signature("an aggregator"),
+        ),
+        (
+            SignedAggregate { selection_proof: good.signature, ..good.clone() },
+            Rejection::Signature("a selection proof"),
+        ),
+        (fewer, Rejection::Signature("an aggregate")),
+        (signed_aggregate(&mut chain, stranger), Rejection::Field { field: "aggregator" }),
+    ];
+    refused_and_taken(&mut chain, &good, &rows);
+    assert_eq!(chain.aggregated(SLOT, who), Some(good.selection_proof));
+}
+
+#[test]
+fn a_proof_that_does_not_win_makes_no_aggregator() {
+    let mut chain = chain(600);
+    attest_all(&mut chain);
+    let committee = chain.committee(SLOT);
+    let root = SigningRoot::selection_proof(&spec(), SLOT);
+    let wins = |who: &&ValidatorIndex| is_aggregator(committee.len() as u64, &sign(**who, &root));
+    let winner = *committee.iter().find(wins).unwrap();
+    let loser = *committee.iter().find(|who| !wins(who)).unwrap();
+    let (good, bad) = (signed_aggregate(&mut chain, winner), signed_aggregate(&mut chain, loser));
+    refused_and_taken(&mut chain, &good, &[(bad, Rejection::Field { field: "selection proof" })]);
+}
+
+#[test]
+fn a_contribution_is_taken_with_three_right_signatures_only() {
+    let mut chain = chain(32);
+    let head = vote_all(&mut chain);
+    let members = chain.subcommittee(SLOT, 2);
+    let good = signed_contribution(&chain, members[3], head);
+    let stranger = (0..32).map(ValidatorIndex).find(|who| !members.contains(who)).unwrap();
+    let mut body = SyncCommitteeContribution::<Minimal>::from_ssz_bytes(&good.aggregate.ssz.0).unwrap();
+    body.aggregation_bits.set(0, false).unwrap();
+    let fewer = with_body(&good, body.as_ssz_bytes(), DomainType::ContributionAndProof);
+    let rows = [
+        (
+            SignedAggregate { signature: good.selection_proof, ..good.clone() },
+            Rejection::Signature("an aggregator"),
+        ),
+        (
+            SignedAggregate { selection_proof: good.signature, ..good.clone() },
+            Rejection::Signature("a sync selection proof"),
+        ),
+        (fewer, Rejection::Signature("a contribution")),
+        (signed_contribution(&chain, stranger, head), Rejection::Field { field: "aggregator" }),
+    ];
+    refused_and_taken(&mut chain, &good, &rows);
+    assert_eq!(chain.contributed(SLOT, members[3], 2), Some(good.selection_proof));
+}
+
+#[test]
+fn a_sync_message_is_a_members_vote_for_a_known_block() {
+    let mut chain = chain(64);
+    let (head, voters) = (chain.head(), chain.sync_voters(SLOT));
+    let stranger = (0..64).map(ValidatorIndex).find(|who| !voters.contains(who)).unwrap();
+    let good = message(voters[0], head);
+    let rows = [
+        (
+            SyncCommitteeMessage { signature: Signature([1; 96]), ..good },
+            Rejection::Signature("a sync committee member"),
+        ),
+        (message(voters[0], Root([9; 32])), Rejection::Field { field: "head" }),
+        (message(stranger, head), Rejection::Field { field: "member" }),
+        (SyncCommitteeMessage { slot: SLOT.next(), ..good }, Rejection::Slot(SLOT.next())),
+    ];
+    for (bad, rejection) in rows {
+        assert_eq!(chain.take_sync_message(&Symbolic, due(), &bad), Err(rejection));
+    }
+    assert_eq!(chain.take_sync_message(&Symbolic, due(), &good), Ok(()));
+}
+
+fn exit(who: ValidatorIndex, epoch: u64) -> SignedVoluntaryExit {
+    let message = VoluntaryExit { epoch: Epoch(epoch), validator_index: who };
+    SignedVoluntaryExit { message, signature: sign(who, &SigningRoot::voluntary_exit(&spec(), &message)) }
+}
+
+/// A block of the slot after, changed by somebody and signed by its proposer.
+fn block(chain: &Chain, change: impl FnOnce(&mut BodyElectra<Minimal>)) -> (ProposedBlock, Signature) {
+    let slot = SLOT.next();
+    let proposer = chain.proposer(slot);
+    let randao = sign(proposer, &SigningRoot::randao(&spec(), Epoch(0)));
+    let made = chain.produce(&Symbolic, slot, chain.head(), randao, Root::ZERO, Address::ZERO);
+    let mut block = BeaconBlock::<BodyElectra<Minimal>>::from_ssz_bytes(&made.ssz.0).unwrap();
+    change(&mut block.body);
+    let block = BlockShape::full(Preset::Minimal, Fork::Electra).decode(&block.as_ssz_bytes()).unwrap();
+    let root = SigningRoot::of(&spec(), DomainType::BeaconProposer, Epoch(0), block.root);
+    let signature = sign(proposer, &root);
+    (block, signature)
+}
+
+#[test]
+fn a_block_brings_sync_votes_and_exits_that_are_right_or_is_refused() {
+    let mut chain = chain(32);
+    let head = vote_all(&mut chain);
+    let who = chain.subcommittee(SLOT, 2)[0];
+    let contribution = signed_contribution(&chain, who, head);
+    chain.take_aggregate(&Symbolic, due(), &contribution).unwrap();
+    let leaver = ValidatorIndex(4);
+    let bad_exit = SignedVoluntaryExit { signature: Signature([1; 96]), ..exit(leaver, 0) };
+    for (bad, rejection) in [
+        (bad_exit, Rejection::Signature("an exit")),
+        (exit(leaver, 1), Rejection::Field { field: "exit epoch" }),
+    ] {
+        assert_eq!(chain.take_exit(&Symbolic, due(), &bad), Err(rejection));
+    }
+    chain.take_exit(&Symbolic, due(), &exit(leaver, 0)).unwrap();
+
+    let now = spec().slot_start(SLOT.next());
+    type Change = fn(&mut BodyElectra<Minimal>);
+    let changes: [(Change, Rejection); 4] = [
+        (
+            |body| body.sync_aggregate.sync_committee_bits.set(0, true).unwrap(),
+            Rejection::Signature("a sync aggregate"),
+        ),
+        (
+            |body| body.sync_aggregate.sync_committee_bits = Default::default(),
+            Rejection::Field { field: "empty sync aggregate" },
+        ),
+        (|body| body.voluntary_exits[0].signature = Signature([2; 96]), Rejection::Signature("an exit")),
+        (|body| body.voluntary_exits[0].message.epoch = Epoch(3), Rejection::Field { field: "exit epoch" }),
+    ];
+    for (change, rejection) in changes {
+        let (block, signature) = block(&chain, change);
+        assert_eq!(chain.propose(&Symbolic, now, &block, &signature), Err(rejection));
+    }
+    let (good, signature) = block(&chain, |_| {});
+    assert_eq!(chain.propose(&Symbolic, now, &good, &signature), Ok(()));
+    assert_eq!(chain.exit_epoch(leaver), Some(Epoch(EXIT_EPOCHS)));
+    assert_eq!(chain.take_exit(&Symbolic, now, &exit(leaver, 0)), Err(Rejection::Known));
+    let voted = |who| chain.sync_voted(SLOT, who);
+    let (of_third, others): (Vec<_>, Vec<_>) =
+        chain.sync_voters(SLOT).into_iter().enumerate().partition(|(seat, _)| seat / 8 == 2);
+    let elsewhere: Vec<_> = others.into_iter().map(|(_, who)| who).collect();
+    assert!(elsewhere.iter().all(|who| voted(*who) == Some(false)), "nobody contributed there");
+    let only_there = of_third.iter().filter(|(_, who)| !elsewhere.contains(who));
+    assert!(only_there.clone().count() > 0 && only_there.clone().all(|(_, who)| voted(*who) == Some(true)));
+}
+
+#[test]
+fn a_member_with_two_seats_signs_twice() {
+    let root = SigningRoot::sync_message(&spec(), SLOT, Root::ZERO);
+    let key = Symbolic.group_key(ValidatorNo(0));
+    let one = Symbolic.sign(&key, &root);
+    let twice = Symbolic.aggregate(&[one, one]).unwrap();
+    assert!(Symbolic.verify_aggregate(&[key, key], &root, &twice));
+    assert!(!Symbolic.verify_aggregate(&[key], &root, &twice));
+    let other = Symbolic.group_key(ValidatorNo(1));
+    assert!(!Symbolic.verify_aggregate(&[other, other], &root, &twice), "two seats of another do not cancel");
+}

@@ -1,0 +1,21 @@
+//! Leaders with two faces.
+
+use super::*;
+use sim::villains::Habit;
+use types::Millis;
+
+#[test]
+fn a_leader_that_proposes_two_sets_of_contributions_does_no_harm() {
+    // Ordinary members vote four seconds into a slot. The second face's pool lags by five, so it never has their votes
+    // when contributions are due, and proposes others than the first.
+    let habits = vec![Habit::Honest, Habit::Honest, Habit::Honest, Habit::Equivocator];
+    let right = std::collections::BTreeSet::from([operator(3)]);
+    for loud in [false, true] {
+        let late = Some(Millis(5_000));
+        let world = run(Setup { habits: habits.clone(), right: right.clone(), late, loud, ..mixed() }, 40);
+        assert_eq!(world.violations(), []);
+        assert_eq!(world.missed(1..=40), []);
+        assert!(!loud || world.evidence.keys().all(|author| *author == operator(4)));
+        assert!(!loud || world.evidence.contains_key(&operator(4)), "both faces were seen");
+    }
+}
