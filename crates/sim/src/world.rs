@@ -352,7 +352,7 @@ impl World {
             Output::FetchAggregates { kind, slot, .. } => {
                 self.soon(person, Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
-            Output::Subscribe { .. } => {}
+            Output::Subscribe { .. } | Output::Closed(_) => {}
             Output::FetchHeader { root } => {
                 let known = self.chain.block(&root).is_some();
                 self.soon(person, Input::Header { root, known });

@@ -284,7 +284,7 @@ impl Room {
             Output::Evidence { author, .. } => {
                 panic!("operator {author} is played honestly or badly, not double")
             }
-            Output::Outcome(_) => {}
+            Output::Outcome(_) | Output::Closed(_) => {}
         }
     }
 
