@@ -352,6 +352,6 @@ impl Loop {
         let account = of_slot.iter().find(|account| account.instance == *instance);
         let blame = account.map(|account| verdict(account, &of_slot)).unwrap_or_default();
         let headline = ending.headline();
-        tracing::warn!(%instance, due, done, latency_ms, round, ending = name, "duty missed: {headline}. {blame}");
+        tracing::warn!(%instance, due, done, latency_ms, round, ending = name, "duty not done: {headline}. {blame}");
     }
 }

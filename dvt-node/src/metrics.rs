@@ -302,3 +302,64 @@ const fn fate_label(fate: Fate) -> &'static str {
         Fate::Forged => "forged",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use symbolon_core::Heard;
+    use types::wire::{Instance, Kind};
+    use types::{ClusterSize, Generation, Millis, Slot};
+
+    fn operator(number: u8) -> ShareIndex {
+        ShareIndex::new(number).unwrap()
+    }
+
+    /// Decided at 1000 ms; operators 1 and 2 sent both partials, operator 3 one of two, operator 4 none.
+    fn account(kind: Kind) -> Account {
+        let instance = Instance::new(Generation(0), Slot(4), kind);
+        let size = ClusterSize::new_safe(4, 3).unwrap();
+        let mut account = Account::new(instance, size, operator(1), Millis(12_000));
+        account.due = 2;
+        account.decided_at = Some(Millis(1_000));
+        for (number, ms, count) in [(1, 1_100, 2), (2, 1_300, 2), (3, 1_250, 1)] {
+            let heard = Heard { partial: Some((Millis(ms), count)), ..Heard::default() };
+            account.operators.insert(operator(number), heard);
+        }
+        account
+    }
+
+    fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
+        let text = metrics.text();
+        text.lines().filter(|line| line.starts_with(of)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn whose_partials_were_missing_is_counted_and_how_soon_the_others_came() {
+        let metrics = Metrics::default();
+        metrics.closed(&account(Kind::Attest));
+        metrics.closed(&account(Kind::Attest));
+        let mut missing = lines(&metrics, "symbolon_partials_missing_total");
+        missing.sort();
+        assert_eq!(
+            missing,
+            [
+                "symbolon_partials_missing_total{peer=\"3\"} 2",
+                "symbolon_partials_missing_total{peer=\"4\"} 2"
+            ]
+        );
+        assert_eq!(
+            lines(&metrics, "symbolon_partial_latency_seconds_sum{peer=\"2\"}"),
+            ["symbolon_partial_latency_seconds_sum{peer=\"2\"} 0.6"]
+        );
+        assert!(lines(&metrics, "symbolon_partial_latency_seconds_sum{peer=\"4\"}").is_empty());
+    }
+
+    #[test]
+    fn a_step_and_what_was_never_agreed_on_count_for_nobody() {
+        let metrics = Metrics::default();
+        metrics.closed(&account(Kind::Selection));
+        metrics.closed(&Account { decided_at: None, ..account(Kind::Attest) });
+        assert!(lines(&metrics, "symbolon_partials_missing_total").is_empty());
+        assert!(lines(&metrics, "symbolon_partial_latency_seconds_sum").is_empty());
+    }
+}

@@ -159,16 +159,11 @@ impl Blame {
 
 type Case = (Told, Ending, Blame);
 
-/// Signed, or the client's turn.
-fn after_agreement() -> Vec<Case> {
+/// Signed, here at least.
+fn once_signed() -> Vec<Case> {
     use Ending::*;
     let bad = |story: &mut Story, _| story.fault(operator(3), Fault::BadPartial(ValidatorNo(0)));
     let full = || Told::attest().decided().client().partials(&[1, 2, 3], DUE);
-    let late_agreed = || {
-        let mut told = Told::attest().own_value().votes(&[1, 2], A);
-        told = Told { now: told.late, ..told }.votes(&[3], A);
-        told.and(|story, now| story.decided(now, Some(0)))
-    };
     vec![
         (full().combined(DUE).and(|story, _| story.submitted(true)), Done, nobody()),
         (
@@ -198,6 +193,18 @@ fn after_agreement() -> Vec<Case> {
             TooFewPartials,
             nobody().and(&[2, 4], Lack::NoPartial).and(&[3], Lack::BadPartial),
         ),
+    ]
+}
+
+/// Agreed, and then this operator did not do its part.
+fn after_agreement() -> Vec<Case> {
+    use Ending::*;
+    let late_agreed = || {
+        let mut told = Told::attest().own_value().votes(&[1, 2], A);
+        told = Told { now: told.late, ..told }.votes(&[3], A);
+        told.and(|story, now| story.decided(now, Some(0)))
+    };
+    vec![
         (
             Told::attest().decided().partials(&[2, 3], DUE),
             ClientSilent,
@@ -320,11 +327,13 @@ fn before_agreement() -> Vec<Case> {
     ]
 }
 
+fn stories() -> impl Iterator<Item = Case> {
+    once_signed().into_iter().chain(after_agreement()).chain(before_agreement())
+}
+
 #[test]
 fn every_story_has_its_ending_and_its_blame() {
-    for (place, (mut told, ending, blame)) in
-        after_agreement().into_iter().chain(before_agreement()).enumerate()
-    {
+    for (place, (mut told, ending, blame)) in stories().enumerate() {
         let outcome = told.story.outcome(true).unwrap();
         let account = told.story.account();
         assert_eq!(outcome.ending, ending, "story {place}: {account:?}");
@@ -335,8 +344,7 @@ fn every_story_has_its_ending_and_its_blame() {
 
 #[test]
 fn every_ending_is_some_storys() {
-    let stories = after_agreement().into_iter().chain(before_agreement());
-    let told: BTreeSet<_> = stories.map(|(_, ending, _)| ending).collect();
+    let told: BTreeSet<_> = stories().map(|(_, ending, _)| ending).collect();
     assert_eq!(told, Ending::ALL.into());
 }
 
@@ -375,7 +383,7 @@ fn what_stands_on_another_step_takes_over_its_blame() {
     let silent = me(Part::BeaconNode).and(&[3, 4], Lack::NoVote);
     assert_eq!(verdict(&sync, &slot), silent);
     assert_eq!(verdict(&block, &slot), nobody().and(&[3, 4], Lack::NoPartial));
-    assert!(verdict(&sync, &[sync.clone()]).is_nobody(), "nothing is known of the vote");
+    assert!(verdict(&sync, std::slice::from_ref(&sync)).is_nobody(), "nothing is known of the vote");
 }
 
 #[test]
