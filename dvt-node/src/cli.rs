@@ -111,7 +111,7 @@ struct RunArgs {
     /// A relay to be reached through, and to reach others through, as it prints its address. Repeat for more.
     #[arg(long = "relay", value_name = "MULTIADDR")]
     relays: Vec<Multiaddr>,
-    /// Where metrics are served.
+    /// Where metrics are served, and what became of each duty: docs/outcomes.md.
     #[arg(long)]
     metrics: Option<SocketAddr>,
     /// An operator's address beside those of peers.toml: ENR=MULTIADDR. Repeat for more.

@@ -16,14 +16,15 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use keys::identity::Operator;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-use symbolon_core::node::Node;
-use symbolon_core::{Answer, Ask, Input, Outcome, Output, RequestId, To};
+use symbolon_core::node::{ExitApproval, Node};
+use symbolon_core::{Account, Answer, Ask, Ending, Input, Outcome, Output, RequestId, To, verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use types::wire::{self, Instance, Message, Signed};
-use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, ShareIndex};
+use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, ShareIndex, Slot};
 
 /// Events that may wait for the loop. A slot of 22 operators is some 500; beyond this, senders wait.
 pub const EVENTS_MAX: usize = 4096;
@@ -39,6 +40,29 @@ pub enum Event {
     Bulk(ShareIndex, Bytes),
     /// A question of the validator client.
     Ask(Ask, oneshot::Sender<Answer>),
+    /// What is known of the duties of these slots? Changes nothing.
+    Explain(RangeInclusive<Slot>, oneshot::Sender<Explanation>),
+    /// Which exits are approved by whom? Changes nothing.
+    Exits(oneshot::Sender<Vec<ExitApproval>>),
+}
+
+/// What a node knows of the duties of some slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The oldest and the newest slot that anything is known of; `None` before genesis.
+    pub kept: Option<(Slot, Slot)>,
+    /// Accounts of the slots that were asked about and are kept, in order.
+    pub accounts: Vec<Account>,
+}
+
+impl Explanation {
+    /// Asks a node. Slots that are not kept cost nothing, however many they are.
+    pub fn of(node: &mut Node, slots: &RangeInclusive<Slot>) -> Self {
+        let kept = node.kept();
+        let Some((oldest, newest)) = kept else { return Self::default() };
+        let (from, to) = ((*slots.start()).max(oldest), (*slots.end()).min(newest));
+        Self { kept, accounts: (from.0..=to.0).flat_map(|slot| node.accounts(Slot(slot))).collect() }
+    }
 }
 
 /// A way into the loop, for the shells around it.
@@ -135,6 +159,13 @@ impl Loop {
             Event::Input(input) => self.input(input),
             Event::Frame(peer, frame) => self.frame(peer, &frame),
             Event::Bulk(peer, frame) => self.bulk(peer, frame),
+            // Who asked may have hung up; then nobody misses the answer.
+            Event::Explain(slots, reply) => {
+                let _ = reply.send(Explanation::of(&mut self.engine.node, &slots));
+            }
+            Event::Exits(reply) => {
+                let _ = reply.send(self.engine.node.exits());
+            }
             Event::Ask(ask, reply) => {
                 self.requests += 1;
                 let request = RequestId(self.requests);
@@ -254,6 +285,7 @@ impl Loop {
                 tracing::warn!(%peer, %instance, ?fault, "an operator made a mistake");
             }
             Output::Outcome(outcome) => self.outcome(&outcome),
+            Output::Closed(account) => self.engine.metrics.closed(&account),
             Output::FetchDuties { .. }
             | Output::FetchVote { .. }
             | Output::FetchBlock { .. }
@@ -308,13 +340,18 @@ impl Loop {
         );
     }
 
-    fn outcome(&self, outcome: &Outcome) {
+    fn outcome(&mut self, outcome: &Outcome) {
         self.engine.metrics.outcome(outcome);
         let Outcome { instance, due, done, latency_ms, round, ending } = outcome;
-        if done == due {
-            tracing::info!(%instance, due, done, latency_ms, round, ?ending, "duty");
-        } else {
-            tracing::warn!(%instance, due, done, latency_ms, round, ?ending, "duty");
+        let name = ending.name();
+        if *ending == Ending::Done {
+            tracing::info!(%instance, due, done, latency_ms, round, ending = name, "duty");
+            return;
         }
+        let of_slot = self.engine.node.accounts(instance.slot);
+        let account = of_slot.iter().find(|account| account.instance == *instance);
+        let blame = account.map(|account| verdict(account, &of_slot)).unwrap_or_default();
+        let headline = ending.headline();
+        tracing::warn!(%instance, due, done, latency_ms, round, ending = name, "duty not done: {headline}. {blame}");
     }
 }

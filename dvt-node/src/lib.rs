@@ -9,7 +9,7 @@
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`relay`]: a program of its own, for operators that cannot reach each other.
-//! - [`metrics`], [`clock`]: what is seen from outside, and the time.
+//! - [`metrics`], [`monitor`], [`clock`]: what is seen from outside, and the time.
 
 pub mod builder;
 pub mod chain_side;
@@ -21,6 +21,7 @@ pub mod data_folder;
 pub mod engine;
 pub mod journal;
 pub mod metrics;
+pub mod monitor;
 pub mod moving;
 pub mod relay;
 pub mod run;

@@ -1,16 +1,18 @@
 //! What Prometheus sees. Labels are bounded: kinds, endings and operators' numbers only.
 
 use crate::builder::{self, Fate};
+use beacon::{Aside, NodeHealth};
 use net::Route;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use symbolon_core::{Ending, Outcome};
+use std::sync::atomic::AtomicU64;
+use symbolon_core::{Account, Outcome};
 use types::ShareIndex;
 
 /// Upper bounds of latency buckets, in seconds: from a local network to half a slot.
@@ -19,7 +21,7 @@ const LATENCY_BUCKETS: [f64; 12] = [0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     kind: &'static str,
-    ending: EndingLabel,
+    ending: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,6 +40,18 @@ struct PeerLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BeaconLabels {
+    /// Its place on the command line, from 0: its address may hold a password.
+    node: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AsideLabels {
+    node: u32,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BidLabels {
     /// Scheme, host and port: there are as many as the operator named.
     relay: String,
@@ -47,36 +61,6 @@ struct BidLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TakenLabels {
     taken: bool,
-}
-
-/// [`Ending`] in the words of the label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum EndingLabel {
-    Done,
-    Partly,
-    NoValue,
-    NotAgreed,
-    Refused,
-    NotDistributed,
-    ClientSilent,
-    TooFewPartials,
-    NotTaken,
-}
-
-impl From<Ending> for EndingLabel {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Done => Self::Done,
-            Ending::Partly => Self::Partly,
-            Ending::NoValue => Self::NoValue,
-            Ending::NotAgreed => Self::NotAgreed,
-            Ending::Refused => Self::Refused,
-            Ending::NotDistributed => Self::NotDistributed,
-            Ending::ClientSilent => Self::ClientSilent,
-            Ending::TooFewPartials => Self::TooFewPartials,
-            Ending::NotTaken => Self::NotTaken,
-        }
-    }
 }
 
 /// All metrics of a node.
@@ -96,6 +80,11 @@ pub struct Metrics {
     unknown_routes: Counter,
     requests_shed: Counter,
     messages_dropped: Counter,
+    partial_latency: Family<PeerLabels, Histogram, fn() -> Histogram>,
+    partials_missing: Family<PeerLabels, Counter>,
+    beacon_aside: Family<AsideLabels, Gauge>,
+    beacon_lag_slots: Family<BeaconLabels, Gauge>,
+    beacon_latency: Family<BeaconLabels, Gauge<f64, AtomicU64>>,
     builder_bids: Family<BidLabels, Counter>,
     builder_blocks: Family<TakenLabels, Counter>,
 }
@@ -124,6 +113,11 @@ impl Default for Metrics {
             unknown_routes: Counter::default(),
             requests_shed: Counter::default(),
             messages_dropped: Counter::default(),
+            partial_latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
+            partials_missing: Family::default(),
+            beacon_aside: Family::default(),
+            beacon_lag_slots: Family::default(),
+            beacon_latency: Family::default(),
             builder_bids: Family::default(),
             builder_blocks: Family::default(),
             registry: Registry::default(),
@@ -136,12 +130,7 @@ impl Default for Metrics {
         );
         registry.register("validators_done", "Validators signed for", metrics.validators_done.clone());
         let help = "From the value at hand to the last group signature";
-        registry.register_with_unit(
-            "duty_latency",
-            help,
-            prometheus_client::registry::Unit::Seconds,
-            metrics.latency.clone(),
-        );
+        registry.register_with_unit("duty_latency", help, Unit::Seconds, metrics.latency.clone());
         registry.register("frames_sent", "Messages sent to operators", metrics.sent.clone());
         registry.register("frames_received", "Messages of operators", metrics.received.clone());
         registry.register("frames_refused", "Frames that are no valid message", metrics.refused.clone());
@@ -160,6 +149,8 @@ impl Default for Metrics {
         registry.register("builder_bids", help, metrics.builder_bids.clone());
         let help = "Signed blinded blocks handed to the relays, by whether one took it";
         registry.register("builder_blocks", help, metrics.builder_blocks.clone());
+        metrics.register_operators(&mut registry);
+        metrics.register_beacon_nodes(&mut registry);
         Self { registry, ..metrics }
     }
 }
@@ -176,12 +167,61 @@ impl Metrics {
     /// A duty ended.
     pub fn outcome(&self, outcome: &Outcome) {
         let kind = outcome.instance.kind.name();
-        let ending = outcome.ending.into();
+        let ending = outcome.ending.name();
         self.duties.get_or_create(&OutcomeLabels { kind, ending }).inc();
         self.validators_due.get_or_create(&KindLabels { kind }).inc_by(outcome.due as u64);
         self.validators_done.get_or_create(&KindLabels { kind }).inc_by(outcome.done as u64);
         if let Some(latency_ms) = outcome.latency_ms {
             self.latency.get_or_create(&KindLabels { kind }).observe(latency_ms as f64 / 1000.0);
+        }
+    }
+
+    fn register_operators(&self, registry: &mut Registry) {
+        let help = "From the decision of a duty to an operator's partial signatures, an epoch after the duty";
+        registry.register_with_unit("partial_latency", help, Unit::Seconds, self.partial_latency.clone());
+        let help = "Agreed duties of which an operator's partial signatures did not come within an epoch";
+        registry.register("partials_missing", help, self.partials_missing.clone());
+    }
+
+    fn register_beacon_nodes(&self, registry: &mut Registry) {
+        let help = "Whether a beacon node is set aside, by why";
+        registry.register("beacon_node_aside", help, self.beacon_aside.clone());
+        let help = "Slots that a beacon node's head was behind when it was asked last";
+        registry.register("beacon_node_lag_slots", help, self.beacon_lag_slots.clone());
+        let help = "Median time of a beacon node's last answers";
+        registry.register_with_unit("beacon_node_latency", help, Unit::Seconds, self.beacon_latency.clone());
+    }
+
+    /// Nothing is added to a duty's account any more: how soon each operator's partials came, and whose did not.
+    ///
+    /// Steps on the way to a duty do not count, nor does what was never agreed on: there, nobody's partial is missing.
+    pub fn closed(&self, account: &Account) {
+        let Some(decided_at) = account.decided_at.filter(|_| !account.is_step() && account.due > 0) else {
+            return;
+        };
+        for operator in account.missing() {
+            self.partials_missing.get_or_create(&peer_label(operator)).inc();
+        }
+        for (operator, heard) in &account.operators {
+            let Some((at, _)) = heard.partial else { continue };
+            let seconds = at.since(decided_at).0 as f64 / 1000.0;
+            self.partial_latency.get_or_create(&peer_label(*operator)).observe(seconds);
+        }
+    }
+
+    /// How the beacon nodes are now, in the order of the command line.
+    pub fn beacon_nodes(&self, nodes: &[NodeHealth]) {
+        for (node, health) in (0..).zip(nodes) {
+            for aside in Aside::ALL {
+                let labels = AsideLabels { node, reason: aside.as_str() };
+                self.beacon_aside.get_or_create(&labels).set(i64::from(health.aside == Some(aside)));
+            }
+            let lag_slots = i64::try_from(health.lag_slots).unwrap_or(i64::MAX);
+            self.beacon_lag_slots.get_or_create(&BeaconLabels { node }).set(lag_slots);
+            if let Some(latency_ms) = health.latency_ms {
+                let seconds = latency_ms as f64 / 1000.0;
+                self.beacon_latency.get_or_create(&BeaconLabels { node }).set(seconds);
+            }
         }
     }
 
@@ -260,5 +300,66 @@ const fn fate_label(fate: Fate) -> &'static str {
         Fate::TooLow => "too_low",
         Fate::Unfit => "unfit",
         Fate::Forged => "forged",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use symbolon_core::Heard;
+    use types::wire::{Instance, Kind};
+    use types::{ClusterSize, Generation, Millis, Slot};
+
+    fn operator(number: u8) -> ShareIndex {
+        ShareIndex::new(number).unwrap()
+    }
+
+    /// Decided at 1000 ms; operators 1 and 2 sent both partials, operator 3 one of two, operator 4 none.
+    fn account(kind: Kind) -> Account {
+        let instance = Instance::new(Generation(0), Slot(4), kind);
+        let size = ClusterSize::new_safe(4, 3).unwrap();
+        let mut account = Account::new(instance, size, operator(1), Millis(12_000));
+        account.due = 2;
+        account.decided_at = Some(Millis(1_000));
+        for (number, ms, count) in [(1, 1_100, 2), (2, 1_300, 2), (3, 1_250, 1)] {
+            let heard = Heard { partial: Some((Millis(ms), count)), ..Heard::default() };
+            account.operators.insert(operator(number), heard);
+        }
+        account
+    }
+
+    fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
+        let text = metrics.text();
+        text.lines().filter(|line| line.starts_with(of)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn whose_partials_were_missing_is_counted_and_how_soon_the_others_came() {
+        let metrics = Metrics::default();
+        metrics.closed(&account(Kind::Attest));
+        metrics.closed(&account(Kind::Attest));
+        let mut missing = lines(&metrics, "symbolon_partials_missing_total");
+        missing.sort();
+        assert_eq!(
+            missing,
+            [
+                "symbolon_partials_missing_total{peer=\"3\"} 2",
+                "symbolon_partials_missing_total{peer=\"4\"} 2"
+            ]
+        );
+        assert_eq!(
+            lines(&metrics, "symbolon_partial_latency_seconds_sum{peer=\"2\"}"),
+            ["symbolon_partial_latency_seconds_sum{peer=\"2\"} 0.6"]
+        );
+        assert!(lines(&metrics, "symbolon_partial_latency_seconds_sum{peer=\"4\"}").is_empty());
+    }
+
+    #[test]
+    fn a_step_and_what_was_never_agreed_on_count_for_nobody() {
+        let metrics = Metrics::default();
+        metrics.closed(&account(Kind::Selection));
+        metrics.closed(&Account { decided_at: None, ..account(Kind::Attest) });
+        assert!(lines(&metrics, "symbolon_partials_missing_total").is_empty());
+        assert!(lines(&metrics, "symbolon_partial_latency_seconds_sum").is_empty());
     }
 }

@@ -9,11 +9,12 @@ use crate::data_folder::{DataFolder, Reading, ensure_may_run};
 use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
+use crate::monitor::{self, Monitor, Peer};
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed, Tls, TlsListener, Token};
 use crate::watch::watch;
 use anyhow::{Context as _, ensure};
-use axum::{Router, routing::get};
+use axum::Router;
 use beacon::{ApiError, Beacon};
 use cluster::enr::Enr;
 use cluster::folder;
@@ -62,7 +63,7 @@ pub struct RunConfig {
     pub listen: Vec<Multiaddr>,
     /// Relays to be reached through, each with its `/p2p/`.
     pub relays: Vec<Multiaddr>,
-    /// Where metrics are served, if at all.
+    /// Where metrics and accounts of duties are served, if at all.
     pub metrics: Option<SocketAddr>,
     /// More addresses of operators: their ENR and an address.
     pub peers: Vec<(String, Multiaddr)>,
@@ -130,12 +131,20 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
-    tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec)));
+    tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec.clone())));
+    let shown = Monitor {
+        witness: door.clone(),
+        spec,
+        validators: keys,
+        metrics,
+        peers: look_at_peers(&wire, data.size, data.me),
+        beacon_nodes: look_at_beacon_nodes(&chain),
+    };
     if let Some(builder) = &builder {
         tasks.spawn(until(stop.clone(), builder.clone().keep_registered(chain.beacon().clone())));
     }
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
-    servers.serve(&tasks, &stop, (api, tls), builder, metrics)?;
+    servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown))?;
     finish(tasks, &wire, stop).await;
     Ok(())
 }
@@ -167,18 +176,27 @@ impl Servers {
         stop: &CancellationToken,
         (api, tls): (Router, Option<Tls>),
         builder: Option<Arc<Builder>>,
-        metrics: Arc<Metrics>,
+        monitor: Router,
     ) -> anyhow::Result<()> {
         serve_client(tasks, self.validator_api, tls, api, stop)?;
         if let Some((listener, builder)) = self.builder.zip(builder) {
             tasks.spawn(serve(listener, builder.router(), stop.clone()));
         }
         if let Some(listener) = self.metrics {
-            let routes = Router::new().route("/metrics", get(move || async move { metrics.text() }));
-            tasks.spawn(serve(listener, routes, stop.clone()));
+            tasks.spawn(serve(listener, monitor, stop.clone()));
         }
         Ok(())
     }
+}
+
+fn look_at_peers(wire: &net::Handle, size: types::ClusterSize, me: ShareIndex) -> monitor::Look<Peer> {
+    let (wire, others): (_, Vec<_>) = (wire.clone(), size.others(me).collect());
+    Box::new(move || Peer::all(&wire, &others))
+}
+
+fn look_at_beacon_nodes(chain: &ChainSide) -> monitor::Look<beacon::NodeHealth> {
+    let beacon = chain.beacon().clone();
+    Box::new(move || beacon.health())
 }
 
 fn start_node(

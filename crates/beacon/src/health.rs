@@ -26,6 +26,16 @@ pub enum Aside {
 }
 
 impl Aside {
+    /// All of them, the gravest first.
+    pub const ALL: [Self; 6] = [
+        Self::Foreign,
+        Self::Failing,
+        Self::Syncing,
+        Self::Optimistic,
+        Self::ExecutionOffline,
+        Self::Lagging,
+    ];
+
     /// In a word, as a label of metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -94,6 +94,11 @@ impl Collect {
         self.entries.get(&item)?.signature
     }
 
+    /// Whether an item is due.
+    pub fn is_due(&self, item: Item) -> bool {
+        self.entries.contains_key(&item)
+    }
+
     /// Items due.
     pub fn items(&self) -> impl Iterator<Item = Item> {
         self.entries.keys().copied()

@@ -12,17 +12,24 @@
 //!
 //! No curve, no clock, no socket, no disk, no thread, no random number: see `clippy.toml` and the manifest.
 
+mod account;
 pub mod agree;
+mod blame;
 pub mod collect;
 mod duty;
+mod ending;
 pub mod guard;
 pub mod journal;
 pub mod node;
 mod outcome;
 pub mod schedule;
 
+pub use account::{Account, Heard, Obstacle};
+pub use blame::{Blame, Lack, Part, verdict};
+pub use ending::Ending;
+pub use outcome::Outcome;
+
 use journal::{Permit, Row};
-use std::collections::BTreeMap;
 use types::aggregate::{Aggregate, SignedAggregate};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
@@ -31,8 +38,8 @@ use types::operations::SignedVoluntaryExit;
 use types::sync::SyncCommitteeMessage;
 use types::wire::{Instance, Item, Kind, Message, Signed, Verified};
 use types::{
-    AttestationData, BeaconVote, Checkpoint, Epoch, Millis, PublicKey, Root, ShareIndex, Signature,
-    SigningRoot, Slot, ValidatorIndex, ValidatorNo,
+    AttestationData, BeaconVote, Checkpoint, Epoch, PublicKey, Root, ShareIndex, Signature, SigningRoot,
+    Slot, ValidatorIndex, ValidatorNo,
 };
 
 /// Names a question of the validator client, so that its answer finds it.
@@ -575,6 +582,8 @@ pub enum Output {
     },
     /// How a duty ended.
     Outcome(Outcome),
+    /// Everything about a duty that is forgotten now. Once for each duty and step that was due, an epoch after its slot.
+    Closed(Account),
 }
 
 /// An operator's mistake.
@@ -586,89 +595,4 @@ pub enum Fault {
     BadValue,
     /// Its certificate, decision, `NEWROUND` or proposal does not prove what it has to.
     Unjustified,
-}
-
-/// How a duty of one slot and kind ended at this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Which duty.
-    pub instance: Instance,
-    /// Validators due.
-    pub due: usize,
-    /// Validators whose signature was combined.
-    pub done: usize,
-    /// From the value at hand to the last group signature, in milliseconds, where both were seen.
-    pub latency_ms: Option<u64>,
-    /// The round in which it was decided, where it was.
-    pub round: Option<u32>,
-    /// In one word of a closed list.
-    pub ending: Ending,
-}
-
-/// What a node knows of one duty of one slot: for operators who ask whose fault it was. Times are of this node's clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Which duty.
-    pub instance: Instance,
-    /// Signatures due.
-    pub due: usize,
-    /// Signatures combined.
-    pub done: usize,
-    /// When the value to agree on was first at hand.
-    pub value_at: Option<Millis>,
-    /// When it was decided.
-    pub decided_at: Option<Millis>,
-    /// In which round.
-    pub round: Option<u32>,
-    /// When the own validator client asked for the value.
-    pub asked_at: Option<Millis>,
-    /// When the own validator client handed in its first half that fits.
-    pub half_at: Option<Millis>,
-    /// When the last signature was combined.
-    pub signed_at: Option<Millis>,
-    /// Whether a beacon node took it, once handed in.
-    pub taken: Option<bool>,
-    /// What each operator said, this one included; who said nothing is missing.
-    pub operators: BTreeMap<ShareIndex, Heard>,
-    /// How it ended, once it has.
-    pub ending: Option<Ending>,
-}
-
-/// When an operator said what in one instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Its first vote: when, in which round, for what.
-    pub vote: Option<(Millis, u32, Root)>,
-    /// Its first commit: when, for what.
-    pub commit: Option<(Millis, Root)>,
-    /// Its last wish for another round: when, which.
-    pub new_round: Option<(Millis, u32)>,
-    /// Its last proposal: when, in which round, what.
-    pub proposal: Option<(Millis, u32, Root)>,
-    /// Its partial signatures: when the first came, how many.
-    pub partial: Option<(Millis, usize)>,
-}
-
-/// The closed list of endings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ending {
-    /// Every validator due is done.
-    Done,
-    /// Some validators are done.
-    Partly,
-    /// The beacon node had no value in time.
-    NoValue,
-    /// The operators did not agree in time.
-    NotAgreed,
-    /// Agreed, but the journal refused every validator.
-    Refused,
-    /// The validator client aggregates by itself, outside distributed mode: what it signed cannot be combined, so it was
-    /// done by the others or not at all.
-    NotDistributed,
-    /// Agreed, but our validator client handed in no half, and the others sent too few partials.
-    ClientSilent,
-    /// Agreed and signed here, but too few others sent partials.
-    TooFewPartials,
-    /// Signed, but no beacon node took it.
-    NotTaken,
 }

@@ -2,8 +2,12 @@
 //!
 //! It finds the instance that an event belongs to and lets the duty speak; it starts duties when their slot
 //! begins and forgets them when an epoch has passed. Bounds: duties of one epoch back and one slot ahead, selection
-//! proofs of two epochs ahead, exits from [`EXITS_MAX`] epochs, and [`EARLY_MAX`] messages per operator that came
-//! before their slot.
+//! proofs of two epochs ahead, exits from [`EXITS_MAX`] epochs, [`EARLY_MAX`] messages per operator that came before
+//! their slot, and accounts of [`ACCOUNT_EPOCHS`] epochs.
+
+mod accounts;
+
+pub use accounts::ACCOUNT_EPOCHS;
 
 use crate::agree::Timers;
 use crate::duty::attest::{Attest, Due};
@@ -15,7 +19,8 @@ use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::journal::{History, Journal};
 use crate::outcome::Story;
 use crate::schedule::Schedule;
-use crate::{Account, Answer, Ask, DependentRoots, Input, Output, Refusal, RequestId, Ticket};
+use crate::{Answer, Ask, DependentRoots, Input, Output, Refusal, RequestId, Ticket};
+use accounts::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::duty::AttesterDuty;
 use types::selection::{subcommittee_len, subcommittee_of};
@@ -157,8 +162,11 @@ pub struct Node {
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
     /// The client's questions about slots whose duties are not known yet, oldest first, with when to give up.
     unscheduled: VecDeque<(Millis, RequestId, Ask)>,
+    past: Past,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
+    /// The last slot at whose beginning what is over was closed.
+    closed: Option<Slot>,
     out: VecDeque<Output>,
     now: Millis,
 }
@@ -185,7 +193,9 @@ impl Node {
             exits: BTreeMap::new(),
             early: BTreeMap::new(),
             unscheduled: VecDeque::new(),
+            past: Past::default(),
             begun: None,
+            closed: None,
             out: VecDeque::new(),
             now: setup.started,
             setup,
@@ -196,12 +206,6 @@ impl Node {
     pub fn wants(&self, message: &Message) -> bool {
         let instance = message.instance();
         instance.generation == self.setup.generation && self.in_window(instance.slot, instance.kind)
-    }
-
-    /// What is known of a slot's duties, for operators who ask whose fault it was.
-    pub fn accounts(&mut self, slot: Slot) -> Vec<Account> {
-        let of_slot = self.duties.iter_mut().filter(|(instance, _)| instance.slot == slot);
-        of_slot.flat_map(|(_, duty)| duty.stories()).map(|story| story.account()).collect()
     }
 
     /// Exits that operators approve.
@@ -259,6 +263,10 @@ impl Node {
     fn with(&mut self, instance: Instance, event: Event) {
         let (mut desk, duties) = self.lend();
         let Some(duty) = duties.get_mut(&instance) else { return };
+        if let Event::Presence = event {
+            let (now, present) = (desk.now, &desk.view.present);
+            duty.stories().into_iter().for_each(|story| story.met(now, present));
+        }
         let news = duty.handle(&mut desk, event);
         let outcomes: Vec<_> = duty.stories().into_iter().filter_map(|story| story.outcome(false)).collect();
         self.out.extend(outcomes.into_iter().map(Output::Outcome));
@@ -350,7 +358,8 @@ impl Node {
         if candidates.is_empty() || self.duties.contains_key(&instance) {
             return None;
         }
-        self.duties.insert(instance, Duty::Gather(Box::new(Gather::new(instance, candidates, follow_only))));
+        let gather = Gather::new(&self.setup, instance, candidates, follow_only);
+        self.duties.insert(instance, Duty::Gather(Box::new(gather)));
         // Proofs may have combined before the slot began.
         self.with(instance, Event::Board);
         Some(instance)
@@ -421,13 +430,10 @@ impl Node {
             self.begun = Some(slot);
             self.retell_early();
         }
-        let oldest = Slot(slot.0.saturating_sub(self.setup.spec.slots_per_epoch));
-        let keep = self.duties.split_off(&Instance::new(Generation(0), oldest, Kind::Attest));
-        for (_, mut duty) in std::mem::replace(&mut self.duties, keep) {
-            let outcomes = duty.stories().into_iter().filter_map(|story| story.outcome(true));
-            self.out.extend(outcomes.map(Output::Outcome));
+        if self.closed != Some(slot) {
+            self.close(slot);
+            self.closed = Some(slot);
         }
-        self.board.forget(oldest);
     }
 
     fn retell_early(&mut self) {
@@ -460,18 +466,6 @@ impl Node {
         }
         self.note(instance, &message);
         self.with(home, Event::Input(Input::Peer(message)));
-    }
-
-    /// Remembers who said what when, for whoever asks.
-    fn note(&mut self, instance: Instance, message: &Verified) {
-        let now = self.now;
-        let Some(duty) = self.duties.get_mut(&Instance { kind: home(instance.kind), ..instance }) else {
-            return;
-        };
-        let story = duty.stories().into_iter().find(|story| story.instance() == instance);
-        if let Some(story) = story {
-            story.heard(now, message.sender(), message.message());
-        }
     }
 
     fn keep_early(&mut self, message: Verified) {

@@ -6,10 +6,13 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use beacon::{Aside, NodeHealth};
 use bytes::Bytes;
 use crypto::scalar::Scalar;
 use crypto::signature::PublicKeyPoint;
 use crypto::slot::{Job, settle};
+use dvt_node::engine::Explanation;
+use dvt_node::monitor::{self, Monitor, Peer, Witness};
 use dvt_node::validator_api::{
     Api, Duties, ForwardRequest, ForwardResponse, Seat, Upstream, UpstreamError, ValidatorEntry, router,
 };
@@ -18,10 +21,12 @@ use keys::{NodeKey, NodeKeys, NodeSigner, Operator, SecretShare, VcHalf, split};
 use rand_core::OsRng;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::{History, Row};
-use symbolon_core::node::{Node, Setup, Validator};
+use symbolon_core::node::{ExitApproval, Node, Setup, Validator};
 use symbolon_core::{
     Answer, Ask, CombineJob, Combined, Fault, Input, Output, RequestId, SignJob, Submission, To,
 };
@@ -284,7 +289,7 @@ impl Room {
             Output::Evidence { author, .. } => {
                 panic!("operator {author} is played honestly or badly, not double")
             }
-            Output::Outcome(_) => {}
+            Output::Outcome(_) | Output::Closed(_) => {}
         }
     }
 
@@ -318,6 +323,16 @@ impl Duties for Way {
             room.input(Input::Ask { request, ask });
         }
         answer.await.ok()
+    }
+}
+
+impl Witness for Way {
+    async fn explain(&self, slots: RangeInclusive<Slot>) -> Option<Explanation> {
+        Some(Explanation::of(&mut self.0.lock().unwrap().node, &slots))
+    }
+
+    async fn exits(&self) -> Option<Vec<ExitApproval>> {
+        Some(self.0.lock().unwrap().node.exits())
     }
 }
 
@@ -443,6 +458,28 @@ impl World {
         Marks { frames, rows, signed: room.signed, submitted: room.submitted.len() }
     }
 
+    /// The monitoring port of a node with one beacon node, which lags, and operator 2 connected through a relay.
+    pub(crate) fn monitor(&self) -> Router {
+        let peer = |operator, route| Peer { operator, route, rtt: Some(Duration::from_micros(1_500)) };
+        let lagging = NodeHealth {
+            label: "http://127.0.0.1:5052".to_owned(),
+            aside: Some(Aside::Lagging),
+            lag_slots: 3,
+            disagreements: 0,
+            latency_ms: Some(8),
+        };
+        monitor::router(Monitor {
+            witness: Way(self.room.clone()),
+            spec: Arc::new(spec()),
+            validators: self.keys.iter().map(Keys::group_key).collect(),
+            metrics: Arc::default(),
+            peers: Box::new(move || {
+                vec![peer(operator(2), Some(net::Route::Relayed)), peer(operator(3), None)]
+            }),
+            beacon_nodes: Box::new(move || vec![lagging.clone()]),
+        })
+    }
+
     /// Lets time pass.
     pub(crate) fn at(&self, now: Millis) {
         let mut room = self.room();
@@ -493,7 +530,16 @@ impl World {
 
     /// An operator sends a partial signature of the first validator.
     pub(crate) fn partial(&self, from: u8, instance: Instance, hash: Root, signature: Signature) {
-        let partials = vec![PartialSignature { item: ValidatorNo(0).into(), signature }];
+        self.partials(from, instance, hash, &[signature]);
+    }
+
+    /// An operator sends a partial signature of each of the first validators.
+    pub(crate) fn partials(&self, from: u8, instance: Instance, hash: Root, signatures: &[Signature]) {
+        let of = |(validator, signature): (u32, &Signature)| PartialSignature {
+            item: ValidatorNo(validator).into(),
+            signature: *signature,
+        };
+        let partials: Vec<_> = (0..).zip(signatures).map(of).collect();
         let extra = Partials::extra(&partials);
         let statement = Statement { instance, step: Step::Partial, round: 0, hash, extra };
         self.hear(from, Message::Partial(Partials { signed: statement.unsigned(operator(from)), partials }));
@@ -520,11 +566,7 @@ impl World {
 
     /// Status and body.
     pub(crate) async fn call(&self, request: Request<Body>) -> (u16, Value) {
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        let json = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        (status, json)
+        call(self.app.clone(), request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -544,6 +586,15 @@ impl World {
         let body = json!([single(validator, vote, half)]).to_string();
         self.post("/eth/v2/beacon/pool/attestations", "application/json", body).await
     }
+}
+
+/// Status and body.
+pub(crate) async fn call(app: Router, request: Request<Body>) -> (u16, Value) {
+    let response = app.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let json = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    (status, json)
 }
 
 pub(crate) fn single(validator: u32, vote: &BeaconVote, half: Signature) -> Value {

@@ -12,6 +12,7 @@ use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;
 use super::sync_message::SyncMessages;
 use super::{Desk, Event, SignRequest};
+use crate::account::Obstacle;
 use crate::agree::{self, Verdict};
 use crate::guard;
 use crate::journal::{Candidate, Promise};
@@ -57,12 +58,11 @@ impl Attest {
         let start = desk.setup.spec.slot_start(instance.slot);
         let setup = agree_setup(desk, instance, start, follow_only);
         let sync = Instance { kind: Kind::SyncMessage, ..instance };
-        let threshold = desk.setup.size.threshold();
         let attesters: BTreeMap<_, _> = due.attesters.iter().cloned().collect();
         Self {
             slot: instance.slot,
             deal: Deal::new(desk, setup, attesters.keys().map(|validator| Item::of(*validator))),
-            sync: SyncMessages::new(sync, threshold, due.members),
+            sync: SyncMessages::new(desk, sync, due.members),
             due: attesters,
             fetch: Fetch::Idle,
             views: Vec::new(),
@@ -165,6 +165,7 @@ impl Attest {
 
     fn ask_beacon_node(&mut self, desk: &mut Desk<'_>) {
         self.fetch = Fetch::Asked;
+        self.deal.story.wanted_at(desk.now);
         desk.wish(Output::FetchVote { slot: self.slot });
     }
 
@@ -172,7 +173,7 @@ impl Attest {
         votes.retain(|vote| vote.slot == self.slot);
         let Some(&best) = votes.first() else { return self.fetch.failed(desk.now) };
         self.fetch = Fetch::Done;
-        self.deal.story.value_at(desk.now);
+        self.deal.story.own_at(desk.now);
         self.views = votes;
         let vouched = self.asked.keys().find_map(|hash| self.view(hash));
         match vouched {
@@ -239,14 +240,21 @@ impl Attest {
     fn check(&mut self, desk: &Desk<'_>, hash: Root, value: &Value) {
         let verdict = match decode(hash, value) {
             None => Verdict::WrongBytes,
-            Some(vote) if !self.hard(desk, &vote) => Verdict::Refused,
+            Some(vote) if !self.hard(desk, &vote) => {
+                self.deal.story.blocked(Obstacle::ValueRefused);
+                Verdict::Refused
+            }
+            Some(vote) if !self.is_allowed(desk, &vote) => {
+                self.deal.story.blocked(Obstacle::ValueSlashable);
+                Verdict::Refused
+            }
             Some(vote) if !self.soft(&vote) => Verdict::OnlyHard,
             Some(_) => Verdict::Good,
         };
         self.deal.tell(desk.now, agree::Input::Checked { hash, verdict });
     }
 
-    /// H1 to H3 and H5: computed from the agreed bytes, never waived.
+    /// H1 to H3 and H5 but for the journal: computed from the agreed bytes, never waived.
     fn hard(&self, desk: &Desk<'_>, vote: &BeaconVote) -> bool {
         let spec = &desk.setup.spec;
         let epoch = spec.epoch_of(self.slot);
@@ -255,10 +263,15 @@ impl Attest {
         let final_enough = desk.view.finalized.is_none_or(|finalized| {
             vote.source.epoch > finalized.epoch || vote.source == finalized || finalized.epoch == Epoch(0)
         });
+        shape && final_enough
+    }
+
+    /// H3: the journal allows it for somebody, never waived.
+    fn is_allowed(&self, desk: &Desk<'_>, vote: &BeaconVote) -> bool {
         let candidates = self.candidates(desk, vote);
         let allowed =
             |candidate: &Candidate| !matches!(desk.journal.judge(candidate), guard::Verdict::Refused(_));
-        shape && final_enough && (candidates.is_empty() || candidates.iter().any(allowed))
+        candidates.is_empty() || candidates.iter().any(allowed)
     }
 
     /// S1 to S3: against what the own beacon nodes say.
@@ -289,9 +302,7 @@ impl Attest {
         if !self.due.is_empty() {
             let candidates = self.candidates(desk, &vote);
             self.deal.signing.decide(desk, hash, &candidates);
-            if self.deal.signing.all_refused().is_some() {
-                self.deal.story.refused();
-            }
+            self.deal.story.refused(self.deal.signing.refused());
         }
         if !self.sync.is_empty() {
             self.sync.decided(desk, hash, vote.beacon_block_root);
@@ -314,6 +325,7 @@ impl Attest {
         for (position, half) in halves.into_iter().enumerate() {
             let verdict = self.match_half(desk, &half);
             if let Err(refusal) = verdict {
+                self.deal.story.half_refused(&refusal);
                 request.refused.push((position, refusal));
             } else if matching.insert(Item::of(half.validator), (position, half.half)).is_some() {
                 request.refused.push((position, Refusal::NotDue(half.validator)));

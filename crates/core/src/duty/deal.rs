@@ -4,6 +4,7 @@
 
 use super::signing::Signing;
 use super::{Desk, Purpose};
+use crate::account::Obstacle;
 use crate::agree::{self, Agree};
 use crate::outcome::Story;
 use crate::{Answer, Input, Output, Refusal, RequestId};
@@ -80,10 +81,14 @@ impl Deal {
     /// Begins an agreement over the items due.
     pub(crate) fn new(desk: &Desk<'_>, setup: agree::Setup, due: impl IntoIterator<Item = Item>) -> Self {
         let instance = setup.instance;
+        let mut story = Story::new(desk.setup, instance);
+        if setup.follow_only {
+            story.blocked(Obstacle::OnlyFollows);
+        }
         Self {
             agree: Agree::new(setup),
             signing: Signing::new(instance, desk.setup.size.threshold(), due),
-            story: Story::new(instance),
+            story,
             waiting: Vec::new(),
         }
     }
@@ -106,6 +111,7 @@ impl Deal {
         let from = verified.sender();
         if let Message::Partial(partials) = verified.message() {
             self.signing.partials(desk, from, partials.clone());
+            self.story.partials(desk.now, from, self.signing.sent_by(from));
             return true;
         }
         self.tell(desk.now, agree::Input::Message(verified));
@@ -122,12 +128,13 @@ impl Deal {
                     desk.wish(Output::Evidence { author, first, second });
                 }
                 agree::Output::Fault { peer, fault } => {
+                    self.story.fault(peer, fault);
                     desk.wish(Output::Fault { peer, instance: self.instance(), fault });
                 }
                 agree::Output::Check { hash, value } => return Some(Turn::Check { hash, value }),
                 agree::Output::NeedOwn { .. } | agree::Output::NeedVote => return Some(Turn::NeedOwn),
                 agree::Output::Decided { hash, value, round, .. } => {
-                    self.story.decided(desk.now, round);
+                    self.story.decided(desk.now, Some(round));
                     return Some(Turn::Decided { hash, value });
                 }
             }
@@ -140,13 +147,18 @@ impl Deal {
         match (purpose, input) {
             (Purpose::Journal, Input::Journaled { ticket, durable }) => {
                 self.signing.journaled(desk, ticket, durable);
+                if !durable {
+                    self.story.blocked(Obstacle::JournalFailed);
+                }
                 Settled::Opened
             }
             (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
+                self.story.completed(&results);
                 self.signing.signed(desk, &items, request, results);
                 Settled::Nothing
             }
             (Purpose::Combine { items, hash }, Input::Combined { results, .. }) => {
+                self.story.combined(&items, &results);
                 let fresh = self.signing.combined(desk, &items, &results);
                 if fresh.is_empty() { Settled::Nothing } else { Settled::Signatures { hash, fresh } }
             }

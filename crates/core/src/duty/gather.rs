@@ -14,8 +14,10 @@ use super::attest::attestation_data;
 use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;
 use super::{Desk, Event, SignRequest};
+use crate::account::Obstacle;
 use crate::agree::{self, Verdict};
 use crate::journal::{Harmless, Permit};
+use crate::node::Setup;
 use crate::outcome::Story;
 use crate::{Answer, Ask, HalfAggregate, Input, Output, Refusal, RequestId, Submission};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +72,17 @@ pub(crate) struct Gather {
 
 impl Gather {
     /// For those who may aggregate in a slot.
-    pub(crate) fn new(instance: Instance, candidates: BTreeMap<Item, Candidate>, follow_only: bool) -> Self {
+    pub(crate) fn new(
+        setup: &Setup,
+        instance: Instance,
+        candidates: BTreeMap<Item, Candidate>,
+        follow_only: bool,
+    ) -> Self {
+        let mut before = Story::new(setup, instance);
+        before.blocked(Obstacle::NoVote);
+        if follow_only {
+            before.blocked(Obstacle::OnlyFollows);
+        }
         Self {
             instance,
             follow_only,
@@ -82,7 +94,7 @@ impl Gather {
             asked: BTreeMap::new(),
             agreed: None,
             waiting: Vec::new(),
-            before: Story::new(instance),
+            before,
         }
     }
 
@@ -185,6 +197,9 @@ impl Gather {
             self.arm(desk);
             self.admit(desk, fresh.into_iter().map(|(item, _)| item).collect());
         }
+        if desk.board.votes.contains_key(&slot) {
+            self.story().cleared(Obstacle::NoVote);
+        }
         for hash in self.asked.keys().copied().collect::<Vec<_>>() {
             self.judge(desk, hash);
         }
@@ -208,7 +223,7 @@ impl Gather {
         let mut setup = agree_setup(desk, self.instance, start, self.follow_only);
         setup.timers.block_time = FETCH_TIME;
         let mut deal = Deal::new(desk, setup, []);
-        deal.story = std::mem::replace(&mut self.before, Story::new(self.instance));
+        std::mem::swap(&mut deal.story, &mut self.before);
         self.deal = Some(deal);
         self.drive(desk, agree::Input::Heard(desk.view.present.clone()));
         for verified in std::mem::take(&mut self.early) {
@@ -284,6 +299,7 @@ impl Gather {
             return;
         }
         self.fetch = Fetch::Asked;
+        self.story().wanted_at(desk.now);
         let Instance { kind, slot, .. } = self.instance;
         desk.wish(Output::FetchAggregates { kind, slot, wanted });
     }
@@ -296,7 +312,7 @@ impl Gather {
         self.fetch = Fetch::Done;
         let value = set.to_value();
         let hash = AggregateSet::hash(&value);
-        self.story().value_at(desk.now);
+        self.story().own_at(desk.now);
         self.asked.insert(hash, Some(set));
         self.drive(desk, agree::Input::Own { hash, value });
     }
@@ -355,6 +371,9 @@ impl Gather {
             Some(_) => Verdict::Good,
             None => Verdict::Refused,
         };
+        if verdict == Verdict::Refused {
+            self.story().blocked(Obstacle::ValueRefused);
+        }
         if let Some(deal) = &mut self.deal {
             deal.tell(desk.now, agree::Input::Checked { hash, verdict });
         }
@@ -403,9 +422,7 @@ impl Gather {
         for (position, HalfAggregate { item, signed }) in halves.into_iter().enumerate() {
             let half = signed.signature;
             if let Err(refusal) = self.match_half(desk, item, signed) {
-                if refusal == Refusal::NotDistributed {
-                    self.story().distributed(false);
-                }
+                self.story().half_refused(&refusal);
                 request.refused.push((position, refusal));
             } else if matching.insert(item, (position, half)).is_some() {
                 request.refused.push((position, Refusal::NotDue(item.validator)));

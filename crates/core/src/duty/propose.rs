@@ -14,6 +14,7 @@ use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;
 use super::signing::Signing;
 use super::{Desk, Event, Purpose, SignRequest};
+use crate::account::Obstacle;
 use crate::agree::{self, Verdict};
 use crate::guard;
 use crate::journal::{Candidate, Harmless, Permit, Promise};
@@ -85,19 +86,21 @@ impl Propose {
         let setup = agree_setup(desk, instance, start, follow_only);
         let (validator, duty) = due.clone();
         let randao = Instance { kind: Kind::Randao, ..instance };
+        let mut deal = Deal::new(desk, setup, [validator.into()]);
+        deal.story.blocked(Obstacle::NoReveal);
         let mut propose = Self {
             slot: instance.slot,
             validator,
             duty,
             randao: Signing::new(randao, desk.setup.size.threshold(), [validator.into()]),
-            deal: Deal::new(desk, setup, [validator.into()]),
+            deal,
             fetch: Fetch::Idle,
             own: None,
             asked: BTreeMap::new(),
             headers_asked: BTreeSet::new(),
             at_hand: BTreeSet::new(),
             agreed: None,
-            randao_story: Story::new(randao),
+            randao_story: Story::new(desk.setup, randao),
         };
         let permit = Permit::harmless(&desk.setup.spec, validator, Harmless::Randao(instance.slot));
         propose.randao.decide_harmless(desk, Root::ZERO, [(Item::of(validator), permit)]);
@@ -121,6 +124,7 @@ impl Propose {
             Event::Board => {}
         }
         self.deal.story.progress(self.deal.signing.progress());
+        self.randao_story.progress(self.randao.progress());
     }
 
     /// When to tick.
@@ -144,6 +148,8 @@ impl Propose {
             Input::Peer(verified) => self.message(desk, verified),
             Input::Ask { request, ask: Ask::Block { randao_half, .. } } => {
                 self.deal.story.asked_at(desk.now);
+                self.randao_story.asked_at(desk.now);
+                self.randao_story.half_at(desk.now);
                 self.deal.wait(request);
                 let half = (0, Item::of(self.validator), randao_half);
                 self.randao.halves(desk, SignRequest::default(), vec![half]);
@@ -161,7 +167,8 @@ impl Propose {
         if let Message::Partial(partials) = verified.message()
             && partials.signed.statement.instance.kind == Kind::Randao
         {
-            return self.randao.partials(desk, from, partials.clone());
+            self.randao.partials(desk, from, partials.clone());
+            return self.randao_story.partials(desk.now, from, self.randao.sent_by(from));
         }
         if self.deal.message(desk, verified) {
             self.try_vouched(desk);
@@ -172,12 +179,14 @@ impl Propose {
     fn randao_result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
         match (purpose, input) {
             (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
+                self.randao_story.completed(&results);
                 if results.iter().any(Result::is_err) {
                     self.deal.answer(desk, &Answer::Refused(Refusal::BadHalf(self.validator)));
                 }
                 self.randao.signed(desk, &items, request, results);
             }
             (Purpose::Combine { items, .. }, Input::Combined { results, .. }) => {
+                self.randao_story.combined(&items, &results);
                 let fresh = self.randao.combined(desk, &items, &results);
                 self.randao_known(desk, !fresh.is_empty());
             }
@@ -213,6 +222,8 @@ impl Propose {
         if !known {
             return;
         }
+        self.randao_story.signed_at(desk.now);
+        self.deal.story.cleared(Obstacle::NoReveal);
         self.fetch_block(desk);
         for hash in self.asked.keys().copied().collect::<Vec<_>>() {
             self.check_randao(desk, hash);
@@ -227,13 +238,14 @@ impl Propose {
         }
         let Some(randao) = self.randao.signature(self.validator.into()) else { return };
         self.fetch = Fetch::Asked;
+        self.deal.story.wanted_at(desk.now);
         desk.wish(Output::FetchBlock { slot: self.slot, randao });
     }
 
     fn own_block(&mut self, desk: &mut Desk<'_>, offer: Option<Offer>) {
         let Some(offer) = offer else { return self.fetch.failed(desk.now) };
         self.fetch = Fetch::Done;
-        self.deal.story.value_at(desk.now);
+        self.deal.story.own_at(desk.now);
         let (hash, value) = (offer.hash(), offer.to_value());
         let (root, local) = (offer.block().root, offer.bid().is_none());
         self.asked.insert(hash, Asked::of(Some(offer.clone()), Some(true)));
@@ -352,18 +364,24 @@ impl Propose {
     /// Tells agreement what is known of a value, once that is enough for a verdict.
     fn judge(&mut self, desk: &Desk<'_>, hash: Root) {
         let Some(asked) = self.asked.get(&hash) else { return };
-        let verdict = match &asked.offer {
-            None => Verdict::WrongBytes,
-            Some(offer) if !self.hard(desk, offer) => Verdict::Refused,
+        let (verdict, obstacle) = match &asked.offer {
+            None => (Verdict::WrongBytes, None),
+            Some(offer) if !self.hard(desk, offer) => (Verdict::Refused, Some(Obstacle::ValueRefused)),
+            Some(offer) if !self.is_allowed(desk, offer) => {
+                (Verdict::Refused, Some(Obstacle::ValueSlashable))
+            }
             Some(offer) => match (asked.randao, asked.bid) {
-                (Some(false), _) | (_, Some(false)) => Verdict::Refused,
+                (Some(false), _) | (_, Some(false)) => (Verdict::Refused, Some(Obstacle::ValueRefused)),
                 (None, _) | (_, None) => return,
                 (Some(true), Some(true)) if asked.parent == Some(true) && self.is_at_hand(offer) => {
-                    Verdict::Good
+                    (Verdict::Good, None)
                 }
-                (Some(true), Some(true)) => Verdict::OnlyHard,
+                (Some(true), Some(true)) => (Verdict::OnlyHard, None),
             },
         };
+        if let Some(obstacle) = obstacle {
+            self.deal.story.blocked(obstacle);
+        }
         self.deal.tell(desk.now, agree::Input::Checked { hash, verdict });
     }
 
@@ -372,7 +390,7 @@ impl Propose {
         offer.bid().is_some() || self.at_hand.contains(&offer.block().root)
     }
 
-    /// H1 and H4 without the signatures: computed from the agreed bytes, never waived.
+    /// H1 and H4 without signatures and journal: computed from the agreed bytes, never waived.
     fn hard(&self, desk: &Desk<'_>, offer: &Offer) -> bool {
         let spec = &desk.setup.spec;
         let block = offer.block();
@@ -381,11 +399,15 @@ impl Propose {
             None => block.fee_recipient == ours,
             Some(bid) => is_offered(desk, bid, block),
         };
-        let allowed = desk.journal.judge(&self.candidate(desk, block));
         pays && block.slot == self.slot
             && block.proposer_index == self.duty.validator_index
             && block.fork == spec.fork_at(spec.epoch_of(self.slot)).fork
-            && !matches!(allowed, guard::Verdict::Refused(_))
+    }
+
+    /// H4: the journal allows it, never waived.
+    fn is_allowed(&self, desk: &Desk<'_>, offer: &Offer) -> bool {
+        let judged = desk.journal.judge(&self.candidate(desk, offer.block()));
+        !matches!(judged, guard::Verdict::Refused(_))
     }
 
     fn candidate(&self, desk: &Desk<'_>, block: &ProposedBlock) -> Candidate {
@@ -405,9 +427,7 @@ impl Propose {
         let candidate = self.candidate(desk, offer.block());
         self.agreed = Some(offer);
         self.deal.signing.decide(desk, hash, &[candidate]);
-        if self.deal.signing.all_refused().is_some() {
-            self.deal.story.refused();
-        }
+        self.deal.story.refused(self.deal.signing.refused());
     }
 
     /// Answers the client's questions for the block: only what is agreed, guarded and durable.
@@ -430,6 +450,7 @@ impl Propose {
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
+            self.deal.story.half_refused(&refusal);
             return desk.refuse(request, refusal);
         }
         self.deal.story.half_at(desk.now);

@@ -55,7 +55,8 @@ impl Select {
         let mut signing = Signing::new(instance, desk.setup.size.threshold(), []);
         signing.decide_harmless(desk, Root::ZERO, []);
         let Instance { slot, kind, .. } = instance;
-        let story = Story::new(instance);
+        let mut story = Story::new(desk.setup, instance);
+        story.met(desk.now, &desk.view.present);
         Self { slot, kind, attesters: BTreeMap::new(), open: false, signing, waiting: Vec::new(), story }
     }
 
@@ -89,12 +90,20 @@ impl Select {
 
     /// Takes one event. `true` if the board has news.
     pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
+        let news = self.event(desk, event);
+        self.story.progress(self.signing.progress());
+        news
+    }
+
+    fn event(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
         match event {
             Event::Tick => self.answer_late(desk),
             Event::Reconnected(peer) => self.signing.resend(desk, peer),
             Event::Input(Input::Peer(verified)) => {
                 if let Message::Partial(partials) = verified.message() {
-                    self.signing.partials(desk, verified.sender(), partials.clone());
+                    let from = verified.sender();
+                    self.signing.partials(desk, from, partials.clone());
+                    self.story.partials(desk.now, from, self.signing.sent_by(from));
                 }
             }
             Event::Input(Input::Ask { request, ask: Ask::Selections { halves, .. } }) => {
@@ -133,6 +142,9 @@ impl Select {
             }
         }
         self.story.asked_at(desk.now);
+        if !fresh.is_empty() {
+            self.story.half_at(desk.now);
+        }
         self.waiting.push(waiting);
         self.signing.halves(desk, SignRequest::default(), fresh);
         self.answer_complete(desk);
@@ -162,12 +174,13 @@ impl Select {
                     .filter(|(_, result)| result.is_err())
                     .map(|(item, _)| *item)
                     .collect();
+                self.story.completed(&results);
                 self.signing.signed(desk, &items, request, results);
-                self.story.half_at(desk.now);
                 self.refuse(desk, &bad);
                 false
             }
             (Purpose::Combine { items, .. }, Input::Combined { results, .. }) => {
+                self.story.combined(&items, &results);
                 let fresh = self.signing.combined(desk, &items, &results);
                 self.combined(desk, &fresh);
                 !fresh.is_empty()

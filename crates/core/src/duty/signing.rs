@@ -319,7 +319,18 @@ impl Signing {
 
     /// Whether an item is due here.
     pub(crate) fn is_due(&self, item: Item) -> bool {
-        self.collect.items().any(|due| due == item)
+        self.collect.is_due(item)
+    }
+
+    /// How many signatures due the guard refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.len()
+    }
+
+    /// For how many of the signatures due an operator has sent its partials.
+    pub(crate) fn sent_by(&self, operator: ShareIndex) -> usize {
+        let sent = self.senders.get(&operator).into_iter().flat_map(|sender| sender.partials.keys());
+        sent.filter(|item| self.collect.is_due(**item)).count()
     }
 
     /// What was decided, or adopted.

@@ -5,6 +5,7 @@
 use super::deal::Settled;
 use super::signing::Signing;
 use super::{Desk, Purpose, SignRequest};
+use crate::account::Obstacle;
 use crate::journal::{Harmless, Permit};
 use crate::outcome::Story;
 use crate::{Answer, HalfSyncMessage, Input, Output, Refusal, RequestId, Submission};
@@ -27,7 +28,10 @@ pub(crate) struct SyncMessages {
 
 impl SyncMessages {
     /// For the members of a slot. `instance`: of kind `SyncMessage`.
-    pub(crate) fn new(instance: Instance, threshold: usize, due: &[(ValidatorNo, SyncDuty)]) -> Self {
+    pub(crate) fn new(desk: &Desk<'_>, instance: Instance, due: &[(ValidatorNo, SyncDuty)]) -> Self {
+        let threshold = desk.setup.size.threshold();
+        let mut story = Story::new(desk.setup, instance);
+        story.blocked(Obstacle::NoVote);
         let members: BTreeMap<_, _> =
             due.iter().map(|(validator, duty)| (*validator, duty.validator_index)).collect();
         let items: Vec<_> = members.keys().map(|validator| Item::of(*validator)).collect();
@@ -36,7 +40,7 @@ impl SyncMessages {
             signing: Signing::new(instance, threshold, items),
             agreed: None,
             waiting: Vec::new(),
-            story: Story::new(instance),
+            story,
         }
     }
 
@@ -48,6 +52,8 @@ impl SyncMessages {
     /// The slot's vote is agreed on. `hash`: the vote's.
     pub(crate) fn decided(&mut self, desk: &mut Desk<'_>, hash: Root, beacon_block_root: Root) {
         self.agreed = Some(beacon_block_root);
+        self.story.cleared(Obstacle::NoVote);
+        self.story.decided(desk.now, None);
         let slot = self.story.instance().slot;
         let what = Harmless::SyncMessage { slot, beacon_block_root };
         let spec = &desk.setup.spec;
@@ -90,6 +96,7 @@ impl SyncMessages {
         for (position, half) in halves.into_iter().enumerate() {
             let place = Item::of(half.validator);
             if let Err(refusal) = self.check(&half) {
+                self.story.half_refused(&refusal);
                 request.refused.push((position, refusal));
             } else if matching.insert(place, (position, half.half)).is_some() {
                 request.refused.push((position, Refusal::NotDue(half.validator)));
@@ -115,16 +122,19 @@ impl SyncMessages {
     /// An operator's partials.
     pub(crate) fn partials(&mut self, desk: &mut Desk<'_>, from: ShareIndex, partials: Partials) {
         self.signing.partials(desk, from, partials);
+        self.story.partials(desk.now, from, self.signing.sent_by(from));
     }
 
     /// Takes the result of a wish.
     pub(crate) fn result(&mut self, desk: &mut Desk<'_>, purpose: Purpose, input: Input) {
         let settled = match (purpose, input) {
             (Purpose::Sign { items, request }, Input::Signed { results, .. }) => {
+                self.story.completed(&results);
                 self.signing.signed(desk, &items, request, results);
                 Settled::Nothing
             }
             (Purpose::Combine { items, hash }, Input::Combined { results, .. }) => {
+                self.story.combined(&items, &results);
                 Settled::Signatures { hash, fresh: self.signing.combined(desk, &items, &results) }
             }
             (Purpose::Submit, Input::Submitted { taken, .. }) => {

@@ -43,7 +43,7 @@ impl World {
                 let aggregates = wanted.into_iter().filter_map(pooled).collect();
                 self.soon(person, Input::Aggregates { kind, slot, aggregates });
             }
-            Output::Subscribe { .. } => {}
+            Output::Subscribe { .. } | Output::Closed(_) => {}
             Output::FetchHeader { root } => {
                 let known = self.chain.block(&root).is_some();
                 self.soon(person, Input::Header { root, known });
