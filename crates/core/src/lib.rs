@@ -16,10 +16,13 @@ pub mod agree;
 pub mod collect;
 mod duty;
 pub mod guard;
+mod halves;
 pub mod journal;
 pub mod node;
 mod outcome;
 pub mod schedule;
+
+pub use halves::{HalfAggregate, HalfAttestation, HalfSelection, HalfSyncMessage};
 
 use journal::{Permit, Row};
 use std::collections::BTreeMap;
@@ -29,7 +32,7 @@ use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::offer::Offer;
 use types::operations::SignedVoluntaryExit;
 use types::sync::SyncCommitteeMessage;
-use types::wire::{Instance, Item, Kind, Message, Signed, Verified};
+use types::wire::{Instance, Kind, Message, Signed, Verified};
 use types::{
     AttestationData, BeaconVote, Checkpoint, Epoch, Millis, PublicKey, Root, ShareIndex, Signature,
     SigningRoot, Slot, ValidatorIndex, ValidatorNo,
@@ -136,46 +139,6 @@ pub enum Ask {
         /// By the client's half of the validator's share.
         half: Signature,
     },
-}
-
-/// A sync committee member's vote signed with a half of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfSyncMessage {
-    /// Whose.
-    pub validator: ValidatorNo,
-    /// The block voted for.
-    pub beacon_block_root: Root,
-    /// By the client's half of the share.
-    pub half: Signature,
-}
-
-/// A selection proof by a half of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfSelection {
-    /// Whose, and for which subcommittee.
-    pub item: Item,
-    /// By the client's half of the share.
-    pub half: Signature,
-}
-
-/// An aggregate signed with a half of a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HalfAggregate {
-    /// Whose, and for which subcommittee.
-    pub item: Item,
-    /// What was signed, with the half in place of the signature.
-    pub signed: SignedAggregate,
-}
-
-/// An attestation signed with a half of a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HalfAttestation {
-    /// Whose.
-    pub validator: ValidatorNo,
-    /// What was signed.
-    pub data: AttestationData,
-    /// By the client's half of the share.
-    pub half: Signature,
 }
 
 /// What the validator client is told.
