@@ -13,7 +13,9 @@
 //! No curve, no clock, no socket, no disk, no thread, no random number: see `clippy.toml` and the manifest.
 
 pub mod agree;
+mod boot;
 pub mod collect;
+mod doppelganger;
 mod duty;
 pub mod guard;
 mod halves;
@@ -21,11 +23,12 @@ pub mod journal;
 pub mod node;
 mod outcome;
 pub mod schedule;
+pub mod stop;
 
 pub use halves::{HalfAggregate, HalfAttestation, HalfSelection, HalfSyncMessage};
 
 use journal::{Permit, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::aggregate::{Aggregate, SignedAggregate};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
@@ -191,6 +194,9 @@ pub enum Refusal {
     /// The journal could not be written.
     #[error("the slashing-protection journal could not be written: nothing is signed")]
     JournalFailed,
+    /// The node is stopped.
+    #[error("this node signs nothing: {0}")]
+    Stopped(stop::Reason),
     /// The cluster did not agree in time.
     #[error("the cluster did not agree in time for slot {0}")]
     TooLate(Slot),
@@ -355,6 +361,23 @@ pub enum Input {
         ticket: Ticket,
         /// Whether at least one took it.
         taken: bool,
+    },
+    /// The id of this process, 32 bytes from the system's randomness; once. Before it nobody is asked which process
+    /// speaks, nor told.
+    Born {
+        /// The id.
+        boot: Root,
+    },
+    /// From now on nothing is signed. What has to outlive this process is durable already.
+    Stop(stop::Reason),
+    /// This reason to sign nothing is gone, for the validators that it names.
+    Resume(stop::Reason),
+    /// The answer to [`Output::FetchLiveness`].
+    Liveness {
+        /// Epoch asked for.
+        epoch: Epoch,
+        /// Validators that were live in it; `None` if no beacon node says.
+        live: Option<BTreeSet<ValidatorNo>>,
     },
 }
 
@@ -537,6 +560,33 @@ pub enum Output {
     },
     /// How a duty ended.
     Outcome(Outcome),
+    /// Ask the beacon nodes which of our validators were live in an epoch.
+    FetchLiveness {
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// Validators that were live in an epoch though nobody in this cluster signed for them. If the operator wants
+    /// it, make that durable and answer with [`Input::Stop`].
+    Doppelgangers {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Whose keys are in use elsewhere.
+        validators: BTreeSet<ValidatorNo>,
+    },
+    /// Another process runs with this node's key. The machine has stopped already; make that durable.
+    SecondInstance {
+        /// Who showed the proof.
+        shown_by: ShareIndex,
+    },
+    /// An operator's node key is used by two live processes.
+    TwoProcesses {
+        /// Whose.
+        peer: ShareIndex,
+        /// An answer of the one.
+        first: Signed,
+        /// An answer of the other, which had answered before that too.
+        second: Signed,
+    },
 }
 
 /// An operator's mistake.

@@ -6,6 +6,8 @@
 //! before their slot.
 
 use crate::agree::Timers;
+use crate::boot::Boots;
+use crate::doppelganger::Sightings;
 use crate::duty::attest::{Attest, Due};
 use crate::duty::exit::Exits;
 use crate::duty::gather::{self, Gather};
@@ -24,6 +26,8 @@ use types::{
     Address, ChainSpec, Checkpoint, ClusterSize, Epoch, Generation, Machine, Millis, PublicKey, Root,
     ShareIndex, Slot, ValidatorNo,
 };
+
+mod protection;
 
 /// A peer's clock may run ahead of ours by this much before its messages count as early (rule H1).
 pub const CLOCK_AHEAD: Millis = Millis(500);
@@ -151,6 +155,8 @@ pub struct Node {
     duties: BTreeMap<Instance, Duty>,
     exits: BTreeMap<Instance, Exits>,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
+    boots: Boots,
+    sightings: Sightings,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
     out: VecDeque<Output>,
@@ -178,6 +184,8 @@ impl Node {
             duties: BTreeMap::new(),
             exits: BTreeMap::new(),
             early: BTreeMap::new(),
+            boots: Boots::new(setup.me, setup.generation),
+            sightings: Sightings::new(setup.size, setup.validators.len(), setup.started),
             begun: None,
             out: VecDeque::new(),
             now: setup.started,
@@ -188,7 +196,10 @@ impl Node {
     /// Whether a message is worth the cost of checking its signatures: inside the window, of our generation.
     pub fn wants(&self, message: &Message) -> bool {
         let instance = message.instance();
-        instance.generation == self.setup.generation && self.in_window(instance.slot, instance.kind)
+        // The proof of a second process is as good as it was when its answer was given.
+        let timeless = matches!(message, Message::Overlap(_));
+        instance.generation == self.setup.generation
+            && (timeless || self.in_window(instance.slot, instance.kind))
     }
 
     /// What is known of a slot's duties, for operators who ask whose fault it was.
@@ -288,7 +299,8 @@ impl Node {
 
     /// Begins the duties of a slot that are known and have not begun.
     fn begin(&mut self, slot: Slot) {
-        let follow_only = self.follow_until.is_some_and(|until| slot <= until);
+        let restarted = self.follow_until.is_some_and(|until| slot <= until);
+        let follow_only = restarted || self.journal.stops().is_silent();
         let attesters = self.schedule.attesters(&self.setup.spec, slot).to_vec();
         let members = self.schedule.members(&self.setup.spec, slot).to_vec();
         let proposer = self.schedule.proposer(&self.setup.spec, slot).cloned();
@@ -404,6 +416,9 @@ impl Node {
         for epoch in self.schedule.ask(self.now, spec) {
             self.out.push_back(Output::FetchDuties { epoch });
         }
+        self.watch_processes();
+        self.watch_liveness();
+        let spec = &self.setup.spec;
         let Some(slot) = spec.slot_at(self.now) else { return };
         let known = self.schedule.knows(spec, slot);
         if self.begun != Some(slot) && known {
@@ -432,6 +447,10 @@ impl Node {
         if !self.wants(message.message()) {
             return;
         }
+        if self.hear_of_processes(&message) {
+            return;
+        }
+        self.sightings.hear(&self.setup.spec, message.message());
         let instance = message.message().instance();
         if instance.kind == Kind::Exit {
             if self.begin_exits(instance) {
@@ -484,6 +503,10 @@ impl Node {
             | Ask::SignedAggregates { kind, slot, .. } => (*slot, *kind),
             Ask::Exit { epoch, .. } => (self.setup.spec.epoch_start(*epoch), Kind::Exit),
         };
+        if let Some(reason) = self.journal.stops().forbids(kind) {
+            let answer = Answer::Refused(Refusal::Stopped(reason));
+            return self.out.push_back(Output::Reply { request, answer });
+        }
         let instance = self.instance(slot, kind);
         let event = Event::Input(Input::Ask { request, ask });
         if kind == Kind::Exit {
@@ -519,6 +542,8 @@ impl Node {
         if !changed {
             return;
         }
+        self.sightings.presence(self.now, peer, up);
+        self.boots.presence(self.now, peer, up);
         self.with_all(|| Event::Presence);
         if up {
             self.with_all(|| Event::Reconnected(peer));
@@ -624,6 +649,10 @@ impl Machine for Node {
             | Input::Combined { ticket, .. }
             | Input::GroupVerified { ticket, .. }
             | Input::Submitted { ticket, .. } => self.result(ticket, input),
+            Input::Born { boot } => self.boots.born(boot),
+            Input::Stop(reason) => self.stop(&reason),
+            Input::Resume(reason) => self.resume(&reason),
+            Input::Liveness { epoch, live } => self.liveness(epoch, live),
         }
         self.turn();
     }
@@ -637,6 +666,6 @@ impl Machine for Node {
         let next_slot = spec.slot_at(self.now).map(|slot| spec.slot_start(slot.next()));
         let schedule = Some(self.schedule.wake_at(self.now, spec));
         let duties = self.duties.values().filter_map(|duty| duty.wake_at(spec)).min();
-        [next_slot, schedule, duties].into_iter().flatten().min()
+        [next_slot, schedule, duties, self.boots.wake_at()].into_iter().flatten().min()
     }
 }

@@ -17,7 +17,10 @@ use ssz_derive::{Decode, Encode};
 use std::{fmt, sync::Arc};
 use thiserror::Error;
 
+mod boot;
 mod shape;
+
+pub use boot::{Challenge, Overlap, Question};
 
 /// Version of the frames written here.
 pub const WIRE_VERSION: u8 = 2;
@@ -148,6 +151,9 @@ pub enum Step {
     Proposal,
     /// `PARTIAL(hash)`; `extra` binds the partial signatures.
     Partial,
+    /// `BOOT`: of no agreement. `hash` is the id of the process that speaks, `extra` what it was asked to repeat; the
+    /// instance is the question's: [`Challenge::instance`].
+    Boot,
 }
 
 /// The only thing a node key signs on the wire.
@@ -406,6 +412,12 @@ pub enum Message {
     /// The payload and blobs behind a block that is agreed on in its blinded form: [`crate::block::BlockContents`]. Proves
     /// itself, like `VALUE`.
     Contents(ValueAnswer),
+    /// `CHALLENGE`: which process is there?
+    Challenge(Challenge),
+    /// `BOOT`, the answer.
+    Boot(Signed),
+    /// `OVERLAP`: another process holds the node key of whom this is sent to. Proves itself to that one.
+    Overlap(Overlap),
 }
 
 impl Message {
@@ -420,7 +432,15 @@ impl Message {
             Self::Partial(partials) => partials.signed.statement.instance,
             Self::Fetch(id) => id.instance,
             Self::Value(answer) | Self::Contents(answer) => answer.id.instance,
+            Self::Challenge(challenge) => challenge.instance,
+            Self::Boot(signed) => signed.statement.instance,
+            Self::Overlap(overlap) => overlap.other.statement.instance,
         }
+    }
+
+    /// Whether it is about the processes behind node keys, and so of no agreement.
+    pub const fn is_of_processes(&self) -> bool {
+        matches!(self, Self::Challenge(_) | Self::Boot(_) | Self::Overlap(_))
     }
 
     /// A word for logs.
@@ -436,6 +456,9 @@ impl Message {
             Self::Fetch(_) => "fetch",
             Self::Value(_) => "value",
             Self::Contents(_) => "contents",
+            Self::Challenge(_) => "challenge",
+            Self::Boot(_) => "boot",
+            Self::Overlap(_) => "overlap",
         }
     }
 
@@ -550,7 +573,8 @@ pub fn verify(
     let door = Door { size, cluster, node_keys };
     match &message {
         Message::Vote(vote) => door.own(sender, &vote.signed)?,
-        Message::Commit(signed) => door.own(sender, signed)?,
+        Message::Commit(signed) | Message::Boot(signed) => door.own(sender, signed)?,
+        Message::Overlap(overlap) => door.signed(&overlap.other)?,
         Message::Partial(partials) => door.own(sender, &partials.signed)?,
         Message::Cert(quorum) | Message::Decided(quorum) => door.quorum(quorum)?,
         Message::NewRound(new_round) => {
@@ -561,7 +585,7 @@ pub fn verify(
             door.own(sender, &proposal.signed)?;
             proposal.justification.iter().try_for_each(|new_round| door.new_round(new_round))?;
         }
-        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => {}
+        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) | Message::Challenge(_) => {}
     }
     Ok(Verified { sender, message })
 }
@@ -576,7 +600,7 @@ pub fn sign(statement: Statement, cluster: &ClusterId, node_key: &impl Sign) -> 
 pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> Verified {
     let own = match &mut message {
         Message::Vote(vote) => Some(&mut vote.signed),
-        Message::Commit(signed) => Some(signed),
+        Message::Commit(signed) | Message::Boot(signed) => Some(signed),
         Message::NewRound(new_round) => Some(&mut new_round.signed),
         Message::Proposal(proposal) => Some(&mut proposal.signed),
         Message::Partial(partials) => Some(&mut partials.signed),
@@ -584,7 +608,9 @@ pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> 
         | Message::Decided(_)
         | Message::Fetch(_)
         | Message::Value(_)
-        | Message::Contents(_) => None,
+        | Message::Contents(_)
+        | Message::Challenge(_)
+        | Message::Overlap(_) => None,
     };
     if let Some(signed) = own {
         *signed = sign(signed.statement, cluster, node_key);

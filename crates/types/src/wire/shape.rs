@@ -1,6 +1,9 @@
 //! The shape of messages: everything about them that costs no signature.
 
-use super::{FrameError, Message, NewRound, Partials, Proposal, Quorum, Signed, Step, VOTE_VALUE_LEN_MAX};
+use super::{
+    Challenge, FrameError, Instance, Message, NewRound, Partials, Proposal, Quorum, Signed, Step,
+    VOTE_VALUE_LEN_MAX,
+};
 use crate::bytes::Root;
 
 /// What can be told of a message without a key: each statement fits its message, lists are in order and bounded.
@@ -42,7 +45,25 @@ pub(super) fn check(message: &Message) -> Result<(), FrameError> {
             shape(partials.signed.statement.extra == extra, "partials that their author did not sign")
         }
         Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => Ok(()),
+        Message::Challenge(challenge) => boot_shape(challenge.instance, 0),
+        Message::Boot(signed) => {
+            step_is(signed, Step::Boot)?;
+            boot_shape(signed.statement.instance, signed.statement.round)
+        }
+        Message::Overlap(overlap) => {
+            let statement = overlap.other.statement;
+            step_is(&overlap.other, Step::Boot)?;
+            boot_shape(statement.instance, statement.round)?;
+            let question = overlap.question;
+            shape(statement.hash != question.last, "an overlap of a process with itself")?;
+            shape(statement.extra == question.nonce(), "an overlap whose answer is to another question")
+        }
     }
+}
+
+/// What is said of processes names a slot and no duty, so there is one way to write it.
+fn boot_shape(instance: Instance, round: u32) -> Result<(), FrameError> {
+    shape(instance.kind == Challenge::KIND && round == 0, "a boot that names a duty")
 }
 
 fn new_round_shape(new_round: &NewRound) -> Result<(), FrameError> {
