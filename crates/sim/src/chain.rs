@@ -20,7 +20,7 @@ use types::sizes::Minimal;
 use types::sync::SyncAggregate;
 use types::{
     Address, AttestationData, BeaconVote, ChainSpec, Checkpoint, DomainType, Epoch, PublicKey, Root,
-    Signature, SigningRoot, Slot, ValidatorIndex,
+    Signature, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
 };
 
 /// Attestations of a block: Electra's limit.
@@ -472,6 +472,17 @@ impl Chain {
     /// Whether a validator's attestation of a slot is in a block, and names the chain's own head for that slot.
     pub fn attested(&self, slot: Slot, who: ValidatorIndex) -> Option<&AttestationData> {
         self.included.get(&(slot, who))
+    }
+
+    /// Which of the first validators have an attestation of an epoch in a block.
+    pub fn live(&self, epoch: Epoch, validators: u32) -> BTreeSet<ValidatorNo> {
+        let first = self.spec().epoch_start(epoch).0;
+        let slots = first..first + self.spec().slots_per_epoch;
+        let live = |number: &u32| {
+            let who = ValidatorIndex(u64::from(*number));
+            slots.clone().any(|slot| self.attested(Slot(slot), who).is_some())
+        };
+        (0..validators).filter(live).map(ValidatorNo).collect()
     }
 
     /// Whether a slot has its block.

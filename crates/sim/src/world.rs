@@ -23,8 +23,8 @@ use types::duty::AttesterDuty;
 use types::offer::Offer;
 use types::wire::{self, Instance, Message, Verified};
 use types::{
-    Address, ChainSpec, DomainType, Generation, Machine as _, Millis, PublicKey, Root, ShareIndex, Signature,
-    SigningRoot, Slot, ValidatorIndex, ValidatorNo,
+    Address, ChainSpec, DomainType, Epoch, Generation, Machine as _, Millis, PublicKey, Root, ShareIndex,
+    Signature, SigningRoot, Slot, ValidatorIndex, ValidatorNo,
 };
 
 pub use crate::setup::Setup;
@@ -102,6 +102,8 @@ pub struct World {
     pub signed: BTreeMap<(Instance, ShareIndex), Millis>,
     /// Operators for which there is evidence, with how much.
     pub evidence: BTreeMap<ShareIndex, usize>,
+    /// Doppelgangers that operators believe in: there are none in the jar.
+    pub false_alarms: Vec<(ShareIndex, Epoch, BTreeSet<ValidatorNo>)>,
     /// How duties ended, by operator.
     pub outcomes: Vec<(ShareIndex, Outcome)>,
     /// The story so far.
@@ -131,6 +133,7 @@ impl World {
             arrivals: BTreeMap::new(),
             signed: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            false_alarms: Vec::new(),
             outcomes: Vec::new(),
             story: Vec::new(),
             spec,
@@ -383,12 +386,23 @@ impl World {
                 self.tell(person, || format!("has evidence against #{author}"));
             }
             Output::Fault { peer, fault, .. } => self.tell(person, || format!("blames #{peer}: {fault:?}")),
+            Output::FetchLiveness { epoch } => self.liveness(person, epoch),
+            Output::Doppelgangers { epoch, validators } => {
+                self.false_alarms.push((self.persons[person].operator, epoch, validators));
+            }
+            // No process in the jar draws an id, so none is asked for it.
+            Output::SecondInstance { .. } | Output::TwoProcesses { .. } => {}
             Output::Outcome(outcome) => {
                 let who = self.persons[person].operator;
                 self.tell(person, || format!("{}: {:?}", outcome.instance, outcome.ending));
                 self.outcomes.push((who, outcome));
             }
         }
+    }
+
+    fn liveness(&mut self, person: usize, epoch: Epoch) {
+        let live = Some(self.chain.live(epoch, self.setup.validators));
+        self.soon(person, Input::Liveness { epoch, live });
     }
 
     /// The branch that a person's beacon node knows: blocks that are older than its delay.
@@ -710,6 +724,9 @@ fn describe(message: &Message, to: To) -> String {
         Message::Contents(answer) => format!("sends the contents of {}", short(&answer.id.hash)),
         Message::Fetch(id) => format!("asks for the value {}", short(&id.hash)),
         Message::Value(answer) => format!("sends the value {}", short(&answer.id.hash)),
+        Message::Challenge(_) => "asks which process speaks".into(),
+        Message::Boot(signed) => format!("speaks as process {}", short(&signed.statement.hash)),
+        Message::Overlap(overlap) => format!("shows process {}", short(&overlap.other.statement.hash)),
     };
     match to {
         To::All => format!("{instance}: {what}"),

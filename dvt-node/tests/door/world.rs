@@ -245,7 +245,7 @@ impl Room {
             Output::FetchAggregates { kind, slot, .. } => {
                 self.results.push_back(Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
-            Output::Subscribe { .. } | Output::SendContents { .. } => {}
+            Output::Subscribe { .. } | Output::SendContents { .. } | Output::FetchLiveness { .. } => {}
             Output::FetchHeader { root } => {
                 self.results.push_back(Input::Header { root, known: root == HEAD });
             }
@@ -284,6 +284,7 @@ impl Room {
             Output::Evidence { author, .. } => {
                 panic!("operator {author} is played honestly or badly, not double")
             }
+            Output::Doppelgangers { .. } | Output::SecondInstance { .. } | Output::TwoProcesses { .. } => {}
             Output::Outcome(_) => {}
         }
     }
