@@ -10,4 +10,5 @@ mod builders;
 #[allow(dead_code, reason = "the search is shared with a larger test, which needs all of it")]
 #[path = "../../../tests/tests/secrets/scan.rs"]
 mod scan;
+mod stops;
 mod world;
