@@ -4,7 +4,7 @@ use crate::builder::Bids;
 use crate::contents::Contents;
 use beacon::json::CommitteeSubscription;
 use beacon::{ApiError, Beacon, Head};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use symbolon_core::{Input, Output, SignedAttestation, Submission};
@@ -14,7 +14,10 @@ use types::block::{ProposedBlock, Sidecars, SignedBlockContents, SignedBlockPart
 use types::duty::AttesterDuty;
 use types::offer::Offer;
 use types::wire::Kind;
-use types::{Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex};
+use types::{
+    Address, BeaconVote, ChainSpec, Epoch, Fork, PublicKey, Root, Signature, Slot, ValidatorIndex,
+    ValidatorNo,
+};
 
 /// How long a signed block waits for its payload, in basis points of the slot: after that nobody attests to it.
 const CONTENTS_BPS: u64 = 2_500;
@@ -89,6 +92,7 @@ impl ChainSide {
                 let known = self.beacon.knows_block(root).await;
                 Input::Header { root, known: known.unwrap_or_else(|error| said(&error, "header", false)) }
             }
+            Output::FetchLiveness { epoch } => Input::Liveness { epoch, live: self.live(epoch).await },
             Output::Submit { ticket, submission } => {
                 Input::Submitted { ticket, taken: self.submit(submission).await }
             }
@@ -297,6 +301,36 @@ impl ChainSide {
             };
         };
         self.beacon.publish_block(contents.sign(signature)).await
+    }
+
+    /// Which of our validators the beacon nodes saw act in an epoch, if one says.
+    async fn live(&self, epoch: Epoch) -> Option<BTreeSet<ValidatorNo>> {
+        if let Err(error) = self.learn_indices().await {
+            return said(&error, "indices", None);
+        }
+        let known = self.known_indices();
+        let indices: Vec<_> = known.values().copied().collect();
+        let seen = self.beacon.liveness(epoch, &indices).await;
+        let seen = seen.map_err(|error| said(&error, "liveness", ())).ok()?;
+        let live: BTreeSet<_> = seen.iter().filter(|one| one.is_live).map(|one| one.index).collect();
+        Some(self.numbered(|seat| known.get(&seat.group_key).is_some_and(|index| live.contains(index))))
+    }
+
+    /// Those of our validators that the head's state calls slashed.
+    pub async fn slashed_validators(&self) -> Result<BTreeSet<ValidatorNo>, ApiError> {
+        let keys: Vec<_> = self.seats.iter().map(|seat| seat.group_key).collect();
+        let found = self.beacon.validators(&keys).await?;
+        let slashed: BTreeSet<_> =
+            found.iter().filter(|info| info.is_slashed()).map(|info| info.pubkey).collect();
+        Ok(self.numbered(|seat| slashed.contains(&seat.group_key)))
+    }
+
+    fn numbered(&self, which: impl Fn(&Seat) -> bool) -> BTreeSet<ValidatorNo> {
+        (0..)
+            .zip(&self.seats)
+            .filter(|(_, seat)| which(seat))
+            .map(|(number, _)| ValidatorNo(number))
+            .collect()
     }
 
     /// Tells all beacon nodes whom our blocks pay.

@@ -9,6 +9,7 @@ use crate::moving::resplit::{ResplitArgs, resplit};
 use crate::moving::slashing_protection::{self, Config, wait};
 use crate::relay::{self, RelayArgs};
 use crate::run::{self, RunConfig, TlsFiles};
+use crate::stops::{OnDoppelganger, ResumeArgs, resume};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
 use serde::Serialize;
@@ -53,6 +54,10 @@ enum Command {
     ///
     /// Example: dvt-node relay --data-dir /var/lib/symbolon-relay --allow-lock cluster-lock.json
     Relay(RelayArgs),
+    /// Show why this operator's node signs nothing, and let it sign again. The node must be stopped.
+    ///
+    /// Example: dvt-node resume --data-dir /var/lib/symbolon
+    Resume(ResumeArgs),
     /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
     #[command(subcommand)]
     SlashingProtection(SlashingProtection),
@@ -129,6 +134,9 @@ struct RunArgs {
     /// The words in blocks that this operator leads, at most 32 bytes.
     #[arg(long, default_value = "symbolon", value_parser = parse_graffiti)]
     graffiti: Root,
+    /// What to do when a validator acts on the chain though nobody of this cluster signed for it.
+    #[arg(long, value_enum, default_value = "stop")]
+    doppelganger: OnDoppelganger,
     #[command(flatten)]
     builder: BuilderFlags,
     /// How logs look.
@@ -201,6 +209,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             import::import(&args, clock::now()).and_then(|imported| print(&imported, args.json))
         }
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
+        Command::Resume(args) => resume(&args).and_then(|resumed| print(&resumed, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
         Command::Relay(args) => {
             start_logs(LogFormat::Human);
@@ -267,6 +276,7 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         peers: args.peers,
         graffiti: args.graffiti,
         builder: args.builder.config(),
+        on_doppelganger: args.doppelganger,
     };
     until_signal(|stop| run::run(config, stop))
 }

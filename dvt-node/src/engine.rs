@@ -13,6 +13,7 @@ use crate::contents::Contents;
 use crate::curve::Curve;
 use crate::journal::Writer;
 use crate::metrics::Metrics;
+use crate::stops::Stops;
 use bytes::Bytes;
 use keys::identity::Operator;
 use std::collections::{BTreeMap, VecDeque};
@@ -116,6 +117,8 @@ pub struct Engine {
     pub journal: Writer,
     /// Curve work.
     pub curve: Arc<Curve>,
+    /// Why signing is stopped, on the disk.
+    pub stops: Arc<Stops>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// For results of tasks.
@@ -286,12 +289,21 @@ impl Loop {
             }
             Output::Outcome(outcome) => self.outcome(&outcome),
             Output::Closed(account) => self.engine.metrics.closed(&account),
+            Output::Doppelgangers { validators, .. } => {
+                self.remember(move |stops| stops.doppelgangers(&validators));
+            }
+            Output::SecondInstance { shown_by } => {
+                tracing::error!(%shown_by, "an operator has shown that another process holds this node key");
+                self.remember(|stops| stops.second_instance());
+            }
+            Output::TwoProcesses { peer, first, second } => self.two_processes(peer, &first, &second),
             Output::FetchDuties { .. }
             | Output::FetchVote { .. }
             | Output::FetchBlock { .. }
             | Output::FetchHeader { .. }
             | Output::FetchAggregates { .. }
             | Output::Subscribe { .. }
+            | Output::FetchLiveness { .. }
             | Output::Submit { .. } => {
                 let chain = self.engine.chain.clone();
                 self.later(async move { chain.answer(output).await });
@@ -306,6 +318,27 @@ impl Loop {
             let input = work.await;
             door.send(Event::Input(input)).await;
         });
+    }
+
+    /// Writes why signing is stopped, and tells the machine once that is on the disk.
+    fn remember(&self, what: impl FnOnce(&Stops) -> Option<Input> + Send + 'static) {
+        let stops = self.engine.stops.clone();
+        self.later(async move {
+            let told = tokio::task::spawn_blocking(move || what(&stops)).await;
+            told.ok().flatten().unwrap_or(Input::Tick)
+        });
+    }
+
+    fn two_processes(&self, peer: ShareIndex, first: &Signed, second: &Signed) {
+        self.engine.metrics.two_processes(peer);
+        tracing::error!(
+            %peer,
+            first = %first.statement.hash,
+            first_signature = %first.signature,
+            second = %second.statement.hash,
+            second_signature = %second.signature,
+            "two processes of an operator run with one node key, or somebody else has its key: tell its operator"
+        );
     }
 
     fn send(&mut self, to: To, message: Message) {

@@ -6,6 +6,7 @@
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
 //! - [`curve`]: signing and combining on blocking threads.
 //! - [`chain_side`], [`contents`], [`watch`]: the beacon nodes, and blocks' payloads.
+//! - [`stops`]: why signing is stopped, across restarts, and the command that lifts it.
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`relay`]: a program of its own, for operators that cannot reach each other.
@@ -25,6 +26,7 @@ pub mod monitor;
 pub mod moving;
 pub mod relay;
 pub mod run;
+pub mod stops;
 pub mod upstream;
 pub mod validator_api;
 pub mod watch;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
+use symbolon_core::stop::Reason;
 use symbolon_core::{Account, Outcome};
 use types::ShareIndex;
 
@@ -63,6 +64,11 @@ struct TakenLabels {
     taken: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 /// All metrics of a node.
 pub struct Metrics {
     registry: Registry,
@@ -77,6 +83,10 @@ pub struct Metrics {
     peers_up: Family<PeerLabels, Gauge>,
     peers_relayed: Family<PeerLabels, Gauge>,
     relays_up: Gauge,
+    signing_stopped: Family<ReasonLabels, Gauge>,
+    clock_skew_slots: Gauge,
+    doppelgangers: Counter,
+    two_processes: Family<PeerLabels, Counter>,
     unknown_routes: Counter,
     requests_shed: Counter,
     messages_dropped: Counter,
@@ -110,6 +120,10 @@ impl Default for Metrics {
             peers_up: Family::default(),
             peers_relayed: Family::default(),
             relays_up: Gauge::default(),
+            signing_stopped: Family::default(),
+            clock_skew_slots: Gauge::default(),
+            doppelgangers: Counter::default(),
+            two_processes: Family::default(),
             unknown_routes: Counter::default(),
             requests_shed: Counter::default(),
             messages_dropped: Counter::default(),
@@ -151,11 +165,23 @@ impl Default for Metrics {
         registry.register("builder_blocks", help, metrics.builder_blocks.clone());
         metrics.register_operators(&mut registry);
         metrics.register_beacon_nodes(&mut registry);
+        metrics.register_protection(&mut registry);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_protection(&self, registry: &mut Registry) {
+        let help = "Whether this node signs nothing, by why";
+        registry.register("signing_stopped", help, self.signing_stopped.clone());
+        let help = "Slots that the beacon nodes' clocks are ahead of this machine's";
+        registry.register("clock_skew_slots", help, self.clock_skew_slots.clone());
+        let help = "Validators that were live in an epoch in which nobody of the cluster signed for them";
+        registry.register("doppelgangers", help, self.doppelgangers.clone());
+        let help = "Times that an operator's node key was found in use by two live processes";
+        registry.register("two_processes", help, self.two_processes.clone());
+    }
+
     /// In OpenMetrics' text form.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -268,6 +294,32 @@ impl Metrics {
                 self.builder_blocks.get_or_create(&TakenLabels { taken }).inc();
             }
         }
+    }
+
+    /// Signing was stopped for a reason, or that reason is gone.
+    pub fn signing_stopped(&self, reason: &Reason, stopped: bool) {
+        let reason = match reason {
+            Reason::Slashed(_) => "slashed",
+            Reason::Doppelganger(_) => "doppelganger",
+            Reason::SecondInstance => "second_instance",
+            Reason::Clock => "clock",
+        };
+        self.signing_stopped.get_or_create(&ReasonLabels { reason }).set(i64::from(stopped));
+    }
+
+    /// How far the own clock is behind the beacon nodes'.
+    pub fn clock_skew(&self, slots: i64) {
+        self.clock_skew_slots.set(slots);
+    }
+
+    /// Validators have doppelgangers.
+    pub fn doppelgangers(&self, validators: usize) {
+        self.doppelgangers.inc_by(validators as u64);
+    }
+
+    /// Two processes share an operator's node key.
+    pub fn two_processes(&self, peer: ShareIndex) {
+        self.two_processes.get_or_create(&peer_label(peer)).inc();
     }
 
     /// A request was turned away.

@@ -10,6 +10,7 @@ use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::monitor::{self, Monitor, Peer};
+use crate::stops::{OnDoppelganger, Stops, watch_slashed};
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed, Tls, TlsListener, Token};
 use crate::watch::watch;
@@ -19,6 +20,7 @@ use beacon::{ApiError, Beacon};
 use cluster::enr::Enr;
 use cluster::folder;
 use net::{Identity, Multiaddr, PeerSpec, Protocol};
+use rand_core::{OsRng, RngCore as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{Generation, Root, ShareIndex};
+use types::{Generation, Machine as _, Root, ShareIndex};
 
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
@@ -71,6 +73,8 @@ pub struct RunConfig {
     pub graffiti: Root,
     /// Blocks of builders, if this operator takes them.
     pub builder: Option<BuilderConfig>,
+    /// What a validator whose key signs elsewhere leads to.
+    pub on_doppelganger: OnDoppelganger,
 }
 
 /// Runs a node until `stop`.
@@ -86,6 +90,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     let histories = journal.histories(&keys);
     let spec = Arc::new(data.spec.clone());
     let metrics = Arc::new(Metrics::default());
+    let stops = Stops::open(&data.path, keys.clone(), config.on_doppelganger, metrics.clone())?;
+    let stops = Arc::new(stops);
     let builder = make_builder(&config, &data, &metrics)?;
     let kept = Arc::new(Contents::default());
     let chain = start_chain_side(&config, &data, kept.clone(), builder.as_deref()).await?;
@@ -115,7 +121,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         "node started"
     );
     let engine = Engine {
-        node: start_node(&data, started, histories, builder.as_deref()),
+        node: start_node(&data, started, histories, builder.as_deref(), &stops),
         size: data.size,
         cluster: data.cluster.id,
         operator: data.operator,
@@ -125,13 +131,16 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         spec: spec.clone(),
         journal: writer,
         curve,
+        stops: stops.clone(),
         metrics: metrics.clone(),
         door: door.clone(),
     };
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
-    tasks.spawn(until(stop.clone(), watch(chain.beacon().clone(), spec.clone())));
+    let clocks = watch(chain.beacon().clone(), spec.clone(), door.clone(), metrics.clone());
+    tasks.spawn(until(stop.clone(), clocks));
+    tasks.spawn(until(stop.clone(), watch_slashed(chain.clone(), spec.clone(), stops, door.clone())));
     let shown = Monitor {
         witness: door.clone(),
         spec,
@@ -204,8 +213,17 @@ fn start_node(
     started: types::Millis,
     histories: Vec<History>,
     builder: Option<&Builder>,
+    stops: &Stops,
 ) -> Node {
-    let node = Node::new(node_setup(data, started, builder), histories);
+    let mut node = Node::new(node_setup(data, started, builder), histories);
+    // Before anything else: a node that was stopped starts stopped.
+    for input in stops.at_start() {
+        node.handle(started, input);
+    }
+    // Drawn while the journal is locked, so that the process before this one has ended.
+    let mut boot = Root::ZERO;
+    OsRng.fill_bytes(&mut boot.0);
+    node.handle(started, Input::Born { boot });
     if let Some(until) = node.follow_until() {
         tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
     }

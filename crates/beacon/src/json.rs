@@ -206,6 +206,11 @@ impl ValidatorStatus {
         matches!(self, Self::ActiveOngoing | Self::ActiveExiting | Self::ActiveSlashed)
     }
 
+    /// Whether it says that the validator was slashed; later statuses do not say.
+    pub const fn is_slashed(self) -> bool {
+        matches!(self, Self::ActiveSlashed | Self::ExitedSlashed)
+    }
+
     /// As the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -256,6 +261,11 @@ impl ValidatorInfo {
         }
         let entry = Entry::deserialize(&json)?;
         Ok(Self { index: entry.index, pubkey: entry.validator.pubkey, status: entry.status, json })
+    }
+
+    /// Whether the chain has slashed it. The record says so for ever, the status until its money can be withdrawn.
+    pub fn is_slashed(&self) -> bool {
+        self.status.is_slashed() || self.json["validator"]["slashed"] == Value::Bool(true)
     }
 }
 
@@ -442,8 +452,20 @@ mod tests {
             assert_eq!(status.as_str(), name);
             assert_eq!(serde_json::to_value(status).unwrap(), json!(name));
             assert_eq!(status.is_active(), name.starts_with("active"));
+            assert_eq!(status.is_slashed(), name.ends_with("_slashed"));
         }
         assert!(serde_json::from_value::<ValidatorStatus>(json!("active")).is_err());
+    }
+
+    #[test]
+    fn a_slashed_validator_is_one_by_its_record_when_its_status_is_silent() {
+        let entry = |status: &str, slashed: Value| {
+            let validator = json!({"pubkey": PublicKey([7; 48]), "slashed": slashed});
+            let json = json!({"index": "3", "status": status, "validator": validator});
+            ValidatorInfo::from_json(json).unwrap().is_slashed()
+        };
+        assert!(entry("withdrawal_done", json!(true)) && entry("active_slashed", Value::Null));
+        assert!(!entry("withdrawal_done", json!(false)) && !entry("exited_unslashed", Value::Null));
     }
 
     #[test]

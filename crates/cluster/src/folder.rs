@@ -22,6 +22,8 @@ pub const HISTORY_WANTED: &str = "history-wanted";
 pub const HISTORY_WANTED_WORDS: &[u8] =
     b"These validators have signed before, and the journal does not know what. No \
 node runs in this folder until `dvt-node slashing-protection import` has brought the history here, or `... wait` goes without.\n";
+/// Why the node of this folder signs nothing, until its operator resumes; and the slashed validators that it knows of.
+pub const SIGNING_STOPPED: &str = "signing-stopped.json";
 /// Says that the shares or keys were given to other software: no node runs while it is there.
 pub const EXPORTED: &str = "exported";
 /// What stands in it, for whoever looks.

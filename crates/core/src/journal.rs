@@ -11,8 +11,9 @@
 //! The history in memory takes a row when it is promised, not when it is durable: a promise whose write failed
 //! still binds this process.
 
-use crate::Ticket;
-use crate::guard::{Rule, Verdict, judge};
+use crate::guard::{Verdict, judge};
+use crate::stop::{Reason, Stops};
+use crate::{Refusal, Ticket};
 use std::collections::BTreeMap;
 use types::operations::VoluntaryExit;
 use types::{ChainSpec, DomainType, Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
@@ -220,13 +221,13 @@ impl Harmless {
     }
 }
 
-/// What came of a promise: rows to write, and validators that the guard refused.
+/// What came of a promise: rows to write, and validators that were refused.
 #[derive(Debug)]
 pub struct Promised {
     /// To be written with one sync.
     pub rows: Vec<Row>,
-    /// Skipped, with the rule each would break.
-    pub refused: Vec<(ValidatorNo, Rule)>,
+    /// Skipped, each with the rule that it would break, or with what stops this node.
+    pub refused: Vec<(ValidatorNo, Refusal)>,
 }
 
 /// The histories of a cluster's validators, and the permits that wait for the disk.
@@ -235,6 +236,7 @@ pub struct Journal {
     keys: Vec<PublicKey>,
     histories: Vec<History>,
     pending: BTreeMap<Ticket, Vec<Permit>>,
+    stops: Stops,
 }
 
 impl Journal {
@@ -243,7 +245,22 @@ impl Journal {
     /// - `keys`, `histories`: one per validator, in the lock's order.
     pub fn new(keys: Vec<PublicKey>, histories: Vec<History>) -> Self {
         assert_eq!(keys.len(), histories.len(), "one history per validator");
-        Self { keys, histories, pending: BTreeMap::new() }
+        Self { keys, histories, pending: BTreeMap::new(), stops: Stops::default() }
+    }
+
+    /// Promises nothing and gives no permit from now on.
+    pub fn stop(&mut self, reason: &Reason) {
+        self.stops.stop(reason);
+    }
+
+    /// Takes a reason out of force.
+    pub fn resume(&mut self, reason: &Reason) {
+        self.stops.resume(reason);
+    }
+
+    /// The reasons in force.
+    pub const fn stops(&self) -> &Stops {
+        &self.stops
     }
 
     /// The highest slot in which anything was promised for any validator.
@@ -256,14 +273,19 @@ impl Journal {
         judge(self.history(candidate.validator), candidate.promise, candidate.root)
     }
 
-    /// Promises all candidates that the guard lets pass. Their permits come with [`Journal::settle`].
+    /// Promises all candidates that the guard lets pass; none while this node is stopped. Their permits come with
+    /// [`Journal::settle`].
     pub fn promise(&mut self, ticket: Ticket, candidates: &[Candidate]) -> Promised {
         let mut promised = Promised { rows: Vec::new(), refused: Vec::new() };
         let mut permits = Vec::new();
         for candidate in candidates {
             let &Candidate { validator, slot, promise, root } = candidate;
+            if let Some(reason) = self.stops.reason() {
+                promised.refused.push((validator, Refusal::Stopped(reason)));
+                continue;
+            }
             match self.judge(candidate) {
-                Verdict::Refused(rule) => promised.refused.push((validator, rule)),
+                Verdict::Refused(rule) => promised.refused.push((validator, Refusal::Slashable(rule))),
                 Verdict::Fresh | Verdict::Again => {
                     let row = Row { key: self.keys[validator.0 as usize], slot, promise, root: Some(root) };
                     self.histories[validator.0 as usize].append(&row);
@@ -276,10 +298,11 @@ impl Journal {
         promised
     }
 
-    /// The disk has answered: the permits of this ticket if every row is durable, none otherwise.
+    /// The disk has answered: the permits of this ticket if every row is durable and nothing stops this node, none
+    /// otherwise.
     pub fn settle(&mut self, ticket: Ticket, durable: bool) -> Vec<Permit> {
         let permits = self.pending.remove(&ticket).unwrap_or_default();
-        if durable { permits } else { Vec::new() }
+        if durable && self.stops.reason().is_none() { permits } else { Vec::new() }
     }
 
     fn history(&self, validator: ValidatorNo) -> &History {
@@ -324,6 +347,21 @@ mod tests {
         let promised = journal.promise(Ticket(2), &[candidate(1, 2)]);
         assert!(promised.rows.is_empty());
         assert_eq!(promised.refused.len(), 1);
+    }
+
+    #[test]
+    fn a_stopped_journal_promises_nothing_and_gives_no_permit_for_what_is_durable() {
+        let mut journal = journal();
+        journal.promise(Ticket(1), &[candidate(1, 1)]);
+        journal.stop(&Reason::Clock);
+        assert_eq!(journal.settle(Ticket(1), true), vec![]);
+        let promised = journal.promise(Ticket(2), &[candidate(2, 1)]);
+        assert_eq!(promised.refused, [(ValidatorNo(0), Refusal::Stopped(Reason::Clock))]);
+        assert!(promised.rows.is_empty());
+        journal.resume(&Reason::Clock);
+        assert_eq!(journal.settle(Ticket(2), true), vec![], "what was refused is not given later");
+        journal.promise(Ticket(3), &[candidate(2, 2)]);
+        assert_eq!(journal.settle(Ticket(3), true).len(), 1, "and binds nothing");
     }
 
     #[test]

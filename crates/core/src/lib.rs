@@ -15,14 +15,20 @@
 mod account;
 pub mod agree;
 mod blame;
+mod boot;
 pub mod collect;
+mod doppelganger;
 mod duty;
 mod ending;
 pub mod guard;
+mod halves;
 pub mod journal;
 pub mod node;
 mod outcome;
 pub mod schedule;
+pub mod stop;
+
+pub use halves::{HalfAggregate, HalfAttestation, HalfSelection, HalfSyncMessage};
 
 pub use account::{Account, Heard, Obstacle};
 pub use blame::{Blame, Lack, Part, verdict};
@@ -30,13 +36,14 @@ pub use ending::Ending;
 pub use outcome::Outcome;
 
 use journal::{Permit, Row};
+use std::collections::BTreeSet;
 use types::aggregate::{Aggregate, SignedAggregate};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::offer::Offer;
 use types::operations::SignedVoluntaryExit;
 use types::sync::SyncCommitteeMessage;
-use types::wire::{Instance, Item, Kind, Message, Signed, Verified};
+use types::wire::{Instance, Kind, Message, Signed, Verified};
 use types::{
     AttestationData, BeaconVote, Checkpoint, Epoch, PublicKey, Root, ShareIndex, Signature, SigningRoot,
     Slot, ValidatorIndex, ValidatorNo,
@@ -145,46 +152,6 @@ pub enum Ask {
     },
 }
 
-/// A sync committee member's vote signed with a half of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfSyncMessage {
-    /// Whose.
-    pub validator: ValidatorNo,
-    /// The block voted for.
-    pub beacon_block_root: Root,
-    /// By the client's half of the share.
-    pub half: Signature,
-}
-
-/// A selection proof by a half of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfSelection {
-    /// Whose, and for which subcommittee.
-    pub item: Item,
-    /// By the client's half of the share.
-    pub half: Signature,
-}
-
-/// An aggregate signed with a half of a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HalfAggregate {
-    /// Whose, and for which subcommittee.
-    pub item: Item,
-    /// What was signed, with the half in place of the signature.
-    pub signed: SignedAggregate,
-}
-
-/// An attestation signed with a half of a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HalfAttestation {
-    /// Whose.
-    pub validator: ValidatorNo,
-    /// What was signed.
-    pub data: AttestationData,
-    /// By the client's half of the share.
-    pub half: Signature,
-}
-
 /// What the validator client is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -236,6 +203,9 @@ pub enum Refusal {
     /// The journal could not be written.
     #[error("the slashing-protection journal could not be written: nothing is signed")]
     JournalFailed,
+    /// The node is stopped.
+    #[error("this node signs nothing: {0}")]
+    Stopped(stop::Reason),
     /// The cluster did not agree in time.
     #[error("the cluster did not agree in time for slot {0}")]
     TooLate(Slot),
@@ -400,6 +370,23 @@ pub enum Input {
         ticket: Ticket,
         /// Whether at least one took it.
         taken: bool,
+    },
+    /// The id of this process, 32 bytes from the system's randomness; once. Before it nobody is asked which process
+    /// speaks, nor told.
+    Born {
+        /// The id.
+        boot: Root,
+    },
+    /// From now on nothing is signed. What has to outlive this process is durable already.
+    Stop(stop::Reason),
+    /// This reason to sign nothing is gone, for the validators that it names.
+    Resume(stop::Reason),
+    /// The answer to [`Output::FetchLiveness`].
+    Liveness {
+        /// Epoch asked for.
+        epoch: Epoch,
+        /// Validators that were live in it; `None` if no beacon node says.
+        live: Option<BTreeSet<ValidatorNo>>,
     },
 }
 
@@ -584,6 +571,33 @@ pub enum Output {
     Outcome(Outcome),
     /// Everything about a duty that is forgotten now. Once for each duty and step that was due, an epoch after its slot.
     Closed(Account),
+    /// Ask the beacon nodes which of our validators were live in an epoch.
+    FetchLiveness {
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// Validators that were live in an epoch though nobody in this cluster signed for them. If the operator wants
+    /// it, make that durable and answer with [`Input::Stop`].
+    Doppelgangers {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Whose keys are in use elsewhere.
+        validators: BTreeSet<ValidatorNo>,
+    },
+    /// Another process runs with this node's key. The machine has stopped already; make that durable.
+    SecondInstance {
+        /// Who showed the proof.
+        shown_by: ShareIndex,
+    },
+    /// An operator's node key is used by two live processes.
+    TwoProcesses {
+        /// Whose.
+        peer: ShareIndex,
+        /// An answer of the one.
+        first: Signed,
+        /// An answer of the other, which had answered before that too.
+        second: Signed,
+    },
 }
 
 /// An operator's mistake.

@@ -10,6 +10,8 @@ mod accounts;
 pub use accounts::ACCOUNT_EPOCHS;
 
 use crate::agree::Timers;
+use crate::boot::Boots;
+use crate::doppelganger::Sightings;
 use crate::duty::attest::{Attest, Due};
 use crate::duty::exit::Exits;
 use crate::duty::gather::{self, Gather};
@@ -29,6 +31,8 @@ use types::{
     Address, ChainSpec, Checkpoint, ClusterSize, Epoch, Generation, Machine, Millis, PublicKey, Root,
     ShareIndex, Slot, ValidatorNo,
 };
+
+mod protection;
 
 /// A peer's clock may run ahead of ours by this much before its messages count as early (rule H1).
 pub const CLOCK_AHEAD: Millis = Millis(500);
@@ -163,6 +167,8 @@ pub struct Node {
     /// The client's questions about slots whose duties are not known yet, oldest first, with when to give up.
     unscheduled: VecDeque<(Millis, RequestId, Ask)>,
     past: Past,
+    boots: Boots,
+    sightings: Sightings,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
     /// The last slot at whose beginning what is over was closed.
@@ -194,6 +200,8 @@ impl Node {
             early: BTreeMap::new(),
             unscheduled: VecDeque::new(),
             past: Past::default(),
+            boots: Boots::new(setup.me, setup.generation),
+            sightings: Sightings::new(setup.size, setup.validators.len(), setup.started),
             begun: None,
             closed: None,
             out: VecDeque::new(),
@@ -205,7 +213,10 @@ impl Node {
     /// Whether a message is worth the cost of checking its signatures: inside the window, of our generation.
     pub fn wants(&self, message: &Message) -> bool {
         let instance = message.instance();
-        instance.generation == self.setup.generation && self.in_window(instance.slot, instance.kind)
+        // The proof of a second process is as good as it was when its answer was given.
+        let timeless = matches!(message, Message::Overlap(_));
+        instance.generation == self.setup.generation
+            && (timeless || self.in_window(instance.slot, instance.kind))
     }
 
     /// Exits that operators approve.
@@ -303,7 +314,8 @@ impl Node {
 
     /// Begins the duties of a slot that are known and have not begun.
     fn begin(&mut self, slot: Slot) {
-        let follow_only = self.follow_until.is_some_and(|until| slot <= until);
+        let restarted = self.follow_until.is_some_and(|until| slot <= until);
+        let follow_only = restarted || self.journal.stops().is_silent();
         let attesters = self.schedule.attesters(&self.setup.spec, slot).to_vec();
         let members = self.schedule.members(&self.setup.spec, slot).to_vec();
         let proposer = self.schedule.proposer(&self.setup.spec, slot).cloned();
@@ -423,6 +435,9 @@ impl Node {
         for epoch in self.schedule.ask(self.now, spec) {
             self.out.push_back(Output::FetchDuties { epoch });
         }
+        self.watch_processes();
+        self.watch_liveness();
+        let spec = &self.setup.spec;
         let Some(slot) = spec.slot_at(self.now) else { return };
         let known = self.schedule.knows(spec, slot);
         if self.begun != Some(slot) && known {
@@ -448,6 +463,10 @@ impl Node {
         if !self.wants(message.message()) {
             return;
         }
+        if self.hear_of_processes(&message) {
+            return;
+        }
+        self.sightings.hear(&self.setup.spec, message.message());
         let instance = message.message().instance();
         if instance.kind == Kind::Exit {
             if self.begin_exits(instance) {
@@ -522,6 +541,10 @@ impl Node {
     fn ask(&mut self, request: RequestId, ask: Ask) {
         let instance = self.subject(&ask);
         let Instance { slot, kind, .. } = instance;
+        if let Some(reason) = self.journal.stops().forbids(kind) {
+            let answer = Answer::Refused(Refusal::Stopped(reason));
+            return self.out.push_back(Output::Reply { request, answer });
+        }
         let over = self.setup.spec.slot_start(slot.next()) <= self.now;
         if kind != Kind::Exit
             && self.in_window(slot, kind)
@@ -564,6 +587,8 @@ impl Node {
         if !changed {
             return;
         }
+        self.sightings.presence(self.now, peer, up);
+        self.boots.presence(self.now, peer, up);
         self.with_all(|| Event::Presence);
         if up {
             self.with_all(|| Event::Reconnected(peer));
@@ -673,6 +698,10 @@ impl Machine for Node {
             | Input::Combined { ticket, .. }
             | Input::GroupVerified { ticket, .. }
             | Input::Submitted { ticket, .. } => self.result(ticket, input),
+            Input::Born { boot } => self.boots.born(boot),
+            Input::Stop(reason) => self.stop(&reason),
+            Input::Resume(reason) => self.resume(&reason),
+            Input::Liveness { epoch, live } => self.liveness(epoch, live),
         }
         self.turn();
     }
@@ -687,6 +716,7 @@ impl Machine for Node {
         let schedule = Some(self.schedule.wake_at(self.now, spec));
         let duties = self.duties.values().filter_map(|duty| duty.wake_at(spec)).min();
         let unscheduled = self.unscheduled.front().map(|(until, ..)| *until);
-        [next_slot, schedule, duties, unscheduled].into_iter().flatten().min()
+        let boots = self.boots.wake_at();
+        [next_slot, schedule, duties, unscheduled, boots].into_iter().flatten().min()
     }
 }

@@ -196,7 +196,10 @@ impl Story {
             | Message::Decided(_)
             | Message::Fetch(_)
             | Message::Value(_)
-            | Message::Contents(_) => {}
+            | Message::Contents(_)
+            | Message::Challenge(_)
+            | Message::Boot(_)
+            | Message::Overlap(_) => {}
         }
     }
 

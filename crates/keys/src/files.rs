@@ -59,6 +59,21 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError>
     sync_folder(folder_of(path)).map_err(|source| WriteError::NotSynced { path: path.to_owned(), source })
 }
 
+/// Writes a file that has no secret in it, in the place of an older one if there is one: at every moment one of them is
+/// there, whole.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
+    let temporary = staging(path);
+    // Left over from a crash in this very place.
+    let _ = std::fs::remove_file(&temporary);
+    let written = write_synced(&temporary, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // It never got its name; the error that is reported is why.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map_err(|source| WriteError::Io { path: path.to_owned(), source })?;
+    sync_folder(folder_of(path)).map_err(|source| WriteError::NotSynced { path: path.to_owned(), source })
+}
+
 /// Writes a new folder of files: all of them are there, or none.
 pub fn write_new_folder(path: &Path, files: &[NewFile]) -> Result<(), WriteError> {
     let staging = Staging::begin(path)?;

@@ -17,6 +17,11 @@ use ssz_derive::{Decode, Encode};
 use std::{fmt, sync::Arc};
 use thiserror::Error;
 
+mod boot;
+mod shape;
+
+pub use boot::{Challenge, Overlap, Question};
+
 /// Version of the frames written here.
 pub const WIRE_VERSION: u8 = 2;
 
@@ -146,6 +151,9 @@ pub enum Step {
     Proposal,
     /// `PARTIAL(hash)`; `extra` binds the partial signatures.
     Partial,
+    /// `BOOT`: of no agreement. `hash` is the id of the process that speaks, `extra` what it was asked to repeat; the
+    /// instance is the question's: [`Challenge::instance`].
+    Boot,
 }
 
 /// The only thing a node key signs on the wire.
@@ -404,6 +412,12 @@ pub enum Message {
     /// The payload and blobs behind a block that is agreed on in its blinded form: [`crate::block::BlockContents`]. Proves
     /// itself, like `VALUE`.
     Contents(ValueAnswer),
+    /// `CHALLENGE`: which process is there?
+    Challenge(Challenge),
+    /// `BOOT`, the answer.
+    Boot(Signed),
+    /// `OVERLAP`: another process holds the node key of whom this is sent to. Proves itself to that one.
+    Overlap(Overlap),
 }
 
 impl Message {
@@ -418,7 +432,15 @@ impl Message {
             Self::Partial(partials) => partials.signed.statement.instance,
             Self::Fetch(id) => id.instance,
             Self::Value(answer) | Self::Contents(answer) => answer.id.instance,
+            Self::Challenge(challenge) => challenge.instance,
+            Self::Boot(signed) => signed.statement.instance,
+            Self::Overlap(overlap) => overlap.other.statement.instance,
         }
+    }
+
+    /// Whether it is about the processes behind node keys, and so of no agreement.
+    pub const fn is_of_processes(&self) -> bool {
+        matches!(self, Self::Challenge(_) | Self::Boot(_) | Self::Overlap(_))
     }
 
     /// A word for logs.
@@ -434,6 +456,9 @@ impl Message {
             Self::Fetch(_) => "fetch",
             Self::Value(_) => "value",
             Self::Contents(_) => "contents",
+            Self::Challenge(_) => "challenge",
+            Self::Boot(_) => "boot",
+            Self::Overlap(_) => "overlap",
         }
     }
 
@@ -531,7 +556,7 @@ pub fn decode(frame: &[u8]) -> Result<Message, FrameError> {
         return Err(FrameError::Version { version: *version });
     }
     let message = Message::from_ssz_bytes(body).map_err(|error| FrameError::Ssz(format!("{error:?}")))?;
-    check_shape(&message)?;
+    shape::check(&message)?;
     Ok(message)
 }
 
@@ -548,7 +573,8 @@ pub fn verify(
     let door = Door { size, cluster, node_keys };
     match &message {
         Message::Vote(vote) => door.own(sender, &vote.signed)?,
-        Message::Commit(signed) => door.own(sender, signed)?,
+        Message::Commit(signed) | Message::Boot(signed) => door.own(sender, signed)?,
+        Message::Overlap(overlap) => door.signed(&overlap.other)?,
         Message::Partial(partials) => door.own(sender, &partials.signed)?,
         Message::Cert(quorum) | Message::Decided(quorum) => door.quorum(quorum)?,
         Message::NewRound(new_round) => {
@@ -559,7 +585,7 @@ pub fn verify(
             door.own(sender, &proposal.signed)?;
             proposal.justification.iter().try_for_each(|new_round| door.new_round(new_round))?;
         }
-        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => {}
+        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) | Message::Challenge(_) => {}
     }
     Ok(Verified { sender, message })
 }
@@ -574,7 +600,7 @@ pub fn sign(statement: Statement, cluster: &ClusterId, node_key: &impl Sign) -> 
 pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> Verified {
     let own = match &mut message {
         Message::Vote(vote) => Some(&mut vote.signed),
-        Message::Commit(signed) => Some(signed),
+        Message::Commit(signed) | Message::Boot(signed) => Some(signed),
         Message::NewRound(new_round) => Some(&mut new_round.signed),
         Message::Proposal(proposal) => Some(&mut proposal.signed),
         Message::Partial(partials) => Some(&mut partials.signed),
@@ -582,7 +608,9 @@ pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> 
         | Message::Decided(_)
         | Message::Fetch(_)
         | Message::Value(_)
-        | Message::Contents(_) => None,
+        | Message::Contents(_)
+        | Message::Challenge(_)
+        | Message::Overlap(_) => None,
     };
     if let Some(signed) = own {
         *signed = sign(signed.statement, cluster, node_key);
@@ -635,95 +663,6 @@ impl<V: Verify> Door<'_, V> {
         new_round.best.iter().try_for_each(|quorum| self.quorum(quorum))?;
         new_round.proposal.iter().try_for_each(|signed| self.signed(signed))
     }
-}
-
-fn check_shape(message: &Message) -> Result<(), FrameError> {
-    match message {
-        Message::Vote(vote) => {
-            step_is(&vote.signed, Step::Vote)?;
-            shape(vote.signed.statement.extra == Root::ZERO, "a vote with an extra hash")?;
-            let small = vote.value.iter().all(|value| value.0.len() <= VOTE_VALUE_LEN_MAX);
-            shape(vote.value.len() <= 1 && small, "a vote carries at most one small value")
-        }
-        Message::Commit(signed) => {
-            step_is(signed, Step::Commit)?;
-            shape(signed.statement.extra == Root::ZERO, "a commit with an extra hash")
-        }
-        Message::Cert(quorum) => certificate_shape(quorum),
-        Message::Decided(quorum) => quorum_shape(quorum),
-        Message::NewRound(new_round) => new_round_shape(new_round),
-        Message::Proposal(proposal) => {
-            step_is(&proposal.signed, Step::Proposal)?;
-            shape(proposal.value.len() <= 1, "a proposal carries at most one value")?;
-            let round = proposal.signed.statement.round;
-            let same = |new_round: &NewRound| {
-                let statement = new_round.signed.statement;
-                statement.round == round && statement.instance == proposal.signed.statement.instance
-            };
-            shape(proposal.justification.iter().all(same), "a justification of another round")?;
-            let authors = proposal.justification.iter().map(|new_round| new_round.signed.author);
-            shape(ascending(authors), "a justification lists each author once, in order")?;
-            proposal.justification.iter().try_for_each(new_round_shape)?;
-            let extra = Proposal::extra(&proposal.justification);
-            shape(proposal.signed.statement.extra == extra, "a justification that its author did not sign")
-        }
-        Message::Partial(partials) => {
-            step_is(&partials.signed, Step::Partial)?;
-            let items = partials.partials.iter().map(|partial| partial.item);
-            shape(ascending(items), "partials list each item once, in order")?;
-            let extra = Partials::extra(&partials.partials);
-            shape(partials.signed.statement.extra == extra, "partials that their author did not sign")
-        }
-        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => Ok(()),
-    }
-}
-
-fn new_round_shape(new_round: &NewRound) -> Result<(), FrameError> {
-    step_is(&new_round.signed, Step::NewRound)?;
-    let instance = new_round.signed.statement.instance;
-    let one_each = new_round.best.len() <= 1 && new_round.last.len() <= 1 && new_round.proposal.len() <= 1;
-    shape(one_each, "a newround carries at most one certificate, last vote and proposal")?;
-    shape(new_round.signed.statement.hash == Root::ZERO, "a newround with a value hash")?;
-    let extra = NewRound::extra(&new_round.best, &new_round.last, &new_round.proposal);
-    shape(new_round.signed.statement.extra == extra, "a newround that its author did not sign")?;
-    for quorum in &new_round.best {
-        certificate_shape(quorum)?;
-        shape(quorum.statement.instance == instance, "a certificate of another instance")?;
-    }
-    for proposal in &new_round.proposal {
-        step_is(proposal, Step::Proposal)?;
-        shape(proposal.statement.instance == instance, "a proposal of another instance")?;
-    }
-    Ok(())
-}
-
-fn certificate_shape(quorum: &Quorum) -> Result<(), FrameError> {
-    shape(quorum.statement.step == Step::Vote, "a certificate of something other than votes")?;
-    quorum_shape(quorum)
-}
-
-fn quorum_shape(quorum: &Quorum) -> Result<(), FrameError> {
-    let proper = matches!(quorum.statement.step, Step::Vote | Step::Commit);
-    shape(
-        proper && quorum.statement.extra == Root::ZERO,
-        "a quorum of something other than votes or commits",
-    )?;
-    shape(
-        ascending(quorum.signatures.iter().map(|one| one.author)),
-        "a quorum lists each author once, in order",
-    )
-}
-
-fn step_is(signed: &Signed, step: Step) -> Result<(), FrameError> {
-    shape(signed.statement.step == step, "a statement of another type than its message")
-}
-
-fn shape(holds: bool, rule: &'static str) -> Result<(), FrameError> {
-    if holds { Ok(()) } else { Err(FrameError::Shape(rule)) }
-}
-
-fn ascending<T: PartialOrd>(items: impl Iterator<Item = T>) -> bool {
-    items.is_sorted_by(|a, b| a < b)
 }
 
 fn hash_parts(parts: &[&[u8]]) -> Root {

@@ -128,6 +128,7 @@ impl From<Refusal> for ApiError {
             | Refusal::WrongIndex { .. } => Self::bad(refusal),
             Refusal::NoAggregate { .. } => Self::new(StatusCode::NOT_FOUND, refusal),
             Refusal::JournalFailed
+            | Refusal::Stopped(_)
             | Refusal::TooLate(_)
             | Refusal::TooFewSelections(_)
             | Refusal::TooManyExits { .. } => Self::unavailable(refusal),

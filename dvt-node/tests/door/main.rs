@@ -12,4 +12,5 @@ mod explained;
 #[path = "../../../tests/tests/secrets/scan.rs"]
 mod scan;
 mod selections;
+mod stops;
 mod world;

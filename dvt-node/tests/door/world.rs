@@ -35,7 +35,7 @@ use tower::ServiceExt as _;
 use types::duty::{AttesterDuty, ProposerDuty};
 use types::offer::Offer;
 use types::spec::{ForkEpoch, SlotTiming};
-use types::wire::{self, Instance, Kind, Message, PartialSignature, Partials, Statement, Step, Vote};
+use types::wire::{self, Instance, Kind, Message, PartialSignature, Partials, Signed, Statement, Step, Vote};
 use types::{
     Address, BeaconVote, ChainSpec, Checkpoint, ClusterSize, DomainType, Epoch, Fork, ForkVersion,
     Generation, Machine as _, Millis, Preset, PublicKey, Root, ShareIndex, Signature, SigningRoot, Slot,
@@ -200,6 +200,8 @@ pub(crate) struct Room {
     pub(crate) asked: u64,
     /// Whether the own beacon node was asked for a block.
     pub(crate) block_asked: bool,
+    /// Who has shown that another process runs with this node's key.
+    pub(crate) second_instance: Option<ShareIndex>,
     replies: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     own: VecDeque<wire::Verified>,
     results: VecDeque<Input>,
@@ -220,7 +222,12 @@ fn duties(keys: &[PublicKey]) -> (Vec<AttesterDuty>, Vec<ProposerDuty>) {
 }
 
 impl Room {
-    fn input(&mut self, input: Input) {
+    /// What an operator's node key signs.
+    pub(crate) fn sign_as(&self, by: u8, statement: Statement) -> Signed {
+        wire::sign(statement, &CLUSTER, &self.operators[usize::from(by) - 1])
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
         self.results.push_back(input);
         loop {
             while let Some(output) = self.node.poll() {
@@ -250,7 +257,7 @@ impl Room {
             Output::FetchAggregates { kind, slot, .. } => {
                 self.results.push_back(Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
-            Output::Subscribe { .. } | Output::SendContents { .. } => {}
+            Output::Subscribe { .. } | Output::SendContents { .. } | Output::FetchLiveness { .. } => {}
             Output::FetchHeader { root } => {
                 self.results.push_back(Input::Header { root, known: root == HEAD });
             }
@@ -289,6 +296,8 @@ impl Room {
             Output::Evidence { author, .. } => {
                 panic!("operator {author} is played honestly or badly, not double")
             }
+            Output::SecondInstance { shown_by } => self.second_instance = Some(shown_by),
+            Output::Doppelgangers { .. } | Output::TwoProcesses { .. } => {}
             Output::Outcome(_) | Output::Closed(_) => {}
         }
     }
@@ -418,6 +427,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         faults: Vec::new(),
         asked: 0,
         block_asked: false,
+        second_instance: None,
         replies: BTreeMap::new(),
         own: VecDeque::new(),
         results: VecDeque::new(),

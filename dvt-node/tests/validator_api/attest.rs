@@ -91,6 +91,7 @@ async fn a_refusal_is_the_clients_or_the_clusters() {
         (Refusal::Slashable(Rule::Target { target: Epoch(1), journal: Epoch(2) }), 400),
         (Refusal::BadHalf(ValidatorNo(0)), 400),
         (Refusal::JournalFailed, 503),
+        (Refusal::Stopped(symbolon_core::stop::Reason::Clock), 503),
         (Refusal::TooLate(slot), 503),
     ] {
         let world = world();

@@ -7,8 +7,8 @@ use keys::{NodeKeys, Operator};
 use net::peers_file as peers;
 use std::sync::LazyLock;
 use types::wire::{
-    self, Instance, Kind, LastVote, Message, NewRound, PartialSignature, Partials, Proposal, Quorum,
-    QuorumSignature, Statement, Step, ValueAnswer, ValueId, Vote,
+    self, Challenge, Instance, Kind, LastVote, Message, NewRound, Overlap, PartialSignature, Partials,
+    Proposal, Question, Quorum, QuorumSignature, Statement, Step, ValueAnswer, ValueId, Vote,
 };
 use types::{ClusterId, ClusterSize, Generation, NodeSignature, Root, ShareIndex, Slot, ValidatorNo};
 
@@ -137,7 +137,8 @@ pub(crate) fn frame(input: &[u8]) -> bool {
     if let Ok(verified) = verify(message.clone()) {
         assert_eq!((verified.sender(), verified.message()), (first(), &message));
     }
-    let simple = matches!(message, Message::Vote(_) | Message::Commit(_) | Message::Partial(_));
+    let simple =
+        matches!(message, Message::Vote(_) | Message::Commit(_) | Message::Partial(_) | Message::Boot(_));
     let sealed = wire::seal(message, &CLUSTER, me).into_message();
     assert_eq!(wire::decode(&sealed.to_frame()).as_ref(), Ok(&sealed));
     let verified = verify(sealed);
@@ -213,6 +214,10 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         vec![PartialSignature { item: ValidatorNo(3).into(), signature: types::Signature([8; 96]) }];
     let partial = signed(Step::Partial, hash, Partials::extra(&partials));
     let id = ValueId { instance, hash };
+    let question = Question { asker: Root([1; 32]), count: 9, last: Root([2; 32]) };
+    let challenge = Challenge::new(instance.generation, instance.slot, &question);
+    let answer = Statement { instance, step: Step::Boot, round: 0, hash, extra: challenge.nonce };
+    let boot = wire::sign(answer, &CLUSTER, &DESK.me);
     let messages = [
         Message::Vote(Vote { signed: vote, value: vec![value.clone().into()] }),
         Message::Cert(best[0].clone()),
@@ -222,7 +227,11 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         Message::Proposal(Proposal { signed: proposal, value: vec![value.clone().into()], justification }),
         Message::Partial(Partials { signed: partial, partials }),
         Message::Fetch(id),
-        Message::Value(ValueAnswer { id, value: value.into() }),
+        Message::Value(ValueAnswer { id, value: value.clone().into() }),
+        Message::Contents(ValueAnswer { id, value: value.into() }),
+        Message::Challenge(challenge),
+        Message::Boot(boot),
+        Message::Overlap(Overlap { question, other: boot }),
     ];
     messages.iter().map(Message::to_frame).collect()
 }

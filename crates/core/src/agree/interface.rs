@@ -72,6 +72,8 @@ pub enum Input {
     },
     /// A peer is connected again: it may have missed anything.
     Reconnected(ShareIndex),
+    /// From now on this node only follows, as after a restart (rule 11). There is no way back in this instance.
+    Follow,
 }
 
 /// What an instance can wish for.

@@ -85,7 +85,8 @@
 //! *Restart, evidence, limits* (`receive`, `rounds`)
 //!
 //! 11. After a restart: no vote, commit, `NEWROUND` or proposal in instances that may have begun before it
-//!     ([`Setup::follow_only`]); follow by rule 6.
+//!     ([`Setup::follow_only`]); follow by rule 6. The same from the moment on in which a node loses its clock, or learns of
+//!     a second process under its key ([`Input::Follow`]).
 //! 12. Two votes, commits, proposals or `NEWROUND`s of one author for one round: both are evidence, the first
 //!     counts, certificates that contain the other are accepted.
 //! 13. All is bounded (below). Cheap checks come first; signatures were checked last, at the door.
@@ -403,6 +404,7 @@ impl Machine for Agree {
             Input::Heard(heard) => self.heard = heard.into_iter().collect(),
             Input::Combined { hash } => self.on_combined(hash),
             Input::Reconnected(peer) => self.on_reconnected(peer),
+            Input::Follow => self.setup.follow_only = true,
         }
         self.advance();
     }

@@ -33,7 +33,7 @@ impl Judge {
             Step::Vote => {
                 quorum.statement.round == self.first_round() && self.at_least(quorum, self.size.operators())
             }
-            Step::NewRound | Step::Proposal | Step::Partial => false,
+            Step::NewRound | Step::Proposal | Step::Partial | Step::Boot => false,
         }
     }
 

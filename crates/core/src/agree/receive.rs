@@ -46,7 +46,11 @@ impl Agree {
             },
             Message::Fetch(id) => self.serve(sender, id),
             Message::Value(answer) => self.on_value(sender, answer),
-            Message::Partial(_) | Message::Contents(_) => {}
+            Message::Partial(_)
+            | Message::Contents(_)
+            | Message::Challenge(_)
+            | Message::Boot(_)
+            | Message::Overlap(_) => {}
         }
     }
 

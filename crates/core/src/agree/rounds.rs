@@ -65,7 +65,7 @@ impl Round {
             Step::Commit => self.commits.get(&signed.author).copied(),
             Step::NewRound => self.new_rounds.get(&signed.author).map(|new_round| new_round.signed),
             Step::Proposal => self.proposal.filter(|proposal| proposal.author == signed.author),
-            Step::Partial => None,
+            Step::Partial | Step::Boot => None,
         };
         match first {
             None => Word::First,

@@ -91,6 +91,10 @@ impl Attest {
                 Settled::Signatures { hash, fresh } => self.submit(desk, hash, &fresh),
                 Settled::Nothing => {}
             },
+            Event::Stopped => {
+                self.deal.stopped(desk);
+                self.sync.stopped(desk);
+            }
             Event::Board => {}
         }
         self.deal.story.progress(self.deal.signing.progress());

@@ -190,16 +190,24 @@ impl Deal {
 
     /// Why the client gets nothing, if that is certain.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        if self.signing.has_failed() {
-            return Some(Refusal::JournalFailed);
-        }
-        self.signing.all_refused().filter(|_| self.signing.is_open())
+        let refused = || self.signing.all_refused().filter(|_| self.signing.is_open());
+        self.signing.closed().or_else(refused)
     }
 
     /// Answers everybody who waits.
     pub(crate) fn answer(&mut self, desk: &mut Desk<'_>, answer: &Answer) {
         for request in self.waiting.drain(..) {
             desk.wish(Output::Reply { request, answer: answer.clone() });
+        }
+    }
+
+    /// The node was stopped: whoever waits is told why, and agreement goes on without this node's word if that is so.
+    pub(crate) fn stopped(&mut self, desk: &mut Desk<'_>) {
+        if let Some(reason) = desk.journal.stops().reason() {
+            self.answer(desk, &Answer::Refused(Refusal::Stopped(reason)));
+        }
+        if desk.journal.stops().is_silent() {
+            self.tell(desk.now, agree::Input::Follow);
         }
     }
 

@@ -80,7 +80,7 @@ impl Exits {
                 return self.ask(desk, known, request, (validator, index, half));
             }
             Event::Result(_, purpose, input) => self.result(desk, purpose, input),
-            Event::Tick | Event::Presence | Event::Board | Event::Input(_) => {}
+            Event::Tick | Event::Presence | Event::Board | Event::Stopped | Event::Input(_) => {}
         }
         self.learn(desk, known);
     }

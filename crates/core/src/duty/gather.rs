@@ -118,6 +118,7 @@ impl Gather {
             Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
             Event::Reconnected(peer) => self.drive(desk, agree::Input::Reconnected(peer)),
             Event::Board => self.board(desk),
+            Event::Stopped => self.stopped(desk),
             Event::Input(input) => self.input(desk, input),
             Event::Result(_, purpose, input) => {
                 let Some(deal) = &mut self.deal else { return };
@@ -151,6 +152,19 @@ impl Gather {
             deal.tick(desk);
         }
         self.drain(desk);
+    }
+
+    /// The node was stopped: whoever waits is told why, and an agreement that is still to begin begins without a voice.
+    fn stopped(&mut self, desk: &mut Desk<'_>) {
+        self.follow_only |= desk.journal.stops().is_silent();
+        if let Some(reason) = desk.journal.stops().reason() {
+            for Waiting { request, .. } in std::mem::take(&mut self.waiting) {
+                desk.refuse(request, Refusal::Stopped(reason.clone()));
+            }
+        }
+        if let Some(deal) = &mut self.deal {
+            deal.stopped(desk);
+        }
     }
 
     fn input(&mut self, desk: &mut Desk<'_>, input: Input) {

@@ -183,6 +183,8 @@ pub(crate) enum Event {
     Reconnected(ShareIndex),
     /// Another duty has written on the board.
     Board,
+    /// Nothing is signed from now on.
+    Stopped,
     /// Anything else, as the node got it.
     Input(Input),
     /// The result of a wish, of this instance or of one that lives with it.

@@ -121,6 +121,7 @@ impl Propose {
                 self.randao_result(desk, purpose, input);
             }
             Event::Result(_, purpose, input) => self.result(desk, purpose, input),
+            Event::Stopped => self.deal.stopped(desk),
             Event::Board => {}
         }
         self.deal.story.progress(self.deal.signing.progress());

@@ -110,6 +110,7 @@ impl Select {
                 self.ask(desk, request, halves);
             }
             Event::Result(_, purpose, input) => return self.result(desk, purpose, input),
+            Event::Stopped => self.stopped(desk),
             Event::Presence | Event::Board | Event::Input(_) => {}
         }
         false
@@ -218,6 +219,14 @@ impl Select {
             }
         }
         self.answer_complete(desk);
+    }
+
+    /// The node was stopped: whoever waits is told why.
+    fn stopped(&mut self, desk: &mut Desk<'_>) {
+        let Some(reason) = desk.journal.stops().reason() else { return };
+        for waiting in self.waiting.drain(..) {
+            desk.refuse(waiting.request, Refusal::Stopped(reason.clone()));
+        }
     }
 
     fn answer_complete(&mut self, desk: &mut Desk<'_>) {

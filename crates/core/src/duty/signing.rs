@@ -9,7 +9,6 @@
 
 use super::{Desk, Purpose, SignRequest};
 use crate::collect::Collect;
-use crate::guard::Rule;
 use crate::journal::{Candidate, Permit};
 use crate::{Combined, Fault, Output, Refusal, SignJob, Ticket, To};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +25,8 @@ enum Stage {
     Journaling,
     /// Halves are welcome.
     Open,
-    /// The journal could not be written: nothing is signed.
-    Failed,
+    /// Nothing is signed, for this reason: the journal could not be written, or the node was stopped meanwhile.
+    Closed,
 }
 
 /// What an operator has sent of partials.
@@ -42,9 +41,11 @@ struct Sender {
 pub(crate) struct Signing {
     instance: Instance,
     stage: Stage,
+    /// Why nothing is signed, in [`Stage::Closed`].
+    closed: Option<Refusal>,
     hash: Option<Root>,
     permits: BTreeMap<Item, Permit>,
-    refused: BTreeMap<Item, Rule>,
+    refused: BTreeMap<Item, Refusal>,
     /// Items whose half is being completed.
     busy: BTreeSet<Item>,
     own: BTreeMap<Item, Signature>,
@@ -58,6 +59,7 @@ impl Signing {
         Self {
             instance,
             stage: Stage::Waiting,
+            closed: None,
             hash: None,
             permits: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -74,7 +76,7 @@ impl Signing {
         let ticket = desk.tickets.issue(self.instance, Purpose::Journal);
         let promised = desk.journal.promise(ticket, candidates);
         let refused = promised.refused.into_iter();
-        self.refused.extend(refused.map(|(validator, rule)| (Item::of(validator), rule)));
+        self.refused.extend(refused.map(|(validator, refusal)| (Item::of(validator), refusal)));
         self.stage = Stage::Journaling;
         desk.wish(Output::Journal { ticket, rows: promised.rows });
         self.combine(desk);
@@ -134,7 +136,9 @@ impl Signing {
     pub(crate) fn journaled(&mut self, desk: &mut Desk<'_>, ticket: Ticket, durable: bool) {
         let permits = desk.journal.settle(ticket, durable);
         self.permits.extend(permits.into_iter().map(|permit| (Item::of(permit.validator()), permit)));
-        self.stage = if durable { Stage::Open } else { Stage::Failed };
+        let stopped = desk.journal.stops().reason().map(Refusal::Stopped);
+        self.closed = if durable { stopped } else { Some(Refusal::JournalFailed) };
+        self.stage = if self.closed.is_none() { Stage::Open } else { Stage::Closed };
     }
 
     /// Whether halves are welcome: agreed, guarded and durable.
@@ -142,20 +146,25 @@ impl Signing {
         self.stage == Stage::Open
     }
 
-    /// Whether the journal could not be written.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.stage == Stage::Failed
+    /// Why nothing is signed, if that is so since the journal has answered.
+    pub(crate) fn closed(&self) -> Option<Refusal> {
+        self.closed.clone()
     }
 
-    /// The rule that forbids a signature, if the guard found one.
+    /// What forbids a signature, if the journal refused it.
     pub(crate) fn refusal(&self, item: Item) -> Option<Refusal> {
-        self.refused.get(&item).map(|rule| Refusal::Slashable(*rule))
+        self.refused.get(&item).cloned()
     }
 
-    /// A rule that forbids every signature due, if the guard refused them all.
+    /// What forbids every signature due, if the journal refused them all.
     pub(crate) fn all_refused(&self) -> Option<Refusal> {
         let all = self.refused.len() == self.collect.due();
-        self.refused.values().next().filter(|_| all).map(|rule| Refusal::Slashable(*rule))
+        self.refused.values().next().filter(|_| all).cloned()
+    }
+
+    /// What stops this node from signing anything of this kind.
+    fn stopped(&self, desk: &Desk<'_>) -> Option<Refusal> {
+        desk.journal.stops().forbids(self.instance.kind).map(Refusal::Stopped)
     }
 
     /// Takes halves that match what was agreed. `refused` and positions are of the client's request.
@@ -165,10 +174,11 @@ impl Signing {
         mut request: SignRequest,
         halves: Vec<(usize, Item, Signature)>,
     ) {
+        let stopped = self.stopped(desk);
         let mut items = Vec::new();
         let mut jobs = Vec::new();
         for (position, item, half) in halves {
-            match self.take_permit(item) {
+            match stopped.clone().map_or_else(|| self.take_permit(item), Err) {
                 Ok(Some(permit)) => {
                     self.busy.insert(item);
                     items.push(item);
@@ -188,8 +198,8 @@ impl Signing {
 
     /// A permit; `None` if this item was signed already and its half comes again.
     fn take_permit(&mut self, item: Item) -> Result<Option<Permit>, Refusal> {
-        if self.stage == Stage::Failed {
-            return Err(Refusal::JournalFailed);
+        if let Some(refusal) = self.closed() {
+            return Err(refusal);
         }
         if let Some(refusal) = self.refusal(item) {
             return Err(refusal);
@@ -212,15 +222,21 @@ impl Signing {
         results: Vec<Result<Signature, Permit>>,
     ) {
         let mut fresh = Vec::new();
+        let stopped = self.stopped(desk);
         let positions = std::mem::take(&mut request.positions);
         for ((&item, position), result) in items.iter().zip(positions).zip(results) {
             self.busy.remove(&item);
-            match result {
-                Ok(signature) => {
+            match (result, &stopped) {
+                // Signed while the node was being stopped: nobody sees it.
+                (_, Some(refusal)) => {
+                    self.refused.insert(item, refusal.clone());
+                    request.refused.push((position, refusal.clone()));
+                }
+                (Ok(signature), None) => {
                     self.own.insert(item, signature);
                     fresh.push(PartialSignature { item, signature });
                 }
-                Err(permit) => {
+                (Err(permit), None) => {
                     self.permits.insert(item, permit);
                     request.refused.push((position, Refusal::BadHalf(item.validator)));
                 }
@@ -236,7 +252,7 @@ impl Signing {
 
     /// All own partials so far, for an operator who asks again.
     pub(crate) fn resend(&self, desk: &mut Desk<'_>, to: ShareIndex) {
-        if !self.own.is_empty() {
+        if !self.own.is_empty() && self.stopped(desk).is_none() {
             let message = self.partial_message(desk, listed(&self.own));
             desk.wish(Output::Send { to: To::One(to), message });
         }

@@ -84,6 +84,13 @@ impl SyncMessages {
         }
     }
 
+    /// The node was stopped: whoever waits is told why.
+    pub(crate) fn stopped(&mut self, desk: &mut Desk<'_>) {
+        if let Some(reason) = desk.journal.stops().reason() {
+            self.answer(desk, &Answer::Refused(Refusal::Stopped(reason)));
+        }
+    }
+
     /// Whether the client waits for an answer.
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()

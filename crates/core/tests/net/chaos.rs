@@ -205,7 +205,10 @@ impl Villain for Chaos {
             | Message::Partial(_)
             | Message::Fetch(_)
             | Message::Value(_)
-            | Message::Contents(_) => 0,
+            | Message::Contents(_)
+            | Message::Challenge(_)
+            | Message::Boot(_)
+            | Message::Overlap(_) => 0,
         };
         self.top = self.top.max(round);
         self.words.truncate(HEARD_MAX);

@@ -135,7 +135,7 @@ impl Promises {
         match statement.step {
             Step::NewRound => self.asked = self.asked.max(statement.round),
             Step::Vote | Step::Commit => assert!(statement.round >= self.asked, "{node} broke rule 1"),
-            Step::Proposal | Step::Partial => {}
+            Step::Proposal | Step::Partial | Step::Boot => {}
         }
     }
 }

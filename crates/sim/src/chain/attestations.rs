@@ -3,12 +3,13 @@
 use super::{Chain, Pooled, Rejection, field};
 use crate::curve::Curve;
 use ssz::{BitVector, Encode as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::aggregate::{Aggregate, AggregateShape};
 use types::attestation::{AttestationElectra, SingleAttestation};
 use types::sizes::Minimal;
 use types::{
-    AttestationData, Checkpoint, DomainType, Millis, Root, Signature, SigningRoot, Slot, ValidatorIndex,
+    AttestationData, Checkpoint, DomainType, Epoch, Millis, Root, Signature, SigningRoot, Slot,
+    ValidatorIndex, ValidatorNo,
 };
 
 impl Chain {
@@ -142,5 +143,16 @@ impl Chain {
     /// A validator's attestation of a slot, if a block has it.
     pub fn attested(&self, slot: Slot, who: ValidatorIndex) -> Option<&AttestationData> {
         self.included.get(&(slot, who))
+    }
+
+    /// Which of the first validators have an attestation of an epoch in a block.
+    pub fn live(&self, epoch: Epoch, validators: u32) -> BTreeSet<ValidatorNo> {
+        let first = self.spec().epoch_start(epoch).0;
+        let slots = first..first + self.spec().slots_per_epoch;
+        let live = |number: &u32| {
+            let who = ValidatorIndex(u64::from(*number));
+            slots.clone().any(|slot| self.attested(Slot(slot), who).is_some())
+        };
+        (0..validators).filter(live).map(ValidatorNo).collect()
     }
 }

@@ -74,6 +74,15 @@ impl World {
                 self.tell(person, || format!("has evidence against #{author}"));
             }
             Output::Fault { peer, fault, .. } => self.tell(person, || format!("blames #{peer}: {fault:?}")),
+            Output::FetchLiveness { epoch } => {
+                let live = Some(self.chain.live(epoch, self.setup.validators));
+                self.soon(person, Input::Liveness { epoch, live });
+            }
+            Output::Doppelgangers { epoch, validators } => {
+                self.false_alarms.push((self.persons[person].operator, epoch, validators));
+            }
+            // No process in the jar draws an id, so none is asked for it.
+            Output::SecondInstance { .. } | Output::TwoProcesses { .. } => {}
             Output::Outcome(outcome) => {
                 let who = self.persons[person].operator;
                 self.tell(person, || format!("{}: {:?}", outcome.instance, outcome.ending));

@@ -115,6 +115,8 @@ pub struct World {
     pub signed: BTreeMap<(Instance, ShareIndex), Millis>,
     /// Operators for which there is evidence, with how much.
     pub evidence: BTreeMap<ShareIndex, usize>,
+    /// Doppelgangers that operators believe in: there are none in the jar.
+    pub false_alarms: Vec<(ShareIndex, Epoch, BTreeSet<ValidatorNo>)>,
     /// How duties ended, by operator.
     pub outcomes: Vec<(ShareIndex, Outcome)>,
     /// The story so far.
@@ -145,6 +147,7 @@ impl World {
             contents: BTreeMap::new(),
             signed: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            false_alarms: Vec::new(),
             outcomes: Vec::new(),
             story: Vec::new(),
             spec,

@@ -30,6 +30,9 @@ pub(super) fn describe(message: &Message, to: To) -> String {
         }
         Message::Partial(partials) => format!("sends {} partial signatures", partials.partials.len()),
         Message::Contents(answer) => format!("sends the contents of {}", short(&answer.id.hash)),
+        Message::Challenge(_) => "asks which process speaks".into(),
+        Message::Boot(signed) => format!("speaks as process {}", short(&signed.statement.hash)),
+        Message::Overlap(overlap) => format!("shows process {}", short(&overlap.other.statement.hash)),
         Message::Fetch(id) => format!("asks for the value {}", short(&id.hash)),
         Message::Value(answer) => format!("sends the value {}", short(&answer.id.hash)),
     };

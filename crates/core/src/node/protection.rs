@@ -1,0 +1,72 @@
+//! What protects the validators beside the journal: stops, doppelgangers, second processes.
+
+use super::Node;
+use crate::boot::Said;
+use crate::duty::Event;
+use crate::stop::Reason;
+use crate::{Output, To};
+use std::collections::BTreeSet;
+use types::wire::Verified;
+use types::{Epoch, ValidatorNo};
+
+impl Node {
+    /// Puts a reason to sign nothing in force, and tells the duties that run.
+    pub(super) fn stop(&mut self, reason: &Reason) {
+        self.journal.stop(reason);
+        self.with_all(|| Event::Stopped);
+    }
+
+    /// Takes it out of force. Agreements that have become silent stay so; those that begin from now on do not.
+    pub(super) fn resume(&mut self, reason: &Reason) {
+        let was_off = self.journal.stops().clock_is_off();
+        self.journal.resume(reason);
+        if was_off && !self.journal.stops().clock_is_off() {
+            self.sightings.begin_anew(self.now);
+        }
+    }
+
+    /// Asks for what the beacon nodes saw, if it is time and what they say could be judged.
+    pub(super) fn watch_liveness(&mut self) {
+        if self.journal.stops().clock_is_off() {
+            return;
+        }
+        if let Some(epoch) = self.sightings.ask(self.now, &self.setup.spec) {
+            self.out.push_back(Output::FetchLiveness { epoch });
+        }
+    }
+
+    /// What the beacon nodes saw. An answer that did not come is asked for again in the next slot.
+    pub(super) fn liveness(&mut self, epoch: Epoch, live: Option<BTreeSet<ValidatorNo>>) {
+        let Some(live) = live.filter(|_| !self.journal.stops().clock_is_off()) else { return };
+        let validators = self.sightings.judge(&self.setup.spec, epoch, &live);
+        if !validators.is_empty() {
+            self.out.push_back(Output::Doppelgangers { epoch, validators });
+        }
+    }
+
+    /// Asks other operators which process speaks, where that is due.
+    pub(super) fn watch_processes(&mut self) {
+        let slot = self.setup.spec.slot_at(self.now).unwrap_or_default();
+        for (peer, message) in self.boots.ask(self.now, slot) {
+            self.out.push_back(Output::Send { to: To::One(peer), message });
+        }
+    }
+
+    /// `true` if the message is about processes, and so about no duty.
+    pub(super) fn hear_of_processes(&mut self, message: &Verified) -> bool {
+        let peer = message.sender();
+        for said in self.boots.hear(self.now, peer, message.message()) {
+            match said {
+                Said::Reply(message) => self.out.push_back(Output::Send { to: To::One(peer), message }),
+                Said::TwoProcesses { first, second } => {
+                    self.out.push_back(Output::TwoProcesses { peer, first, second });
+                }
+                Said::SecondInstance => {
+                    self.stop(&Reason::SecondInstance);
+                    self.out.push_back(Output::SecondInstance { shown_by: peer });
+                }
+            }
+        }
+        message.message().is_of_processes()
+    }
+}
