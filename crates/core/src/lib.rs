@@ -20,6 +20,7 @@ pub mod journal;
 pub mod node;
 mod outcome;
 pub mod schedule;
+mod unscheduled;
 
 use journal::{Permit, Row};
 use std::collections::BTreeMap;
