@@ -27,6 +27,7 @@ pub mod node;
 mod outcome;
 pub mod schedule;
 pub mod stop;
+mod unscheduled;
 
 pub use halves::{HalfAggregate, HalfAttestation, HalfSelection, HalfSyncMessage};
 

@@ -21,6 +21,7 @@ use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::journal::{History, Journal};
 use crate::outcome::Story;
 use crate::schedule::Schedule;
+use crate::unscheduled::{Unscheduled, Waiting};
 use crate::{Answer, Ask, DependentRoots, Input, Output, Refusal, RequestId, Ticket};
 use accounts::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,10 +41,6 @@ pub const CLOCK_AHEAD: Millis = Millis(500);
 /// Messages kept per operator until their slot begins or its duties are known: one slot's messages of all kinds, and
 /// the selection proofs of an epoch whose duties are not known yet.
 pub const EARLY_MAX: usize = 128;
-
-/// Questions of the validator client kept until their slot's duties are known: one for each slot of an epoch of 32 and
-/// each kind of selection proofs, twice.
-pub const ASKS_MAX: usize = 128;
 
 /// Epochs ahead for which selection proofs are taken: clients ask for the next epoch, and clocks differ.
 pub const SELECTION_EPOCHS: u64 = 2;
@@ -164,8 +161,7 @@ pub struct Node {
     duties: BTreeMap<Instance, Duty>,
     exits: BTreeMap<Instance, Exits>,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
-    /// The client's questions about slots whose duties are not known yet, oldest first, with when to give up.
-    unscheduled: VecDeque<(Millis, RequestId, Ask)>,
+    unscheduled: Unscheduled,
     past: Past,
     boots: Boots,
     sightings: Sightings,
@@ -198,7 +194,7 @@ impl Node {
             duties: BTreeMap::new(),
             exits: BTreeMap::new(),
             early: BTreeMap::new(),
-            unscheduled: VecDeque::new(),
+            unscheduled: Unscheduled::default(),
             past: Past::default(),
             boots: Boots::new(setup.me, setup.generation),
             sightings: Sightings::new(setup.size, setup.validators.len(), setup.started),
@@ -511,29 +507,27 @@ impl Node {
         self.instance(slot, kind)
     }
 
-    /// The client asks for an epoch as soon as it knows its own duties, which may be before this node knows them.
-    fn keep_unscheduled(&mut self, request: RequestId, ask: Ask) {
-        if self.unscheduled.len() == ASKS_MAX
-            && let Some((_, request, ask)) = self.unscheduled.pop_front()
-        {
-            let answer = Answer::Refused(Refusal::NoDuty(self.subject(&ask).slot));
-            self.out.push_back(Output::Reply { request, answer });
+    /// Keeps a question until its slot's duties are known, or refuses the oldest that waits.
+    fn keep_unscheduled(&mut self, waiting: Waiting) {
+        if let Some(oldest) = self.unscheduled.keep(waiting) {
+            self.refuse_unscheduled(&oldest);
         }
-        let until = self.now.after(Millis(self.setup.spec.slot_ms));
-        self.unscheduled.push_back((until, request, ask));
     }
 
-    /// Asks again what waited for duties that are known now, and what has waited long enough.
+    fn refuse_unscheduled(&mut self, waiting: &Waiting) {
+        let answer = Answer::Refused(Refusal::NoDuty(self.subject(&waiting.ask).slot));
+        self.out.push_back(Output::Reply { request: waiting.request, answer });
+    }
+
+    /// Asks again what waited for duties that are known now, and refuses what has waited long enough.
     fn retell_unscheduled(&mut self) {
-        for (until, request, ask) in std::mem::take(&mut self.unscheduled) {
-            let slot = self.subject(&ask).slot;
-            if self.schedule.knows(&self.setup.spec, slot) {
-                self.ask(request, ask);
-            } else if self.now >= until {
-                let answer = Answer::Refused(Refusal::NoDuty(slot));
-                self.out.push_back(Output::Reply { request, answer });
+        for waiting in self.unscheduled.take() {
+            if self.schedule.knows(&self.setup.spec, self.subject(&waiting.ask).slot) {
+                self.ask(waiting.request, waiting.ask);
+            } else if self.now >= waiting.until {
+                self.refuse_unscheduled(&waiting);
             } else {
-                self.unscheduled.push_back((until, request, ask));
+                self.keep_unscheduled(waiting);
             }
         }
     }
@@ -551,7 +545,8 @@ impl Node {
             && !over
             && !self.schedule.knows(&self.setup.spec, slot)
         {
-            return self.keep_unscheduled(request, ask);
+            let until = self.now.after(Millis(self.setup.spec.slot_ms));
+            return self.keep_unscheduled(Waiting { request, ask, until });
         }
         let event = Event::Input(Input::Ask { request, ask });
         if kind == Kind::Exit {
@@ -715,7 +710,7 @@ impl Machine for Node {
         let next_slot = spec.slot_at(self.now).map(|slot| spec.slot_start(slot.next()));
         let schedule = Some(self.schedule.wake_at(self.now, spec));
         let duties = self.duties.values().filter_map(|duty| duty.wake_at(spec)).min();
-        let unscheduled = self.unscheduled.front().map(|(until, ..)| *until);
+        let unscheduled = self.unscheduled.wake_at();
         let boots = self.boots.wake_at();
         [next_slot, schedule, duties, unscheduled, boots].into_iter().flatten().min()
     }
