@@ -27,9 +27,13 @@ what each did not give, `sentence` says it in words. It is what this node saw. S
 not been heard, and its own node's answer for the same slot is the other half.
 
 Times in the answer are milliseconds from the slot's start, by this host's clock. `missing` lists the operators whose
-partial signatures did not come, also where a duty was done without them; who is listed there often is counted in
-`symbolon_partials_missing_total{peer}`, and how long the others took in `symbolon_partial_latency_seconds{peer}`.
-Until `is_final`, a duty may still end otherwise.
+partial signatures did not come, also where a duty was done without them; where nothing was agreed on, those that said
+nothing at all. How often an operator's partials did not come is counted in `symbolon_partials_missing_total{peer}`, and
+how long they took in `symbolon_partial_latency_seconds{peer}`, both an epoch after the slot. Until `is_final`, a duty
+may still end otherwise.
+
+Accounts of `randao`, `selection` and `sync_selection` are of steps on the way to a duty. They end in the same words, and
+are in no log line and no metric.
 ";
 
 fn document() -> String {

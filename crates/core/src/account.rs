@@ -174,9 +174,16 @@ impl Account {
         self.operators.get(&operator).and_then(|heard| heard.partial).map_or(0, |(_, count)| count)
     }
 
-    /// Operators that have sent fewer partials than are due, this one included.
+    /// Operators whose part has not come, this one included: of what was agreed on, those that sent fewer partials than
+    /// are due; before that, those that said nothing at all while others spoke.
     pub fn missing(&self) -> BTreeSet<ShareIndex> {
-        self.size.indices().filter(|operator| self.partials(*operator) < self.due).collect()
+        let lacks = |operator: &ShareIndex| {
+            if self.is_agreed() {
+                return self.partials(*operator) < self.due;
+            }
+            !self.operators.is_empty() && !self.operators.contains_key(operator)
+        };
+        self.size.indices().filter(lacks).collect()
     }
 
     /// An operator's first vote: when, in which round, for what.

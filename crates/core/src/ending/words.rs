@@ -40,9 +40,7 @@ impl Ending {
             Self::Partly => "only some of the validators were signed for",
             Self::NotTaken => "signed, but no beacon node took it",
             Self::PartlyTaken => "signed, but the beacon nodes took only a part of it",
-            Self::TooFewPartials => {
-                "agreed and signed here, but too few other operators sent good partial signatures"
-            }
+            Self::TooFewPartials => "signed here, but too few other operators sent good partial signatures",
             Self::ClientSilent => "agreed, but this operator's validator client never asked",
             Self::ClientLate => {
                 "agreed, but this operator's validator client asked only after the slot was over"

@@ -387,6 +387,14 @@ fn what_stands_on_another_step_takes_over_its_blame() {
 }
 
 #[test]
+fn before_a_decision_who_said_nothing_is_missing_if_anybody_spoke() {
+    let told = Told::attest().own_value();
+    assert!(told.story.account().missing().is_empty(), "nobody has spoken");
+    let told = told.votes(&[1, 2], A).asks_for(3, 1);
+    assert_eq!(told.story.account().missing(), [operator(4)].into());
+}
+
+#[test]
 fn who_sends_the_rest_later_is_not_missing_any_more() {
     let told = Told::attest().decided().partials(&[1, 2, 3], DUE).partials(&[4], 1);
     assert_eq!(told.story.account().missing(), [operator(4)].into());
