@@ -66,6 +66,11 @@ impl ChainSide {
         Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), contents, graffiti, builder })
     }
 
+    /// The network.
+    pub const fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
     /// The beacon nodes.
     pub const fn beacon(&self) -> &Beacon {
         &self.beacon

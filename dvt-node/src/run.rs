@@ -137,10 +137,6 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     };
     tasks.spawn(engine::run(engine, events, stop.clone()));
     tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
-    tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
-    let clocks = watch(chain.beacon().clone(), spec.clone(), door.clone(), metrics.clone());
-    tasks.spawn(until(stop.clone(), clocks));
-    tasks.spawn(until(stop.clone(), watch_slashed(chain.clone(), spec.clone(), stops, door.clone())));
     let shown = Monitor {
         witness: door.clone(),
         spec,
@@ -149,13 +145,28 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         peers: look_at_peers(&wire, data.size, data.me),
         beacon_nodes: look_at_beacon_nodes(&chain),
     };
-    if let Some(builder) = &builder {
-        tasks.spawn(until(stop.clone(), builder.clone().keep_registered(chain.beacon().clone())));
-    }
-    tasks.spawn(until(stop.clone(), keep_house(chain, door)));
+    follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
     servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown))?;
     finish(tasks, &wire, stop).await;
     Ok(())
+}
+
+/// Everything that hears of the chain, and tells the loop.
+fn follow_chain(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    (chain, stops): (Arc<ChainSide>, Arc<Stops>),
+    (door, metrics): (Door, Arc<Metrics>),
+    builder: Option<&Arc<Builder>>,
+) {
+    let (beacon, spec) = (chain.beacon().clone(), chain.spec().clone());
+    tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
+    tasks.spawn(until(stop.clone(), watch(beacon.clone(), spec.clone(), door.clone(), metrics)));
+    tasks.spawn(until(stop.clone(), watch_slashed(chain.clone(), spec, stops, door.clone())));
+    if let Some(builder) = builder {
+        tasks.spawn(until(stop.clone(), builder.clone().keep_registered(beacon)));
+    }
+    tasks.spawn(until(stop.clone(), keep_house(chain, door)));
 }
 
 /// Everything that listens.

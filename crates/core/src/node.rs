@@ -23,7 +23,7 @@ use crate::journal::{History, Journal};
 use crate::outcome::Story;
 use crate::schedule::Schedule;
 use crate::unscheduled::{Unscheduled, Waiting};
-use crate::{Answer, Ask, DependentRoots, Input, Output, Refusal, RequestId, Ticket};
+use crate::{Answer, Ask, DependentRoots, Input, Obstacle, Output, Refusal, RequestId, Ticket};
 use accounts::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::wire::{Instance, Kind, Message, Verified};
@@ -418,6 +418,8 @@ impl Node {
         let instance = self.subject(&ask);
         let Instance { slot, kind, .. } = instance;
         if let Some(reason) = self.journal.stops().forbids(kind) {
+            let stopped = self.duties.get_mut(&instance).map(Duty::stories);
+            stopped.into_iter().flatten().for_each(|story| story.blocked(Obstacle::Stopped));
             let answer = Answer::Refused(Refusal::Stopped(reason));
             return self.out.push_back(Output::Reply { request, answer });
         }

@@ -30,13 +30,7 @@ impl World {
                 let votes = vec![self.chain.vote(slot, head)];
                 self.soon(person, Input::BeaconVote { slot, votes });
             }
-            Output::FetchBlock { slot, randao } => {
-                let block = self.produce(person, slot, randao);
-                let blinded = block.blind(self.spec.preset).expect("a block that was just made");
-                self.contents.insert(block.root, (block, BTreeSet::from([person])));
-                let offer = Offer::new(blinded, None).ok();
-                self.soon(person, Input::Block { slot, offer });
-            }
+            Output::FetchBlock { slot, randao } => self.make_block(person, slot, randao),
             Output::SendContents { instance, root } => self.send_contents(person, instance.slot, root),
             Output::FetchAggregates { kind, slot, wanted } => {
                 let pooled = |wanted| self.pooled(person, kind, slot, wanted);
@@ -122,6 +116,15 @@ impl World {
 
     fn imported_at(&self, slot: Slot) -> Millis {
         self.arrivals.get(&slot).copied().unwrap_or(Millis(0))
+    }
+
+    /// The person's beacon node makes a block: its payload stays there until it is sent.
+    fn make_block(&mut self, person: usize, slot: Slot, randao: Signature) {
+        let block = self.produce(person, slot, randao);
+        let blinded = block.blind(self.spec.preset).expect("a block that was just made");
+        self.contents.insert(block.root, (block, BTreeSet::from([person])));
+        let offer = Offer::new(blinded, None).ok();
+        self.soon(person, Input::Block { slot, offer });
     }
 
     /// The payload of an own block goes to everybody, behind all messages.
