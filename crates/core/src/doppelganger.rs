@@ -8,6 +8,7 @@
 //! - *The others signed and this node did not hear of it.* `t` operators sign; without this one at least `t` of
 //!   the `n - 1` others. If `n - t + f` of those were linked without a break, `f` liars taken away, at least one
 //!   honest signer was linked, and its partials go to all. With fewer links in an epoch, or a broken one, nothing is asked.
+//!   A link that only seems to be up does not count: of whom nothing was heard in one of the epochs, it is not known.
 //! - *This node was not there.* Epochs count that began after it had started. A clock that was off begins anew.
 //! - *What was signed in the epoch before came late.* A beacon node may count an attestation by the block
 //!   that includes it, in the epoch after its own at most. So a partial of the epoch before excuses too, and that epoch
@@ -20,7 +21,7 @@
 //! epochs have passed since the start; and one bad operator can hide a doppelganger from it by partials that are worth
 //! nothing, which are blamed on it where they are combined.
 //!
-//! Bound: three epochs' sets of validators.
+//! Bound: three epochs' sets of validators and operators.
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::wire::{Kind, Message};
@@ -39,6 +40,8 @@ pub(crate) struct Sightings {
     since: Millis,
     /// Since when each other operator has been linked without a break.
     linked: BTreeMap<ShareIndex, Millis>,
+    /// Other operators of whom anything was heard, by the epoch in which it came.
+    heard: BTreeMap<Epoch, BTreeSet<ShareIndex>>,
     /// Validators for which partials came, by the epoch of the slot they are for.
     seen: BTreeMap<Epoch, BTreeSet<ValidatorNo>>,
     /// The slot of the last question.
@@ -55,6 +58,7 @@ impl Sightings {
             validators,
             since,
             linked: BTreeMap::new(),
+            heard: BTreeMap::new(),
             seen: BTreeMap::new(),
             asked: None,
             judged: None,
@@ -76,7 +80,10 @@ impl Sightings {
     }
 
     /// An operator says something, this one included.
-    pub(crate) fn hear(&mut self, spec: &ChainSpec, message: &Message) {
+    pub(crate) fn hear(&mut self, now: Millis, spec: &ChainSpec, from: ShareIndex, message: &Message) {
+        if let Some(slot) = spec.slot_at(now) {
+            self.heard.entry(spec.epoch_of(slot)).or_default().insert(from);
+        }
         let Message::Partial(partials) = message else { return };
         let instance = partials.signed.statement.instance;
         if !shows_on_chain(instance.kind) {
@@ -92,7 +99,9 @@ impl Sightings {
         let slot = spec.slot_at(now)?;
         let current = spec.epoch_of(slot);
         let epoch = Epoch(current.0.checked_sub(1)?);
-        self.seen = self.seen.split_off(&Epoch(epoch.0.saturating_sub(1)));
+        let oldest = Epoch(epoch.0.saturating_sub(1));
+        self.seen = self.seen.split_off(&oldest);
+        self.heard = self.heard.split_off(&oldest);
         let late = slot.0 - spec.epoch_start(current).0 >= spec.slots_per_epoch * ASK_AFTER_QUARTERS / 4;
         let done = self.judged >= Some(epoch) || self.asked == Some(slot);
         if !late || done || !self.watched(spec, epoch) {
@@ -123,9 +132,12 @@ impl Sightings {
 
     /// Whether enough was heard, without a break, from the start of the epoch before on.
     fn watched(&self, spec: &ChainSpec, epoch: Epoch) -> bool {
-        let Some(before) = epoch.0.checked_sub(1) else { return false };
-        let start = spec.slot_start(spec.epoch_start(Epoch(before)));
-        let linked = self.linked.values().filter(|since| **since <= start).count();
+        let Some(before) = epoch.0.checked_sub(1).map(Epoch) else { return false };
+        let start = spec.slot_start(spec.epoch_start(before));
+        let heard_in =
+            |peer: &ShareIndex, epoch| self.heard.get(&epoch).is_some_and(|heard| heard.contains(peer));
+        let links = self.linked.iter().filter(|(_, since)| **since <= start);
+        let linked = links.filter(|(peer, _)| heard_in(peer, before) && heard_in(peer, epoch)).count();
         let needed = self.size.operators() - self.size.threshold() + usize::from(self.size.faults());
         self.since <= start && linked >= needed
     }
@@ -142,7 +154,7 @@ const fn shows_on_chain(kind: Kind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::wire::{Instance, Item, PartialSignature, Partials, Statement, Step};
+    use types::wire::{Instance, Item, PartialSignature, Partials, Statement, Step, ValueId};
     use types::{Generation, Root, Signature};
 
     const ME: u8 = 1;
@@ -165,8 +177,22 @@ mod tests {
         let mut sightings = Sightings::new(ClusterSize::new_safe(4, 3).unwrap(), 2, start);
         for peer in others {
             sightings.presence(start, index(*peer), true);
+            for epoch in [10, 11] {
+                hear_of(&mut sightings, spec, *peer, epoch);
+            }
         }
         sightings
+    }
+
+    fn hear_of(sightings: &mut Sightings, spec: &ChainSpec, peer: u8, epoch: u64) {
+        let instance = Instance::new(Generation(0), Slot(0), Kind::Attest);
+        let anything = Message::Fetch(ValueId { instance, hash: Root::ZERO });
+        sightings.hear(at(spec, epoch, 5), spec, index(peer), &anything);
+    }
+
+    /// This node hears its own partial, or another's.
+    fn sign(sightings: &mut Sightings, spec: &ChainSpec, kind: Kind, epoch: u64, validator: u32) {
+        sightings.hear(at(spec, epoch, 4), spec, index(ME), &partial(spec, kind, epoch, validator));
     }
 
     fn partial(spec: &ChainSpec, kind: Kind, epoch: u64, validator: u32) -> Message {
@@ -187,7 +213,7 @@ mod tests {
         let spec = spec();
         let mut sightings = sightings(&spec, &[2, 3]);
         for epoch in [10, 11] {
-            sightings.hear(&spec, &partial(&spec, Kind::Attest, epoch, 0));
+            sign(&mut sightings, &spec, Kind::Attest, epoch, 0);
         }
         assert_eq!(sightings.ask(at(&spec, 12, 23), &spec), None, "too early");
         assert_eq!(sightings.ask(at(&spec, 12, 24), &spec), Some(Epoch(11)));
@@ -204,7 +230,7 @@ mod tests {
         for epoch in [9, 10, 11, 12] {
             for kind in Kind::ALL {
                 let mut sightings = sightings(&spec, &[2, 3]);
-                sightings.hear(&spec, &partial(&spec, kind, epoch, 1));
+                sign(&mut sightings, &spec, kind, epoch, 1);
                 sightings.ask(at(&spec, 12, 24), &spec).unwrap();
                 let found = !sightings.judge(&spec, Epoch(11), &set(&[1])).is_empty();
                 let shows =
@@ -235,6 +261,19 @@ mod tests {
     }
 
     #[test]
+    fn a_link_over_which_nothing_came_in_an_epoch_counts_for_nothing() {
+        let spec = spec();
+        for silent in [10, 11] {
+            let mut sightings = sightings(&spec, &[2]);
+            sightings.presence(at(&spec, 9, 31), index(3), true);
+            hear_of(&mut sightings, &spec, 3, 21 - silent);
+            assert_eq!(sightings.ask(at(&spec, 12, 24), &spec), None, "silent in epoch {silent}");
+            hear_of(&mut sightings, &spec, 3, silent);
+            assert_eq!(sightings.ask(at(&spec, 12, 24), &spec), Some(Epoch(11)));
+        }
+    }
+
+    #[test]
     fn a_link_that_breaks_before_the_answer_silences_the_alarm() {
         let spec = spec();
         let mut sightings = sightings(&spec, &[2, 3]);
@@ -248,9 +287,9 @@ mod tests {
         let spec = spec();
         let mut sightings = sightings(&spec, &[2, 3]);
         for epoch in 10..30 {
-            sightings.hear(&spec, &partial(&spec, Kind::Attest, epoch, 7));
+            sign(&mut sightings, &spec, Kind::Attest, epoch, 7);
             sightings.ask(at(&spec, epoch, 0), &spec);
-            assert!(sightings.seen.len() <= 3, "{:?}", sightings.seen);
+            assert!(sightings.seen.len() <= 3 && sightings.heard.len() <= 3, "{sightings:?}");
             assert!(sightings.seen.values().all(BTreeSet::is_empty));
         }
     }

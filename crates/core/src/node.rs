@@ -344,7 +344,6 @@ impl Node {
         if self.hear_of_processes(&message) {
             return;
         }
-        self.sightings.hear(&self.setup.spec, message.message());
         let instance = message.message().instance();
         if instance.kind == Kind::Exit {
             if self.begin_exits(instance) {
@@ -569,7 +568,13 @@ impl Machine for Node {
                 self.with_all(|| Event::Input(Input::Header { root, known }));
             }
             Input::Finalized(checkpoint) => self.finalized(checkpoint),
-            Input::Peer(message) => self.peer(message),
+            Input::Peer(message) => {
+                if self.wants(message.message()) {
+                    let (from, message) = (message.sender(), message.message());
+                    self.sightings.hear(self.now, &self.setup.spec, from, message);
+                }
+                self.peer(message);
+            }
             Input::Presence { peer, up } => self.presence(peer, up),
             Input::Ask { request, ask } => self.ask(request, ask),
             Input::Journaled { ticket, .. }
