@@ -1,7 +1,7 @@
 //! Payloads and blobs: what belongs to a block that operators agree on in its blinded form.
 //!
 //! The node whose beacon node made a block sends its contents to all others, behind all messages; whoever holds them can
-//! publish the block. Bounds: [`OWN_MAX`] blocks of the own beacon nodes, and of each other operator the last one.
+//! publish the block. Bounds: four blocks of the own beacon nodes, and of each other operator the last one.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
