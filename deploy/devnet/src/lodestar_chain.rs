@@ -209,7 +209,8 @@ fn report(
     logs: &[PathBuf],
 ) -> anyhow::Result<Report> {
     let (attest, propose) = (&judgement.attest, &judgement.propose);
-    let missed: Vec<_> = judgement.missed_attestations.iter().chain(&judgement.missed_proposals).collect();
+    let missed = judgement.missed_attestations.iter().chain(&judgement.missed_proposals);
+    let missed: Vec<_> = missed.chain(&judgement.missed_syncs).collect();
     let excused_from = orders.excused_from(size.faults());
     let inexcusable = missed.iter().filter(|miss| miss.slot.0 < excused_from).count();
     Ok(Report {
@@ -223,7 +224,7 @@ fn report(
         finalized_epoch: judgement.finalized_epoch.0,
         attest: Count { due: attest.due - attest.excused, done: attest.due - attest.excused - attest.missed },
         propose: Count { due: propose.due, done: propose.done },
-        others: Vec::new(),
+        others: vec![("sync_message", Count { due: judgement.sync.due, done: judgement.sync.done })],
         excused: attest.excused,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),

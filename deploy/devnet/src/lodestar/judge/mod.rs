@@ -6,7 +6,8 @@
 //! A proposal is done when the canonical block of its slot is its proposer's. An attestation is done when a canonical
 //! block carries it. It is *excused* when it is not carried and nobody ordinary was in its committee: this beacon node
 //! packs aggregates only, and distributed validators behind clients of this age cannot aggregate, so nobody could have
-//! brought it in. Attestations are judged once their inclusion window has passed.
+//! brought it in. Attestations are judged once their inclusion window has passed. A sync committee message is done when
+//! the next slot's block has its bit, and is not due where that block is not there.
 
 pub mod watch;
 
@@ -33,6 +34,8 @@ pub struct EpochDuties {
     pub committees: Vec<Committee>,
     /// The proposer of each slot.
     pub proposers: BTreeMap<Slot, ValidatorIndex>,
+    /// Who sits where in the sync committee.
+    pub sync: BTreeMap<u64, ValidatorIndex>,
 }
 
 /// An attestation of one committee as a block carries it.
@@ -53,6 +56,8 @@ pub struct Block {
     pub proposer: ValidatorIndex,
     /// Attestations it carries.
     pub attestations: Vec<Carried>,
+    /// Bits of the sync committee's members that voted for its parent.
+    pub sync_bits: Vec<u8>,
 }
 
 /// What the beacon node said about the chain up to a moment.
@@ -125,6 +130,17 @@ pub struct Proposed {
     pub missed: u64,
 }
 
+/// Sync committee messages counted, one for each seat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Synced {
+    /// Duties judged: `done + missed`.
+    pub due: u64,
+    /// In the chain.
+    pub done: u64,
+    /// Not in the chain.
+    pub missed: u64,
+}
+
 /// One duty that was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Miss {
@@ -141,8 +157,12 @@ pub struct Judgement {
     pub attest: Attested,
     /// Proposals.
     pub propose: Proposed,
+    /// Sync committee messages.
+    pub sync: Synced,
     /// Last finalized epoch.
     pub finalized_epoch: Epoch,
+    /// Sync committee messages that were missed.
+    pub missed_syncs: Vec<Miss>,
     /// Attestations that were missed.
     pub missed_attestations: Vec<Miss>,
     /// Proposals that were missed.
@@ -164,6 +184,7 @@ pub fn judge(
         let slot = Slot(slot);
         let duties = record.duties_of(slot)?;
         judgement.count_proposal(slot, duties, distributed, record);
+        judgement.count_syncs(slot, distributed, record)?;
         if slot.0 + record.slots_per_epoch < record.now.0 {
             judgement.count_attestations(slot, duties, distributed, &seen);
         }
@@ -198,6 +219,28 @@ impl Judgement {
             self.propose.missed += 1;
             self.missed_proposals.push(Miss { slot, validator });
         }
+    }
+
+    /// Messages of a slot, by the block of the next: its committee is that block's.
+    fn count_syncs(
+        &mut self,
+        slot: Slot,
+        distributed: &BTreeSet<ValidatorIndex>,
+        record: &Record,
+    ) -> Result<(), JudgeError> {
+        let Some(block) = record.chain.get(&slot.next()).filter(|_| slot > Slot(0)) else { return Ok(()) };
+        let committee = &record.duties_of(slot.next())?.sync;
+        for (seat, &validator) in committee.iter().filter(|(_, member)| distributed.contains(member)) {
+            self.sync.due += 1;
+            let byte = usize::try_from(*seat / 8).ok().and_then(|at| block.sync_bits.get(at));
+            if byte.is_some_and(|byte| byte & (1 << (seat % 8)) != 0) {
+                self.sync.done += 1;
+            } else {
+                self.sync.missed += 1;
+                self.missed_syncs.push(Miss { slot, validator });
+            }
+        }
+        Ok(())
     }
 
     fn count_attestations(

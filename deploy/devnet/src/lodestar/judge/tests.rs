@@ -18,11 +18,14 @@ fn record(now: u64) -> Record {
         let first = epoch * SLOTS_PER_EPOCH;
         let committees = vec![committee(first, &[0, 2]), committee(first + 1, &[3, 1])];
         let proposers = [(Slot(first), ValidatorIndex(0)), (Slot(first + 1), ValidatorIndex(3))].into();
-        (Epoch(epoch), EpochDuties { committees, proposers })
+        // Seat 0 is ordinary, seats 1 and 9 are those of 1 and 0.
+        let sync = [(0, 2), (1, 1), (9, 0)].map(|(seat, who)| (seat, ValidatorIndex(who))).into();
+        (Epoch(epoch), EpochDuties { committees, proposers, sync })
     };
     let chain = (1..now).map(|slot| {
         let proposer = ValidatorIndex(if slot % 2 == 0 { 0 } else { 3 });
-        (Slot(slot), Block { proposer, attestations: vec![carried(slot - 1, 0b111)] })
+        let sync_bits = vec![0b11, 0b10];
+        (Slot(slot), Block { proposer, attestations: vec![carried(slot - 1, 0b111)], sync_bits })
     });
     Record {
         slots_per_epoch: SLOTS_PER_EPOCH,
@@ -49,6 +52,19 @@ fn a_chain_with_everything_in_it_has_no_misses() {
     assert_eq!(judgement.propose, Proposed { due: 3, done: 3, missed: 0 });
     assert_eq!(judgement.finalized_epoch, Epoch(2));
     assert!(judgement.missed_attestations.is_empty() && judgement.missed_proposals.is_empty());
+}
+
+#[test]
+fn a_seat_without_its_bit_in_the_next_block_is_a_missed_sync_message_and_without_that_block_none_is_due() {
+    let mut record = record(8);
+    // Messages of slots 1 to 6, two seats of ours each.
+    let synced = |record: &Record| judge(record, &distributed(), Slot(0)).unwrap().sync;
+    assert_eq!(synced(&record), Synced { due: 12, done: 12, missed: 0 });
+    record.chain.get_mut(&Slot(4)).unwrap().sync_bits = vec![0b11, 0];
+    assert_eq!(synced(&record), Synced { due: 12, done: 11, missed: 1 });
+    assert_eq!(judge(&record, &distributed(), Slot(0)).unwrap().missed_syncs, [miss(3, 0)]);
+    record.chain.remove(&Slot(4));
+    assert_eq!(synced(&record), Synced { due: 10, done: 10, missed: 0 });
 }
 
 #[test]

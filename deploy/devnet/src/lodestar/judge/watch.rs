@@ -14,6 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use thiserror::Error;
+use types::duty::SyncDuty;
 use types::{Epoch, Root, Slot, ValidatorIndex};
 
 /// Why nothing was learnt from the beacon node this time. Asking again later may help.
@@ -171,7 +172,14 @@ impl Watch {
             return Err(WatchError::OtherEpoch { epoch });
         }
         let committees = committees(&attesters).ok_or(WatchError::Unfilled { epoch })?;
-        Ok(EpochDuties { committees, proposers })
+        let path = format!("/eth/v1/validator/duties/sync/{epoch}");
+        let members: Vec<SyncDuty> = self.api.post(&path, &json!(self.validators)).await?;
+        let seats = |duty: SyncDuty| {
+            let who = duty.validator_index;
+            duty.validator_sync_committee_indices.into_iter().map(move |seat| (seat, who))
+        };
+        let sync = members.into_iter().flat_map(seats).collect();
+        Ok(EpochDuties { committees, proposers, sync })
     }
 }
 
@@ -198,7 +206,8 @@ fn link(message: BlockMessage) -> Link {
         index: attestation.data.index,
         bits: attestation.aggregation_bits,
     });
-    let block = Block { proposer: message.proposer_index, attestations: carried.collect() };
+    let sync_bits = message.body.sync_aggregate.sync_committee_bits;
+    let block = Block { proposer: message.proposer_index, attestations: carried.collect(), sync_bits };
     Link { slot: message.slot, parent: message.parent_root, block }
 }
 
@@ -307,6 +316,13 @@ struct BlockMessage {
 #[derive(Deserialize)]
 struct BlockBody {
     attestations: Vec<Attestation>,
+    sync_aggregate: SyncAggregate,
+}
+
+#[derive(Deserialize)]
+struct SyncAggregate {
+    #[serde(deserialize_with = "hex_bytes")]
+    sync_committee_bits: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -346,7 +362,8 @@ mod tests {
     fn block(slot: u64, parent: u8) -> Value {
         let data = json!({"slot": (slot - 1).to_string(), "index": "0"});
         let attestation = json!({"aggregation_bits": "0x07", "data": data});
-        let body = json!({"attestations": [attestation]});
+        let body =
+            json!({"attestations": [attestation], "sync_aggregate": {"sync_committee_bits": "0x05000000"}});
         let message = json!({"slot": slot.to_string(), "proposer_index": "1", "parent_root": root(parent), "body": body});
         json!({"message": message})
     }
@@ -372,6 +389,11 @@ mod tests {
             (format!("/eth/v2/beacon/blocks/{}", root(3)), block(3, 1)),
             ("/eth/v1/validator/duties/attester/0".into(), json!([attester(0), attester(1)])),
             ("/eth/v1/validator/duties/proposer/0".into(), json!(proposers)),
+            (
+                "/eth/v1/validator/duties/sync/0".into(),
+                json!([{"pubkey": format!("0x{}", "00".repeat(48)), "validator_index": "6",
+                        "validator_sync_committee_indices": ["2", "9"]}]),
+            ),
             ("/eth/v1/beacon/states/head/finality_checkpoints".into(), json!({"finalized": {"epoch": "4"}})),
         ];
         rows.into()
@@ -403,6 +425,8 @@ mod tests {
         let members = vec![ValidatorIndex(7), ValidatorIndex(6)];
         assert_eq!(record.duties[&Epoch(0)].committees, [Committee { slot: Slot(3), index: 0, members }]);
         assert_eq!(record.duties[&Epoch(0)].proposers.len(), 8);
+        assert_eq!(record.chain[&Slot(2)].sync_bits, [5, 0, 0, 0]);
+        assert_eq!(record.duties[&Epoch(0)].sync, [(2, ValidatorIndex(6)), (9, ValidatorIndex(6))].into());
         assert_eq!((record.finalized, record.slots_per_epoch, record.now), (Epoch(4), 8, Slot(0)));
     }
 
