@@ -96,7 +96,13 @@ struct RunArgs {
     #[arg(long, env = "SYMBOLON_DATA_DIR")]
     data_dir: PathBuf,
     /// A beacon node's URL; the best first. Repeat for more.
-    #[arg(long = "beacon-node", required = true, env = "SYMBOLON_BEACON_NODES", value_delimiter = ',')]
+    #[arg(
+        long = "beacon-node",
+        required = true,
+        env = "SYMBOLON_BEACON_NODES",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     beacon_nodes: Vec<String>,
     /// Where the validator client connects.
     #[arg(long, default_value = "127.0.0.1:3600")]

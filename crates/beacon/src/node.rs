@@ -82,8 +82,14 @@ impl Node {
         let query = base.query().map(str::to_owned);
         let parts =
             [Some(base.username()), base.password(), Some(prefix.trim_matches('/')), query.as_deref()];
-        let secrets = parts.into_iter().flatten().filter(|part| part.len() >= SECRET_LEN_MIN);
-        let secrets = secrets.map(str::to_owned).collect();
+        // A node, or what stands before it, may quote a part of them alone: a key in the path, a token in the query.
+        let segments = base.path_segments().into_iter().flatten();
+        let values: Vec<String> = base.query_pairs().map(|(_, value)| value.into_owned()).collect();
+        let pieces = segments.chain(values.iter().map(String::as_str));
+        let secrets = parts.into_iter().flatten().chain(pieces).filter(|part| part.len() >= SECRET_LEN_MIN);
+        let mut secrets: Vec<String> = secrets.map(str::to_owned).collect();
+        // The longest first, so that none is cut by another that stands inside it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         base.set_query(None);
         base.set_fragment(None);
         let health = Mutex::new(Health::new());
@@ -170,14 +176,20 @@ impl Node {
 
     /// A text without control characters and secrets, cut to a line.
     pub(crate) fn scrub(&self, text: &str) -> String {
+        let text = self.redact(text);
+        let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        line.take(MESSAGE_LEN_MAX).collect()
+    }
+
+    /// A text without secrets, as long as it is.
+    pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = Cow::Owned(text.replace(secret.as_str(), "<redacted>"));
             }
         }
-        let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        line.take(MESSAGE_LEN_MAX).collect()
+        text
     }
 
     /// A `Body` error in words fit to be shown.
@@ -325,6 +337,8 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert_eq!(node.scrub(&"x".repeat(9_999)).len(), MESSAGE_LEN_MAX);
+        let alone = "invalid project api-key-1, token t-123456";
+        assert_eq!(node.scrub(alone), "invalid project <redacted>, token <redacted>");
     }
 
     #[test]
