@@ -14,6 +14,8 @@
 use crate::Ticket;
 use crate::guard::{Rule, Verdict, judge};
 use std::collections::BTreeMap;
+use types::approval::registration_root;
+use types::builder::ValidatorRegistrationV1;
 use types::operations::VoluntaryExit;
 use types::{ChainSpec, DomainType, Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
 
@@ -196,6 +198,8 @@ pub enum Harmless {
     },
     /// A voluntary exit. Nobody is slashed for it, but it cannot be taken back: `t` operators have to approve.
     Exit(VoluntaryExit),
+    /// Whom the validator's blocks shall pay: `t` operators have to approve.
+    Registration(ValidatorRegistrationV1),
 }
 
 impl Harmless {
@@ -216,6 +220,7 @@ impl Harmless {
                 SigningRoot::of(spec, DomainType::ContributionAndProof, spec.epoch_of(slot), root)
             }
             Self::Exit(exit) => SigningRoot::voluntary_exit(spec, &exit),
+            Self::Registration(registration) => registration_root(spec, &registration),
         }
     }
 }

@@ -13,17 +13,21 @@
 //! No curve, no clock, no socket, no disk, no thread, no random number: see `clippy.toml` and the manifest.
 
 pub mod agree;
+pub mod approve;
 pub mod collect;
 mod duty;
 pub mod guard;
 pub mod journal;
 pub mod node;
 mod outcome;
+mod registry;
 pub mod schedule;
 
+use approve::{Approvals, NotApproved};
 use journal::{Permit, Row};
 use std::collections::BTreeMap;
 use types::aggregate::{Aggregate, SignedAggregate};
+use types::approval::{Kept, RegistrationStatement};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::offer::Offer;
@@ -125,6 +129,15 @@ pub enum Ask {
         /// Each with its aggregator.
         halves: Vec<HalfAggregate>,
     },
+    /// What is approved, or waits for it.
+    Approvals,
+    /// A change of registrations, signed with the client's halves: this operator's approval.
+    Register {
+        /// Whose blocks shall pay whom.
+        statement: RegistrationStatement,
+        /// One for each of its validators, over the registration that follows.
+        halves: Vec<Signature>,
+    },
     /// A voluntary exit, signed with the client's half: this operator's approval.
     Exit {
         /// Who leaves.
@@ -191,6 +204,8 @@ pub enum Answer {
     Selections(Vec<(usize, Signature)>),
     /// The agreed aggregate.
     Aggregate(Aggregate),
+    /// What is approved, or waits for it.
+    Approvals(Box<Approvals>),
     /// Taken. For lists: every one of them.
     Accepted,
     /// Some parts of a request were refused, by position, the others taken. A block has one part.
@@ -261,12 +276,9 @@ pub enum Refusal {
         /// What the exit says.
         named: ValidatorIndex,
     },
-    /// Too many exits wait for approval.
-    #[error("exits from {max} different epochs wait already: approve one of those")]
-    TooManyExits {
-        /// How many may wait.
-        max: usize,
-    },
+    /// This operator cannot approve that.
+    #[error(transparent)]
+    NotApproved(#[from] NotApproved),
 }
 
 /// The blocks that duties stand on, as a beacon node tells them with a head: others mean other duties.
@@ -342,6 +354,8 @@ pub enum Input {
     },
     /// The beacon node's finalized checkpoint.
     Finalized(Checkpoint),
+    /// What [`Output::Keep`] has left on the disk, and the ceremony's registrations: after a start, before all else.
+    Recall(Kept),
     /// A message of an operator, this one included.
     Peer(Verified),
     /// A connection to an operator came up or went down.
@@ -574,6 +588,9 @@ pub enum Output {
     },
     /// How a duty ended.
     Outcome(Outcome),
+    /// Keep this for the next start. Nothing waits for it: what is lost is said again by others, or by this operator.
+    /// Registrations that count go to the beacon nodes and relays too.
+    Keep(Kept),
 }
 
 /// An operator's mistake.

@@ -352,7 +352,8 @@ impl World {
             Output::FetchAggregates { kind, slot, .. } => {
                 self.soon(person, Input::Aggregates { kind, slot, aggregates: Vec::new() });
             }
-            Output::Subscribe { .. } => {}
+            // Nobody approves anything in this world.
+            Output::Subscribe { .. } | Output::Keep(_) => {}
             Output::FetchHeader { root } => {
                 let known = self.chain.block(&root).is_some();
                 self.soon(person, Input::Header { root, known });

@@ -322,11 +322,6 @@ impl Signing {
         self.collect.items().any(|due| due == item)
     }
 
-    /// What was decided, or adopted.
-    pub(crate) const fn hash(&self) -> Option<Root> {
-        self.hash
-    }
-
     /// Items that have their signature, and items due.
     pub(crate) fn progress(&self) -> (usize, usize) {
         (self.collect.done(), self.collect.due())
