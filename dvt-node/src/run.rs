@@ -1,5 +1,6 @@
 //! `dvt-node run`: puts the parts together, and takes them apart in order.
 
+use crate::archive::Archive;
 use crate::builder::{self, Builder, BuilderConfig};
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
@@ -29,7 +30,8 @@ use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{Generation, Root, ShareIndex};
+use types::approval::{Kept, Standing};
+use types::{Generation, Machine as _, Root, ShareIndex};
 
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
 const HOUSEKEEPING: Duration = Duration::from_secs(6);
@@ -98,8 +100,12 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         validator_api = %servers.validator_api.local_addr()?,
         "node started"
     );
+    let (archive, kept_approvals) = Archive::open(&data)?;
+    let registered = registered(chain.clone(), builder.clone());
+    let mut node = start_node(&data, started, histories, builder.as_deref());
+    recall(&mut node, started, kept_approvals, &registered);
     let engine = Engine {
-        node: start_node(&data, started, histories, builder.as_deref()),
+        node,
         size: data.size,
         cluster: data.cluster.id,
         operator: data.operator,
@@ -110,6 +116,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         journal: writer,
         curve,
         metrics: metrics.clone(),
+        archive,
+        registered,
         door: door.clone(),
     };
     tasks.spawn(engine::run(engine, events, stop.clone()));
@@ -176,6 +184,28 @@ fn start_node(
         tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
     }
     node
+}
+
+/// Whom blocks pay goes to the beacon nodes and to the relays.
+fn registered(chain: Arc<ChainSide>, builder: Option<Arc<Builder>>) -> engine::Registered {
+    Box::new(move |standing: &[Standing]| {
+        for Standing { newest, .. } in standing {
+            chain.pay(newest.message.pubkey, newest.message.fee_recipient);
+        }
+        if let Some(builder) = &builder {
+            builder.learn(standing.iter().map(|one| one.newest));
+        }
+    })
+}
+
+/// Gives the machine what the disk remembers of approvals.
+fn recall(node: &mut Node, now: types::Millis, kept: Vec<Kept>, registered: &engine::Registered) {
+    for one in kept {
+        if let Kept::Registered(standing) = &one {
+            registered(standing);
+        }
+        node.handle(now, Input::Recall(one));
+    }
 }
 
 /// Waits to be asked to stop, then for everything to end; the wire comes last, so that last words leave.

@@ -11,6 +11,7 @@
 //! - Aggregates of a client that does not ask for combined selection proofs carry its own half's proof, which
 //!   nothing can combine: they are acknowledged and dropped, said once in the log.
 
+pub mod approvals;
 mod attest;
 mod door;
 mod duties;
@@ -159,6 +160,7 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         .merge(keyed())
         .merge(signed())
         .merge(acknowledged())
+        .merge(approvals::routes())
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .merge(blocks)
         .fallback(proxy::anything_else)

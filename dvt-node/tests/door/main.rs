@@ -7,6 +7,7 @@ mod attestations;
 mod blocks;
 mod bodies;
 mod builders;
+mod recipients;
 #[allow(dead_code, reason = "the search is shared with a larger test, which needs all of it")]
 #[path = "../../../tests/tests/secrets/scan.rs"]
 mod scan;
