@@ -23,7 +23,7 @@ use std::sync::mpsc;
 use thiserror::Error;
 use types::approval::{Kept, KeptExit, KeptOf, KeptStatement, Standing, TakenExit, registration_root};
 use types::builder::{SignedValidatorRegistrationV1, ValidatorRegistrationV1};
-use types::{ChainSpec, Millis, PublicKey, ShareIndex};
+use types::{ChainSpec, ClusterSize, Millis, PublicKey, ShareIndex};
 
 /// The first byte of files of this version.
 const VERSION: u8 = 1;
@@ -55,10 +55,10 @@ impl Archive {
     /// - Errors: no folder can be made, no thread started.
     /// - Cost: a pairing for each registration since the ceremony.
     pub fn open(data: &DataFolder) -> anyhow::Result<(Self, Vec<Kept>)> {
-        let writer = Writer::read(data)?;
+        let keys: Vec<_> = data.cluster.validators.iter().map(|one| one.public_key).collect();
+        let writer = Writer::read(&data.path, &data.spec, &keys)?;
         let mut recalled = vec![Kept::Registered(of_lock(data))];
-        recalled.push(Kept::Registered(writer.registered.values().copied().collect()));
-        recalled.extend(writer.approvals(data));
+        recalled.extend(writer.recalled(data.size));
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::Builder::new().name("archive".to_owned());
         thread.spawn(move || writer.run(&receiver)).context("cannot start the archive's thread")?;
@@ -97,23 +97,23 @@ struct Writer {
 }
 
 impl Writer {
-    fn read(data: &DataFolder) -> anyhow::Result<Self> {
-        let approvals = data.path.join(folder::APPROVALS);
+    /// - `keys`: of the cluster's validators.
+    fn read(data_dir: &Path, spec: &ChainSpec, keys: &[PublicKey]) -> anyhow::Result<Self> {
+        let approvals = data_dir.join(folder::APPROVALS);
         std::fs::create_dir_all(&approvals)
             .with_context(|| format!("cannot make the folder {}", approvals.display()))?;
-        let registrations = data.path.join(folder::REGISTRATIONS);
-        let keys: Vec<_> = data.cluster.validators.iter().map(|one| one.public_key).collect();
+        let registrations = data_dir.join(folder::REGISTRATIONS);
         let standing = said(&registrations, read_registrations(&registrations)).unwrap_or_default();
-        let good = standing.into_iter().filter(|one| is_signed(&data.spec, &keys, one));
+        let good = standing.into_iter().filter(|one| is_signed(spec, keys, one));
         let registered = good.map(|one| (one.newest.message.pubkey, one)).collect();
         Ok(Self { approvals, registrations, registered })
     }
 
-    /// What operators have approved.
-    fn approvals(&self, data: &DataFolder) -> Vec<Kept> {
-        let mut kept = Vec::new();
+    /// The registrations that count, then what operators have approved.
+    fn recalled(&self, size: ClusterSize) -> Vec<Kept> {
+        let mut kept = vec![Kept::Registered(self.registered.values().copied().collect())];
         kept.extend(self.load::<Vec<TakenExit>>("taken").map(Kept::Taken));
-        for operator in data.size.indices() {
+        for operator in size.indices() {
             let exits = self.load::<KeptOf<KeptExit>>(&name("exits", operator));
             kept.extend(exits.filter(|of| of.operator == operator).map(Kept::Exits));
             let statements = self.load::<KeptOf<KeptStatement>>(&name("statements", operator));
@@ -216,4 +216,93 @@ fn is_signed(spec: &ChainSpec, keys: &[PublicKey], standing: &Standing) -> bool 
         tracing::error!(key = %message.pubkey, "a kept registration is not signed by its validator's group");
     }
     good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keys::derive::derive_master;
+    use types::approval::{KeptPartial, RegistrationStatement};
+    use types::{Address, Epoch, Generation, Signature, ValidatorNo};
+
+    fn spec() -> ChainSpec {
+        ChainSpec::builtin("hoodi").unwrap()
+    }
+
+    fn size() -> ClusterSize {
+        ClusterSize::new_safe(4, 3).unwrap()
+    }
+
+    fn statement() -> RegistrationStatement {
+        RegistrationStatement {
+            validators: vec![ValidatorNo(0)],
+            fee_recipient: Address([7; 20]),
+            gas_limit: 60_000_000,
+            timestamp_s: 1_800_000_000,
+        }
+    }
+
+    /// The first validator's key, and what its group has signed; or what it has not.
+    fn registered(signed: bool) -> (PublicKey, Standing) {
+        let secret = derive_master(&[5; 32]).unwrap();
+        let message = statement().registration(secret.public());
+        let root = registration_root(&spec(), &message);
+        let signature = if signed { secret.sign(&root) } else { Signature([7; 96]) };
+        let newest = SignedValidatorRegistrationV1 { message, signature };
+        let standing = Standing { newest, learned: Millis(5), previous: Some(Address([1; 20])) };
+        (secret.public(), standing)
+    }
+
+    fn of<T: Encode + Decode>(operator: u8, approval: T) -> KeptOf<T> {
+        let operator = ShareIndex::new(operator).unwrap();
+        KeptOf { generation: Generation(0), operator, approvals: vec![approval] }
+    }
+
+    fn exit(operator: u8, epoch: u64) -> Kept {
+        let (validator, epoch, partial) = (ValidatorNo(0), Epoch(epoch), Signature([operator; 96]));
+        Kept::Exits(of(operator, KeptExit { validator, epoch, partial }))
+    }
+
+    /// Keeps all of these, one after the other.
+    fn keep(folder: &Path, keys: &[PublicKey], kept: Vec<Kept>) {
+        let (sender, receiver) = mpsc::channel();
+        kept.into_iter().for_each(|one| sender.send(one).unwrap());
+        drop(sender);
+        Writer::read(folder, &spec(), keys).unwrap().run(&receiver);
+    }
+
+    #[test]
+    fn what_is_kept_is_recalled_and_the_last_of_each_sort_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, standing) = registered(true);
+        let partial = KeptPartial { validator: ValidatorNo(0), partial: Signature([2; 96]) };
+        let said = KeptStatement { statement: statement(), partials: vec![partial] };
+        let taken = Kept::Taken(vec![TakenExit { validator: ValidatorNo(1), epoch: Epoch(9) }]);
+        let statements = Kept::Statements(of(2, said));
+        let registered = Kept::Registered(vec![standing]);
+        let first = vec![exit(1, 7), exit(3, 8), taken.clone(), statements.clone(), registered.clone()];
+        keep(folder.path(), &[key], first);
+        keep(folder.path(), &[key], vec![exit(1, 9)]);
+        let recalled = Writer::read(folder.path(), &spec(), &[key]).unwrap().recalled(size());
+        assert_eq!(recalled, [registered, taken, exit(1, 9), statements, exit(3, 8)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_is_not_signed_is_left_out_and_the_rest_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, forged) = registered(false);
+        keep(folder.path(), &[key], vec![exit(1, 7), exit(2, 7), exit(3, 7), Kept::Registered(vec![forged])]);
+        let approvals = folder.path().join(folder::APPROVALS);
+        for (name, bytes) in
+            [("exits-1.ssz", &b"\x02"[..]), ("exits-2.ssz", b"\x01rubbish"), ("taken.ssz", b"")]
+        {
+            write_over(&approvals.join(name), bytes, SECRET).unwrap();
+        }
+        let recalled = Writer::read(folder.path(), &spec(), &[key]).unwrap().recalled(size());
+        assert_eq!(recalled, [Kept::Registered(vec![]), exit(3, 7)]);
+        // Another's approvals under an operator's name are nobody's.
+        std::fs::rename(approvals.join("exits-3.ssz"), approvals.join("exits-4.ssz")).unwrap();
+        let recalled = Writer::read(folder.path(), &spec(), &[key]).unwrap().recalled(size());
+        assert_eq!(recalled, [Kept::Registered(vec![])]);
+    }
 }

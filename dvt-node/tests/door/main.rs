@@ -3,6 +3,7 @@
 //! A refused wish leaves no frame, no journal row and no signature behind; its twin is accepted and a partial
 //! signature goes out. Sent to the node's own router, decided by its own machine, signed with real halves.
 
+mod approvals;
 mod attestations;
 mod blocks;
 mod bodies;
