@@ -25,6 +25,9 @@ pub const GAS_LIMIT_MAX: u64 = 1_000_000_000;
 /// Validators in one statement: as many as one cluster is built for.
 pub const STATEMENT_VALIDATORS_MAX: usize = 10_000;
 
+/// No notice is longer: a registration with its signature takes 180 bytes, for as many validators.
+pub const NOTICE_LEN_MAX: usize = 2 << 20;
+
 /// Whom blocks of some validators shall pay. One operator states it, `t` approve it, nobody takes it back.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct RegistrationStatement {
@@ -135,8 +138,11 @@ impl Notice {
         self.as_ssz_bytes().into()
     }
 
-    /// Reads what [`Notice::to_value`] wrote, if it hashes to its name.
+    /// Reads what [`Notice::to_value`] wrote, if it is at most [`NOTICE_LEN_MAX`] bytes and hashes to its name.
     pub fn from_value(hash: &Root, value: &Value) -> Option<Self> {
+        if value.0.len() > NOTICE_LEN_MAX {
+            return None;
+        }
         (hash_of(&value.0) == *hash).then(|| Self::from_ssz_bytes(&value.0).ok()).flatten()
     }
 
@@ -270,6 +276,11 @@ mod tests {
         assert_eq!(Notice::from_value(&others[0].hash(), &notice.to_value()), None);
         let complete = Notice::Complete(vec![SignedValidatorRegistrationV1::default()]);
         assert_eq!(Notice::from_value(&complete.hash(), &complete.to_value()), Some(complete));
+        let all = |count| Notice::Complete(vec![SignedValidatorRegistrationV1::default(); count]);
+        let fits = all(STATEMENT_VALIDATORS_MAX);
+        assert_eq!(Notice::from_value(&fits.hash(), &fits.to_value()), Some(fits));
+        let long = all(STATEMENT_VALIDATORS_MAX * 2);
+        assert_eq!(Notice::from_value(&long.hash(), &long.to_value()), None);
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(crate) struct Registrations {
     announced: BTreeMap<ShareIndex, (Root, RegistrationStatement)>,
     /// Whose registration of which operator is being checked.
     checking: BTreeSet<(ShareIndex, ValidatorNo)>,
+    /// Operators that have shown a registration that its group has not signed: theirs are not looked at any more, for
+    /// each costs a pairing, and an honest node shows what it has checked.
+    forgers: BTreeSet<ShareIndex>,
 }
 
 impl Registrations {
@@ -50,6 +53,7 @@ impl Registrations {
             statements: BTreeMap::new(),
             announced: BTreeMap::new(),
             checking: BTreeSet::new(),
+            forgers: BTreeSet::new(),
         }
     }
 
@@ -351,6 +355,9 @@ impl Registrations {
     /// Registrations that another operator says are complete: those that would count are checked, one of each validator
     /// and operator at a time.
     fn check(&mut self, desk: &mut Desk<'_>, from: ShareIndex, complete: Vec<SignedValidatorRegistrationV1>) {
+        if self.forgers.contains(&from) {
+            return;
+        }
         for signed in complete {
             let SignedValidatorRegistrationV1 { message, signature } = signed;
             let Some(validator) = desk.view.registry.number(&message.pubkey) else { continue };
@@ -379,6 +386,7 @@ impl Registrations {
         if valid {
             return self.learn(desk, &[signed]);
         }
+        self.forgers.insert(from);
         let instance = instance(desk.setup, Millis(signed.message.timestamp.saturating_mul(1000)));
         desk.wish(Output::Fault { peer: from, instance, fault: Fault::Unjustified });
     }

@@ -188,7 +188,11 @@ fn a_registration_that_the_group_has_not_signed_is_the_tellers_fault() {
     world.say(3, 1, notice(said.stated(), &Notice::Complete(vec![forged])));
     assert!(world.person(1).pays().is_empty());
     assert_eq!(world.person(1).faults, [(operator(3), Fault::Unjustified)]);
-    world.say(3, 1, notice(said.stated(), &Notice::Complete(vec![complete_registration(&said, 0)])));
+    let good = notice(said.stated(), &Notice::Complete(vec![complete_registration(&said, 0)]));
+    let checked = world.person(1).verified;
+    world.say(3, 1, good.clone());
+    assert_eq!(world.person(1).verified, checked, "a forger costs no second pairing");
+    world.say(2, 1, good);
     assert_eq!(world.person(1).pays(), pays(0x66, &[0]));
 }
 
