@@ -14,7 +14,7 @@ use crate::data_folder::DataFolder;
 use anyhow::Context as _;
 use cluster::folder;
 use crypto::PublicKeyPoint;
-use keys::files::{SECRET, write_over};
+use keys::files::{self, SECRET};
 use ssz::{Decode, Encode};
 use std::collections::BTreeMap;
 use std::io;
@@ -139,7 +139,7 @@ impl Writer {
                 files.insert(path, bytes);
             }
             for (path, bytes) in files {
-                if let Err(error) = write_over(&path, &bytes, SECRET) {
+                if let Err(error) = files::replace(&path, &bytes, SECRET) {
                     tracing::error!(%error, "approvals are not kept for the next start");
                 }
             }
@@ -296,7 +296,7 @@ mod tests {
         for (name, bytes) in
             [("exits-1.ssz", &b"\x02"[..]), ("exits-2.ssz", b"\x01rubbish"), ("taken.ssz", b"")]
         {
-            write_over(&approvals.join(name), bytes, SECRET).unwrap();
+            files::replace(&approvals.join(name), bytes, SECRET).unwrap();
         }
         let recalled = Writer::read(folder.path(), &spec(), &[key]).unwrap().recalled(size());
         assert_eq!(recalled, [Kept::Registered(vec![]), exit(3, 7)]);

@@ -7,6 +7,8 @@
 
 mod approve;
 
+pub use crate::approve::ExitApproval;
+
 use crate::agree::Timers;
 use crate::approve::STATED_AHEAD;
 use crate::duty::attest::{Attest, Due};

@@ -1,4 +1,4 @@
-//! Files written whole and durable, never over another but where the caller says so ([`write_over`]). One process at a time writes into a folder.
+//! Files written once, whole, durable, never over another. One process at a time writes into a folder.
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -59,15 +59,18 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError>
     sync_folder(folder_of(path)).map_err(|source| WriteError::NotSynced { path: path.to_owned(), source })
 }
 
-/// Writes a file, in the place of an older one if there is one: at every moment one of them is there, whole.
-///
-/// - Errors: [`WriteError::Io`], and what was there before is untouched; [`WriteError::NotSynced`].
-pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
+/// Writes a file that has no secret in it, in the place of an older one if there is one: at every moment one of them is
+/// there, whole.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
     let temporary = staging(path);
     // Left over from a crash in this very place.
     let _ = std::fs::remove_file(&temporary);
     let written = write_synced(&temporary, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(failed(path))?;
+    if written.is_err() {
+        // It never got its name; the error that is reported is why.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map_err(|source| WriteError::Io { path: path.to_owned(), source })?;
     sync_folder(folder_of(path)).map_err(|source| WriteError::NotSynced { path: path.to_owned(), source })
 }
 
@@ -184,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_over_is_replaced_whole_whatever_a_crash_has_left() {
+    fn what_is_there_already_is_replaced_whole_whatever_a_crash_has_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("approvals");
         std::fs::write(staging(&path), "half").unwrap();
         for content in ["first", "second"] {
-            write_over(&path, content.as_bytes(), SECRET).unwrap();
+            replace(&path, content.as_bytes(), SECRET).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

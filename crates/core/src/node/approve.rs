@@ -1,7 +1,7 @@
 //! The node's part in approvals: to whom an event of an exit or a registration goes, and what the disk remembers.
 
 use super::Node;
-use crate::approve::Approvals;
+use crate::approve::{Approvals, ExitApproval};
 use crate::duty::{Desk, Event};
 use crate::{Answer, Ask, Input, Output, Refusal, RequestId};
 use types::approval::Kept;
@@ -13,13 +13,18 @@ pub(super) const fn is_approved(kind: Kind) -> bool {
 }
 
 impl Node {
+    /// Exits that operators approve.
+    pub fn exits(&self) -> Vec<ExitApproval> {
+        self.exits.approvals()
+    }
+
     /// What is approved, or waits for it.
     pub fn approvals(&self) -> Approvals {
         Approvals {
             me: self.setup.me,
             operators: self.setup.size.operators(),
             threshold: self.setup.size.threshold(),
-            exits: self.exits.approvals(),
+            exits: self.exits(),
             statements: self.registrations.approvals(),
             registered: self
                 .view
