@@ -27,7 +27,7 @@ const CONTENTS_BPS: u64 = 2_500;
 pub struct Seat {
     /// Its key.
     pub group_key: PublicKey,
-    /// Whom its blocks pay.
+    /// Whom its blocks pay by the lock.
     pub fee_recipient: Address,
 }
 
@@ -39,6 +39,8 @@ pub struct ChainSide {
     seats: Vec<Seat>,
     /// The validators' indices, once the chain knows them.
     indices: RwLock<BTreeMap<PublicKey, ValidatorIndex>>,
+    /// Whom blocks pay by registrations since the ceremony.
+    recipients: RwLock<BTreeMap<PublicKey, Address>>,
     contents: Arc<Contents>,
     graffiti: Root,
     builder: Option<BuilderSide>,
@@ -63,7 +65,8 @@ impl ChainSide {
         graffiti: Root,
         builder: Option<BuilderSide>,
     ) -> Arc<Self> {
-        Arc::new(Self { beacon, spec, seats, indices: RwLock::default(), contents, graffiti, builder })
+        let (indices, recipients) = (RwLock::default(), RwLock::default());
+        Arc::new(Self { beacon, spec, seats, indices, recipients, contents, graffiti, builder })
     }
 
     /// The network.
@@ -338,12 +341,25 @@ impl ChainSide {
             .collect()
     }
 
+    /// From the next [`ChainSide::prepare`] on, a validator's blocks pay this address.
+    pub fn pay(&self, group_key: PublicKey, fee_recipient: Address) {
+        let mut recipients = self.recipients.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        recipients.insert(group_key, fee_recipient);
+    }
+
+    fn paid(&self) -> Vec<(ValidatorIndex, Address)> {
+        let known = self.known_indices();
+        let recipients = self.recipients.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let paid = self.seats.iter().filter_map(|seat| {
+            let recipient = recipients.get(&seat.group_key).unwrap_or(&seat.fee_recipient);
+            Some((*known.get(&seat.group_key)?, *recipient))
+        });
+        paid.collect()
+    }
+
     /// Tells all beacon nodes whom our blocks pay.
     pub async fn prepare(&self) {
-        let known = self.known_indices();
-        let paid =
-            self.seats.iter().filter_map(|seat| Some((*known.get(&seat.group_key)?, seat.fee_recipient)));
-        let paid: Vec<_> = paid.collect();
+        let paid = self.paid();
         if paid.is_empty() {
             return;
         }

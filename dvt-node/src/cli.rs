@@ -1,5 +1,7 @@
 //! The command line of `dvt-node`.
 
+use crate::approve::exit::{ExitArgs, exit};
+use crate::approve::registration::{self, SignArgs, StatusArgs};
 use crate::builder::BuilderFlags;
 use crate::clock;
 use crate::data_folder::Reading;
@@ -50,6 +52,15 @@ enum Command {
     ///
     /// Example: dvt-node resplit --data-dir /var/lib/symbolon --keystores validator_keys --out new_validator_keys
     Resplit(ResplitArgs),
+    /// Approve that a validator leaves, or show who does, beside the running node. When enough operators have approved
+    /// one epoch, the exit is signed and handed in. An approval cannot be taken back.
+    ///
+    /// Example: dvt-node exit --data-dir /var/lib/symbolon --validator 0x93ab...
+    /// --keymanager http://127.0.0.1:5062 --keymanager-token-file api-token.txt
+    Exit(Box<ExitArgs>),
+    /// Change whom blocks pay, beside the running node: when enough operators have approved a statement, it counts.
+    #[command(subcommand)]
+    Registration(Box<Registration>),
     /// Carry encrypted bytes between operators that cannot reach each other. Holds no share and reads no word of it.
     ///
     /// Example: dvt-node relay --data-dir /var/lib/symbolon-relay --allow-lock cluster-lock.json
@@ -61,6 +72,19 @@ enum Command {
     /// Bring the slashing-protection journal from and to other programs (EIP-3076), while the node is stopped.
     #[command(subcommand)]
     SlashingProtection(SlashingProtection),
+}
+
+#[derive(Debug, Subcommand)]
+enum Registration {
+    /// State whom blocks shall pay, or approve what another operator has stated. Cannot be taken back.
+    ///
+    /// Example: dvt-node registration sign --data-dir /var/lib/symbolon --keystores validator_keys
+    /// --fee-recipient 0x86b8145c98e5bd25ba722645b15ed65f024a87ec
+    Sign(SignArgs),
+    /// Show which statements wait for approval, and what counts.
+    ///
+    /// Example: dvt-node registration status --json
+    Status(StatusArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -217,6 +241,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
         Command::Resume(args) => resume(&args).and_then(|resumed| print(&resumed, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
+        Command::Exit(args) => exit(&args, clock::now()).and_then(|exits| print(&exits, args.json)),
+        Command::Registration(command) => run_registration(&command),
         Command::Relay(args) => {
             start_logs(LogFormat::Human);
             until_signal(|stop| relay::run(args, stop))
@@ -236,6 +262,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
+    }
+}
+
+fn run_registration(command: &Registration) -> anyhow::Result<()> {
+    match command {
+        Registration::Sign(args) => {
+            let signed = registration::sign(args, clock::now(), |words| {
+                if !args.json {
+                    // Said again when it is done; a closed output is nobody's loss.
+                    let _ = writeln!(std::io::stdout(), "signing: {words}");
+                }
+            })?;
+            print(&signed, args.json)
+        }
+        Registration::Status(args) => registration::status(args).and_then(|status| print(&status, args.json)),
     }
 }
 

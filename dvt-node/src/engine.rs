@@ -7,6 +7,7 @@
 //!
 //! Nothing here decides anything: what is signed, when, and for whom is core's.
 
+use crate::archive::Archive;
 use crate::chain_side::ChainSide;
 use crate::clock::now;
 use crate::contents::Contents;
@@ -24,6 +25,7 @@ use symbolon_core::node::{ExitApproval, Node};
 use symbolon_core::{Account, Answer, Ask, Ending, Input, Outcome, Output, RequestId, To, verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use types::approval::{Kept, Standing};
 use types::wire::{self, Instance, Message, Signed};
 use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, ShareIndex, Slot};
 
@@ -121,9 +123,16 @@ pub struct Engine {
     pub stops: Arc<Stops>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept of approvals.
+    pub archive: Archive,
+    /// Is told of registrations that count from now on.
+    pub registered: Registered,
     /// For results of tasks.
     pub door: Door,
 }
+
+/// Is told of registrations that count from now on.
+pub type Registered = Box<dyn Fn(&[Standing]) + Send>;
 
 /// The loop's own state beside the machine.
 struct Loop {
@@ -297,6 +306,7 @@ impl Loop {
                 self.remember(|stops| stops.second_instance());
             }
             Output::TwoProcesses { peer, first, second } => self.two_processes(peer, &first, &second),
+            Output::Keep(kept) => self.keep(kept),
             Output::FetchDuties { .. }
             | Output::FetchVote { .. }
             | Output::FetchBlock { .. }
@@ -358,6 +368,22 @@ impl Loop {
         if to == To::All {
             self.own.push_back(sealed);
         }
+    }
+
+    fn keep(&self, kept: Kept) {
+        if let Kept::Registered(standing) = &kept {
+            for Standing { newest, .. } in standing {
+                let message = &newest.message;
+                tracing::info!(
+                    key = %message.pubkey,
+                    fee_recipient = %message.fee_recipient,
+                    gas_limit = message.gas_limit,
+                    "operators have approved whom a validator's blocks pay"
+                );
+            }
+            (self.engine.registered)(standing);
+        }
+        self.engine.archive.keep(kept);
     }
 
     fn evidence(&self, author: ShareIndex, first: &Signed, second: &Signed) {

@@ -1,6 +1,7 @@
 //! The operator's daemon: one loop around core.
 //!
 //! - [`cli`], [`run`]: the command line, and how the parts are put together.
+//! - [`approve`]: what operators approve beside duties, by commands; [`archive`]: what is kept of it.
 //! - [`journal`]: slashing protection on disk. [`moving`]: shares, halves and histories from and to other software.
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
@@ -12,6 +13,8 @@
 //! - [`relay`]: a program of its own, for operators that cannot reach each other.
 //! - [`metrics`], [`monitor`], [`clock`]: what is seen from outside, and the time.
 
+pub mod approve;
+pub mod archive;
 pub mod builder;
 pub mod chain_side;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! `dvt-node run`: puts the parts together, and takes them apart in order.
 
+use crate::archive::Archive;
 use crate::builder::{self, Builder, BuilderConfig};
 use crate::chain_side::{ChainSide, Seat};
 use crate::clock::now;
@@ -32,6 +33,7 @@ use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use types::approval::{Kept, Standing};
 use types::{Generation, Machine as _, Root, ShareIndex};
 
 /// How often finality is asked for and proposers are prepared: well within every epoch in use.
@@ -98,15 +100,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
 
     let (door, events) = Door::new();
     let writer = start_writer(journal, door.clone())?;
-    let api = validator_api::router(Api {
-        seats: client_seats(&data, &curve)?,
-        upstream: BeaconNodes(chain.beacon().clone()),
-        spec: spec.clone(),
-        duties: door.clone(),
-        contents: find_contents(kept.clone()),
-        notice: notice(metrics.clone()),
-        now: Box::new(now),
-    });
+    let api = client_api(&data, &curve, (&chain, kept.clone()), (door.clone(), metrics.clone()))?;
     let (api, tls) = guard(api, &config)?;
     let tasks = TaskTracker::new();
     let servers = Servers::bind(&config).await?;
@@ -120,8 +114,10 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         validator_api = %servers.validator_api.local_addr()?,
         "node started"
     );
+    let mut node = start_node(&data, started, histories, builder.as_deref(), &stops);
+    let (archive, registered) = recall(&mut node, &data, started, (&chain, builder.as_ref()))?;
     let engine = Engine {
-        node: start_node(&data, started, histories, builder.as_deref(), &stops),
+        node,
         size: data.size,
         cluster: data.cluster.id,
         operator: data.operator,
@@ -133,6 +129,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         curve,
         stops: stops.clone(),
         metrics: metrics.clone(),
+        archive,
+        registered,
         door: door.clone(),
     };
     tasks.spawn(engine::run(engine, events, stop.clone()));
@@ -241,6 +239,37 @@ fn start_node(
     node
 }
 
+/// Whom blocks pay goes to the beacon nodes and to the relays.
+fn registered(chain: Arc<ChainSide>, builder: Option<Arc<Builder>>) -> engine::Registered {
+    Box::new(move |standing: &[Standing]| {
+        for Standing { newest, .. } in standing {
+            chain.pay(newest.message.pubkey, newest.message.fee_recipient);
+        }
+        if let Some(builder) = &builder {
+            builder.learn(standing.iter().map(|one| one.newest));
+        }
+    })
+}
+
+/// Gives the machine what the disk remembers of approvals, and the chain's side whom blocks pay by them. Returns who
+/// keeps and who is told what comes of them from now on.
+fn recall(
+    node: &mut Node,
+    data: &DataFolder,
+    now: types::Millis,
+    (chain, builder): (&Arc<ChainSide>, Option<&Arc<Builder>>),
+) -> anyhow::Result<(Archive, engine::Registered)> {
+    let (archive, kept) = Archive::open(data)?;
+    let registered = registered(chain.clone(), builder.cloned());
+    for one in kept {
+        if let Kept::Registered(standing) = &one {
+            registered(standing);
+        }
+        node.handle(now, Input::Recall(one));
+    }
+    Ok((archive, registered))
+}
+
 /// Waits to be asked to stop, then for everything to end; the wire comes last, so that last words leave.
 async fn finish(tasks: TaskTracker, wire: &net::Handle, stop: CancellationToken) {
     tasks.close();
@@ -290,6 +319,24 @@ fn node_setup(data: &DataFolder, started: types::Millis, builder: Option<&Builde
         timers: Timers::default(),
         started,
     }
+}
+
+/// The API that the validator client speaks.
+fn client_api(
+    data: &DataFolder,
+    curve: &Curve,
+    (chain, kept): (&ChainSide, Arc<Contents>),
+    (door, metrics): (Door, Arc<Metrics>),
+) -> anyhow::Result<Router> {
+    Ok(validator_api::router(Api {
+        seats: client_seats(data, curve)?,
+        upstream: BeaconNodes(chain.beacon().clone()),
+        spec: chain.spec().clone(),
+        duties: door,
+        contents: find_contents(kept),
+        notice: notice(metrics),
+        now: Box::new(now),
+    }))
 }
 
 /// The keys that each validator goes by on both sides of the validator API.

@@ -16,6 +16,10 @@ pub const NETWORK: &str = "network.json";
 pub const NODE_PASSWORD: &str = "node-password";
 /// The slashing-protection journal.
 pub const JOURNAL: &str = "journal";
+/// What operators have approved, as far as this node has heard.
+pub const APPROVALS: &str = "approvals";
+/// The registrations that count since the ceremony.
+pub const REGISTRATIONS: &str = "registrations.json";
 /// Says that the keys have signed elsewhere and their history is not in the journal yet: no node runs while it is there.
 pub const HISTORY_WANTED: &str = "history-wanted";
 /// What stands in it, for whoever looks.

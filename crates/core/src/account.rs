@@ -149,7 +149,8 @@ impl Account {
             | Kind::Aggregate
             | Kind::Contribute
             | Kind::SyncMessage
-            | Kind::Exit => false,
+            | Kind::Exit
+            | Kind::Registration => false,
         }
     }
 

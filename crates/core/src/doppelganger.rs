@@ -147,7 +147,7 @@ impl Sightings {
 const fn shows_on_chain(kind: Kind) -> bool {
     match kind {
         Kind::Attest | Kind::Propose | Kind::Aggregate | Kind::Contribute | Kind::SyncMessage => true,
-        Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit => false,
+        Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit | Kind::Registration => false,
     }
 }
 
@@ -233,9 +233,11 @@ mod tests {
                 sign(&mut sightings, &spec, kind, epoch, 1);
                 sightings.ask(at(&spec, 12, 24), &spec).unwrap();
                 let found = !sightings.judge(&spec, Epoch(11), &set(&[1])).is_empty();
-                let shows =
-                    !matches!(kind, Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit);
-                assert_eq!(found, !(shows && (epoch == 10 || epoch == 11)), "{kind} in epoch {epoch}");
+                let hidden = matches!(
+                    kind,
+                    Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit | Kind::Registration
+                );
+                assert_eq!(found, !(!hidden && (epoch == 10 || epoch == 11)), "{kind} in epoch {epoch}");
             }
         }
     }

@@ -15,6 +15,8 @@ use crate::guard::{Verdict, judge};
 use crate::stop::{Reason, Stops};
 use crate::{Refusal, Ticket};
 use std::collections::BTreeMap;
+use types::approval::registration_root;
+use types::builder::ValidatorRegistrationV1;
 use types::operations::VoluntaryExit;
 use types::{ChainSpec, DomainType, Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
 
@@ -197,6 +199,8 @@ pub enum Harmless {
     },
     /// A voluntary exit. Nobody is slashed for it, but it cannot be taken back: `t` operators have to approve.
     Exit(VoluntaryExit),
+    /// Whom the validator's blocks shall pay: `t` operators have to approve.
+    Registration(ValidatorRegistrationV1),
 }
 
 impl Harmless {
@@ -217,6 +221,7 @@ impl Harmless {
                 SigningRoot::of(spec, DomainType::ContributionAndProof, spec.epoch_of(slot), root)
             }
             Self::Exit(exit) => SigningRoot::voluntary_exit(spec, &exit),
+            Self::Registration(registration) => registration_root(spec, &registration),
         }
     }
 }

@@ -14,6 +14,7 @@
 
 mod account;
 pub mod agree;
+pub mod approve;
 mod blame;
 mod boot;
 pub mod collect;
@@ -25,6 +26,7 @@ mod halves;
 pub mod journal;
 pub mod node;
 mod outcome;
+mod registry;
 pub mod schedule;
 pub mod stop;
 mod unscheduled;
@@ -36,9 +38,11 @@ pub use blame::{Blame, Lack, Part, verdict};
 pub use ending::Ending;
 pub use outcome::Outcome;
 
+use approve::{Approvals, NotApproved};
 use journal::{Permit, Row};
 use std::collections::BTreeSet;
 use types::aggregate::{Aggregate, SignedAggregate};
+use types::approval::{Kept, RegistrationStatement};
 use types::block::ProposedBlock;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::offer::Offer;
@@ -140,6 +144,15 @@ pub enum Ask {
         /// Each with its aggregator.
         halves: Vec<HalfAggregate>,
     },
+    /// What is approved, or waits for it.
+    Approvals,
+    /// A change of registrations, signed with the client's halves: this operator's approval.
+    Register {
+        /// Whose blocks shall pay whom.
+        statement: RegistrationStatement,
+        /// One for each of its validators, over the registration that follows.
+        halves: Vec<Signature>,
+    },
     /// A voluntary exit, signed with the client's half: this operator's approval.
     Exit {
         /// Who leaves.
@@ -167,6 +180,8 @@ pub enum Answer {
     Selections(Vec<(usize, Signature)>),
     /// The agreed aggregate.
     Aggregate(Aggregate),
+    /// What is approved, or waits for it.
+    Approvals(Box<Approvals>),
     /// Taken. For lists: every one of them.
     Accepted,
     /// Some parts of a request were refused, by position, the others taken. A block has one part.
@@ -240,12 +255,9 @@ pub enum Refusal {
         /// What the exit says.
         named: ValidatorIndex,
     },
-    /// Too many exits wait for approval.
-    #[error("exits from {max} different epochs wait already: approve one of those")]
-    TooManyExits {
-        /// How many may wait.
-        max: usize,
-    },
+    /// This operator cannot approve that.
+    #[error(transparent)]
+    NotApproved(#[from] NotApproved),
 }
 
 /// The blocks that duties stand on, as a beacon node tells them with a head: others mean other duties.
@@ -321,6 +333,9 @@ pub enum Input {
     },
     /// The beacon node's finalized checkpoint.
     Finalized(Checkpoint),
+    /// What [`Output::Keep`] has left on the disk, and the ceremony's registrations: after a start and what stops the
+    /// node, before anything of the chain or of operators.
+    Recall(Kept),
     /// A message of an operator, this one included.
     Peer(Verified),
     /// A connection to an operator came up or went down.
@@ -599,6 +614,9 @@ pub enum Output {
         /// An answer of the other, which had answered before that too.
         second: Signed,
     },
+    /// Keep this for the next start. Nothing waits for it: what is lost is said again by others, or by this operator.
+    /// Registrations that count go to the beacon nodes and relays too.
+    Keep(Kept),
 }
 
 /// An operator's mistake.

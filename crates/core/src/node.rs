@@ -2,34 +2,40 @@
 //!
 //! It finds the instance that an event belongs to and lets the duty speak; it starts duties when their slot
 //! begins and forgets them when an epoch has passed. Bounds: duties of one epoch back and one slot ahead, selection
-//! proofs of two epochs ahead, exits from [`EXITS_MAX`] epochs, [`EARLY_MAX`] messages per operator that came before
-//! their slot, and accounts of [`ACCOUNT_EPOCHS`] epochs.
+//! proofs of two epochs ahead, one approval of each operator for each validator, [`EARLY_MAX`] messages per operator
+//! that came before their slot, and accounts of [`ACCOUNT_EPOCHS`] epochs.
 
 mod accounts;
+mod approve;
 mod begin;
 
+pub use crate::approve::ExitApproval;
 pub use accounts::ACCOUNT_EPOCHS;
 
 use crate::agree::Timers;
+use crate::approve::STATED_AHEAD;
 use crate::boot::Boots;
 use crate::doppelganger::Sightings;
 use crate::duty::attest::Attest;
 use crate::duty::exit::Exits;
 use crate::duty::gather::Gather;
 use crate::duty::propose::Propose;
+use crate::duty::registration::Registrations;
 use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::journal::{History, Journal};
 use crate::outcome::Story;
+use crate::registry::Registry;
 use crate::schedule::Schedule;
 use crate::unscheduled::{Unscheduled, Waiting};
 use crate::{Answer, Ask, DependentRoots, Input, Obstacle, Output, Refusal, RequestId, Ticket};
 use accounts::Past;
+use approve::is_approved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::wire::{Instance, Kind, Message, Verified};
 use types::{
     Address, ChainSpec, Checkpoint, ClusterSize, Epoch, Generation, Machine, Millis, PublicKey, Root,
-    ShareIndex, Slot, ValidatorNo,
+    ShareIndex, Slot,
 };
 
 mod protection;
@@ -43,9 +49,6 @@ pub const EARLY_MAX: usize = 128;
 
 /// Epochs ahead for which selection proofs are taken: clients ask for the next epoch, and clocks differ.
 pub const SELECTION_EPOCHS: u64 = 2;
-
-/// Epochs from which exits wait for approval: operators agree on one, and may change their minds.
-pub const EXITS_MAX: usize = 16;
 
 /// One of the cluster's validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,21 +132,9 @@ const fn home(kind: Kind) -> Kind {
         | Kind::Contribute
         | Kind::Selection
         | Kind::SyncSelection
-        | Kind::Exit => kind,
+        | Kind::Exit
+        | Kind::Registration => kind,
     }
-}
-
-/// An exit that operators approve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExitApproval {
-    /// Who leaves.
-    pub validator: ValidatorNo,
-    /// Not before this epoch.
-    pub epoch: Epoch,
-    /// Operators that approve, as far as this node has heard.
-    pub operators: BTreeSet<ShareIndex>,
-    /// Whether it is signed.
-    pub signed: bool,
 }
 
 /// The machine.
@@ -158,7 +149,8 @@ pub struct Node {
     tickets: Tickets,
     board: Board,
     duties: BTreeMap<Instance, Duty>,
-    exits: BTreeMap<Instance, Exits>,
+    exits: Exits,
+    registrations: Registrations,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
     unscheduled: Unscheduled,
     past: Past,
@@ -181,8 +173,7 @@ impl Node {
         let journal = Journal::new(keys.clone(), histories);
         let at_start = setup.spec.slot_at(setup.started).map(Slot::next);
         let follow_until = at_start.max(journal.slot_max());
-        let mut view = View::default();
-        view.present.insert(setup.me);
+        let view = View::new(setup.me, Registry::new(&setup.validators));
         Self {
             follow_until,
             view,
@@ -191,7 +182,8 @@ impl Node {
             tickets: Tickets::default(),
             board: Board::default(),
             duties: BTreeMap::new(),
-            exits: BTreeMap::new(),
+            exits: Exits::new(setup.size.threshold()),
+            registrations: Registrations::new(setup.size.threshold()),
             early: BTreeMap::new(),
             unscheduled: Unscheduled::default(),
             past: Past::default(),
@@ -214,27 +206,13 @@ impl Node {
             && (timeless || self.in_window(instance.slot, instance.kind))
     }
 
-    /// Exits that operators approve.
-    pub fn exits(&self) -> Vec<ExitApproval> {
-        let of_epoch = |exits: &Exits| -> Vec<ExitApproval> {
-            let approvals = exits.approvals().map(|(validator, operators, signed)| ExitApproval {
-                validator,
-                epoch: exits.epoch(),
-                operators: operators.clone(),
-                signed,
-            });
-            approvals.collect()
-        };
-        self.exits.values().flat_map(of_epoch).collect()
-    }
-
     /// Up to here the node only follows what others decide.
     pub fn follow_until(&self) -> Option<Slot> {
         self.follow_until
     }
 
     /// H1: not before the slot's start - 0.5 s (one slot more is kept for later), not older than one epoch. Selection
-    /// proofs come ahead of their slot; exits name an epoch that has begun, however long ago.
+    /// proofs come ahead of their slot; exits name an epoch that has begun, and statements their time, however long ago.
     fn in_window(&self, slot: Slot, kind: Kind) -> bool {
         let spec = &self.setup.spec;
         let current = spec.slot_at(self.now.after(CLOCK_AHEAD)).unwrap_or(Slot(0));
@@ -243,9 +221,10 @@ impl Node {
                 let epoch = Epoch(spec.epoch_of(current).0.saturating_add(SELECTION_EPOCHS + 1));
                 Slot(spec.epoch_start(epoch).0.saturating_sub(1))
             }
+            Kind::Registration => spec.slot_at(self.now.after(STATED_AHEAD)).unwrap_or(Slot(0)),
             _ => current.next(),
         };
-        slot <= newest && (kind == Kind::Exit || slot.0 + spec.slots_per_epoch >= current.0)
+        slot <= newest && (is_approved(kind) || slot.0 + spec.slots_per_epoch >= current.0)
     }
 
     fn has_begun(&self, slot: Slot) -> bool {
@@ -257,7 +236,7 @@ impl Node {
         let desk = Desk {
             now: self.now,
             setup: &self.setup,
-            view: &self.view,
+            view: &mut self.view,
             board: &mut self.board,
             journal: &mut self.journal,
             tickets: &mut self.tickets,
@@ -281,20 +260,6 @@ impl Node {
                 self.with(Instance { kind, ..instance }, Event::Board);
             }
         }
-    }
-
-    fn with_exits(&mut self, instance: Instance, event: Event) {
-        let mut desk = Desk {
-            now: self.now,
-            setup: &self.setup,
-            view: &self.view,
-            board: &mut self.board,
-            journal: &mut self.journal,
-            tickets: &mut self.tickets,
-            out: &mut self.out,
-        };
-        let Some(exits) = self.exits.get_mut(&instance) else { return };
-        exits.handle(&mut desk, self.schedule.indices(), event);
     }
 
     fn with_all(&mut self, event: impl Fn() -> Event) {
@@ -345,11 +310,8 @@ impl Node {
             return;
         }
         let instance = message.message().instance();
-        if instance.kind == Kind::Exit {
-            if self.begin_exits(instance) {
-                self.with_exits(instance, Event::Input(Input::Peer(message)));
-            }
-            return;
+        if is_approved(instance.kind) {
+            return self.with_approvals(instance.kind, Event::Input(Input::Peer(message)));
         }
         let home = Instance { kind: home(instance.kind), ..instance };
         let ahead = matches!(instance.kind, Kind::Selection | Kind::SyncSelection);
@@ -372,8 +334,8 @@ impl Node {
         kept.push_back(message);
     }
 
-    /// What a question is about.
-    fn subject(&self, ask: &Ask) -> Instance {
+    /// The duty that a question is about; `None` if it is about what operators approve.
+    fn subject(&self, ask: &Ask) -> Option<Instance> {
         let (slot, kind) = match ask {
             Ask::Vote { slot }
             | Ask::Attestations { slot, .. }
@@ -383,9 +345,9 @@ impl Node {
             Ask::Selections { kind, slot, .. }
             | Ask::Aggregate { kind, slot, .. }
             | Ask::SignedAggregates { kind, slot, .. } => (*slot, *kind),
-            Ask::Exit { epoch, .. } => (self.setup.spec.epoch_start(*epoch), Kind::Exit),
+            Ask::Exit { .. } | Ask::Register { .. } | Ask::Approvals => return None,
         };
-        self.instance(slot, kind)
+        Some(self.instance(slot, kind))
     }
 
     /// Keeps a question until its slot's duties are known, or refuses the oldest that waits.
@@ -396,14 +358,14 @@ impl Node {
     }
 
     fn refuse_unscheduled(&mut self, waiting: &Waiting) {
-        let answer = Answer::Refused(Refusal::NoDuty(self.subject(&waiting.ask).slot));
+        let answer = Answer::Refused(Refusal::NoDuty(waiting.slot));
         self.out.push_back(Output::Reply { request: waiting.request, answer });
     }
 
     /// Asks again what waited for duties that are known now, and refuses what has waited long enough.
     fn retell_unscheduled(&mut self) {
         for waiting in self.unscheduled.take() {
-            if self.schedule.knows(&self.setup.spec, self.subject(&waiting.ask).slot) {
+            if self.schedule.knows(&self.setup.spec, waiting.slot) {
                 self.ask(waiting.request, waiting.ask);
             } else if self.now >= waiting.until {
                 self.refuse_unscheduled(&waiting);
@@ -414,7 +376,9 @@ impl Node {
     }
 
     fn ask(&mut self, request: RequestId, ask: Ask) {
-        let instance = self.subject(&ask);
+        let Some(instance) = self.subject(&ask) else {
+            return self.ask_approval(request, ask);
+        };
         let Instance { slot, kind, .. } = instance;
         if let Some(reason) = self.journal.stops().forbids(kind) {
             let stopped = self.duties.get_mut(&instance).map(Duty::stories);
@@ -423,18 +387,11 @@ impl Node {
             return self.out.push_back(Output::Reply { request, answer });
         }
         let over = self.setup.spec.slot_start(slot.next()) <= self.now;
-        if kind != Kind::Exit
-            && self.in_window(slot, kind)
-            && !over
-            && !self.schedule.knows(&self.setup.spec, slot)
-        {
+        if self.in_window(slot, kind) && !over && !self.schedule.knows(&self.setup.spec, slot) {
             let until = self.now.after(Millis(self.setup.spec.slot_ms));
-            return self.keep_unscheduled(Waiting { request, ask, until });
+            return self.keep_unscheduled(Waiting { request, ask, slot, until });
         }
         let event = Event::Input(Input::Ask { request, ask });
-        if kind == Kind::Exit {
-            return self.ask_exit(request, instance, event);
-        }
         if self.in_window(slot, kind) {
             match kind {
                 Kind::Selection | Kind::SyncSelection => self.begin_select(slot, kind),
@@ -449,17 +406,6 @@ impl Node {
         self.out.push_back(Output::Reply { request, answer });
     }
 
-    fn ask_exit(&mut self, request: RequestId, instance: Instance, event: Event) {
-        let refusal = if !self.in_window(instance.slot, Kind::Exit) {
-            Refusal::NoDuty(instance.slot)
-        } else if !self.begin_exits(instance) {
-            Refusal::TooManyExits { max: EXITS_MAX }
-        } else {
-            return self.with_exits(instance, event);
-        };
-        self.out.push_back(Output::Reply { request, answer: Answer::Refused(refusal) });
-    }
-
     fn presence(&mut self, peer: ShareIndex, up: bool) {
         let changed = if up { self.view.present.insert(peer) } else { self.view.present.remove(&peer) };
         if !changed {
@@ -470,8 +416,8 @@ impl Node {
         self.with_all(|| Event::Presence);
         if up {
             self.with_all(|| Event::Reconnected(peer));
-            for instance in self.exits.keys().copied().collect::<Vec<_>>() {
-                self.with_exits(instance, Event::Reconnected(peer));
+            for kind in [Kind::Exit, Kind::Registration] {
+                self.with_approvals(kind, Event::Reconnected(peer));
             }
         }
     }
@@ -496,8 +442,8 @@ impl Node {
 
     fn result(&mut self, ticket: Ticket, input: Input) {
         let Some((instance, purpose)) = self.tickets.redeem(ticket) else { return };
-        if instance.kind == Kind::Exit {
-            return self.with_exits(instance, Event::Result(instance, purpose, input));
+        if is_approved(instance.kind) {
+            return self.with_approvals(instance.kind, Event::Result(instance, purpose, input));
         }
         let home = Instance { kind: home(instance.kind), ..instance };
         // A duty that is over still settles its journal ticket, so that no permit lingers.
@@ -519,8 +465,8 @@ impl Node {
         for Instance { slot, kind, .. } in selections {
             self.begin_select(slot, kind);
         }
-        for instance in self.exits.keys().copied().collect::<Vec<_>>() {
-            self.with_exits(instance, Event::Tick);
+        for kind in [Kind::Exit, Kind::Registration] {
+            self.with_approvals(kind, Event::Tick);
         }
         self.retell_early();
         self.retell_unscheduled();
@@ -568,6 +514,7 @@ impl Machine for Node {
                 self.with_all(|| Event::Input(Input::Header { root, known }));
             }
             Input::Finalized(checkpoint) => self.finalized(checkpoint),
+            Input::Recall(kept) => self.recall(kept),
             Input::Peer(message) => {
                 if self.wants(message.message()) {
                     let (from, message) = (message.sender(), message.message());

@@ -39,7 +39,9 @@ fn hopeless_at(spec: &ChainSpec, instance: Instance) -> Millis {
         Kind::Propose | Kind::Randao | Kind::SyncMessage | Kind::Contribute | Kind::SyncSelection => {
             spec.slot_start(instance.slot.next().next())
         }
-        Kind::Attest | Kind::Aggregate | Kind::Selection | Kind::Exit => Millis(u64::MAX),
+        Kind::Attest | Kind::Aggregate | Kind::Selection | Kind::Exit | Kind::Registration => {
+            Millis(u64::MAX)
+        }
     }
 }
 

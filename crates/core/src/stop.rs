@@ -1,8 +1,9 @@
 //! What stops a node from signing, and what it still does then.
 //!
 //! While any [`Reason`] is in force the journal promises nothing, permits that were given before are not used, and
-//! what comes back signed is not sent. Nothing but exits is signed: an exit is made only on the operator's own
-//! command, harms no other signature, and may be what the operator wants to do next.
+//! what comes back signed is not sent. Nothing is signed but what operators approve, exits and registrations: these are
+//! made only on the operator's own command, contradict no other signature, and may be what the operator wants to do
+//! next.
 //!
 //! A stopped node goes on to vote, to answer, and to combine what others sign. Votes bind no validator's key, so
 //! they can do no harm; without them one node that is stopped for the sake of a slashed validator would count as a fault of
@@ -109,7 +110,7 @@ impl Stops {
     /// Why nothing of this kind is signed, if so.
     pub fn forbids(&self, kind: Kind) -> Option<Reason> {
         match kind {
-            Kind::Exit => None,
+            Kind::Exit | Kind::Registration => None,
             Kind::Attest
             | Kind::Propose
             | Kind::Aggregate
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_forbids_everything_but_exits_until_it_is_lifted() {
+    fn every_reason_forbids_everything_but_what_operators_approve_until_it_is_lifted() {
         let table = [
             (Reason::Slashed(set(&[1])), false),
             (Reason::Doppelganger(set(&[1])), false),
@@ -152,7 +153,8 @@ mod tests {
             let mut stops = Stops::default();
             stops.stop(&reason);
             for kind in Kind::ALL {
-                let why = (kind != Kind::Exit).then(|| reason.clone());
+                let approved = matches!(kind, Kind::Exit | Kind::Registration);
+                let why = (!approved).then(|| reason.clone());
                 assert_eq!(stops.forbids(kind), why, "{kind}");
             }
             assert_eq!(stops.is_silent(), silent, "{reason:?}");

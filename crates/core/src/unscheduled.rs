@@ -5,7 +5,7 @@
 
 use crate::{Ask, RequestId};
 use std::collections::VecDeque;
-use types::Millis;
+use types::{Millis, Slot};
 
 /// Questions that wait: one for each slot of an epoch of 32 and each kind of selection proofs, twice.
 const ASKS_MAX: usize = 128;
@@ -15,6 +15,8 @@ const ASKS_MAX: usize = 128;
 pub(crate) struct Waiting {
     pub(crate) request: RequestId,
     pub(crate) ask: Ask,
+    /// Whose duties it waits for.
+    pub(crate) slot: Slot,
     /// When it is given up.
     pub(crate) until: Millis,
 }
@@ -46,13 +48,13 @@ impl Unscheduled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::Slot;
 
     #[test]
     fn the_oldest_makes_room_when_too_many_wait() {
         let waiting = |number: u64| Waiting {
             request: RequestId(number),
             ask: Ask::Vote { slot: Slot(number) },
+            slot: Slot(number),
             until: Millis(number),
         };
         let mut unscheduled = Unscheduled::default();

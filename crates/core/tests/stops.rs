@@ -10,6 +10,7 @@ use symbolon_core::journal::History;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::stop::Reason;
 use symbolon_core::{Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, Ticket, To};
+use types::approval::RegistrationStatement;
 use types::duty::AttesterDuty;
 use types::wire::{
     self, Instance, Kind, Message, PartialSignature, Partials, Statement, Step, ValueId, Vote,
@@ -292,6 +293,24 @@ fn a_partial_that_left_before_is_not_sent_again_while_stopped() {
     assert_eq!(again(&mut desk), 1);
     desk.input(Input::Stop(slashed()));
     assert_eq!(again(&mut desk), 0);
+}
+
+#[test]
+fn a_registration_is_signed_on_the_operators_word_whatever_stops_the_node() {
+    for (reason, _) in reasons() {
+        let mut desk = Desk::new();
+        desk.begin(slot(1));
+        desk.input(Input::Stop(reason));
+        let statement = RegistrationStatement {
+            validators: vec![VALIDATOR],
+            fee_recipient: Address([3; 20]),
+            gas_limit: 60_000_000,
+            timestamp_s: desk.now.0 / 1000,
+        };
+        desk.ask(Ask::Register { statement, halves: vec![Signature([5; 96])] });
+        desk.complete();
+        assert_eq!((desk.partials(Kind::Registration), desk.answers.last()), (1, Some(&Answer::Accepted)));
+    }
 }
 
 #[test]

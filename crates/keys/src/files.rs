@@ -187,6 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_already_is_replaced_whole_whatever_a_crash_has_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("approvals");
+        std::fs::write(staging(&path), "half").unwrap();
+        for content in ["first", "second"] {
+            replace(&path, content.as_bytes(), SECRET).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn what_an_interrupted_run_left_is_removed_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("keys");

@@ -31,6 +31,12 @@ pub enum SetupError {
         /// Where to.
         host: String,
     },
+    /// A token for a node, over `http` to another machine.
+    #[error("http:// to {host}, which is not this machine: the token would travel in clear. Use https://")]
+    PlainToken {
+        /// Where to.
+        host: String,
+    },
     /// A token that no header can carry. The token is not shown.
     #[error(
         "the token is empty, begins or ends with a blank, or has a character that no HTTP header can hold: \

@@ -1,9 +1,9 @@
-//! The keymanager API of a validator client: which keys it has, and giving it keystores.
+//! The keymanager API of a validator client: which keys it has, giving it keystores, and having it sign an exit.
 //!
-//! Source: ethereum/keymanager-APIs, `ListKeys` and `ImportKeystores` of `/eth/v1/keystores`.
+//! Source: ethereum/keymanager-APIs, `ListKeys` and `ImportKeystores` of `/eth/v1/keystores`, and `voluntary_exit`.
 
 use crate::error::{CallError, SetupError};
-use crate::limits::{ASK_WAIT, BATCH_LEN_MAX, KEYSTORE_WAIT, LIST_LEN_MAX, PUSHED_LEN_MAX};
+use crate::limits::{ASK_WAIT, BATCH_LEN_MAX, KEYSTORE_WAIT, LIST_LEN_MAX, PUSHED_LEN_MAX, YES_LEN_MAX};
 use crate::server::Server;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use thiserror::Error;
-use types::PublicKey;
+use types::operations::SignedVoluntaryExit;
+use types::{Epoch, PublicKey};
 use zeroize::Zeroizing;
 
 const KEYSTORES: &str = "/eth/v1/keystores";
@@ -206,6 +207,25 @@ impl Keymanager {
         }
     }
 
+    /// Has the client sign an exit with a key of its, which is not published.
+    ///
+    /// - `epoch`: not before it.
+    /// - Returns what the client says that it signed: whether that is what was asked for is not checked here, nor is
+    ///   the signature.
+    /// - Errors: `Call`, `TokenRefused`, `Body`.
+    /// - Cost: one request, [`ASK_WAIT`] at most.
+    pub async fn voluntary_exit(
+        &self,
+        key: &PublicKey,
+        epoch: Epoch,
+    ) -> Result<SignedVoluntaryExit, KeymanagerError> {
+        let path = format!("/eth/v1/validator/{key}/voluntary_exit");
+        let request = self.server.post_with(&path, ("epoch", &epoch.to_string()), Bytes::new());
+        let request = request.header(AUTHORIZATION, self.authorization.clone());
+        let body = self.server.call(request, ASK_WAIT, YES_LEN_MAX, &[]).await?;
+        parse_exit(&body).map_err(|error| KeymanagerError::Body(self.server.scrub(&error.to_string(), &[])))
+    }
+
     async fn push_batch(
         &self,
         batch: &[Push<'_>],
@@ -229,8 +249,20 @@ impl Keymanager {
     }
 }
 
+/// Reads the answer to a request for an exit.
+///
+/// - Errors: not JSON, not that shape. The text may quote the answer.
+pub fn parse_exit(body: &[u8]) -> Result<SignedVoluntaryExit, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Signed {
+        data: SignedVoluntaryExit,
+    }
+    let answer: Signed = serde_json::from_slice(body)?;
+    Ok(answer.data)
+}
+
 /// The header of a token; `None` if no header can carry it and be read back the same.
-fn bearer(token: &SecretString) -> Option<HeaderValue> {
+pub(crate) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let token = token.expose_secret();
     // The header's type lets bytes beyond ASCII through, which servers read in different ways.
     if token.is_empty() || token.trim() != token || !token.is_ascii() {
@@ -366,6 +398,19 @@ mod tests {
             ["", "{}", r#"{"data":null}"#, r#"{"data":[{}]}"#, r#"{"data":[{"validating_pubkey":"0x07"}]}"#]
         {
             assert!(parse_list(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_exit_is_read_as_the_beacon_api_writes_it() {
+        let signature = types::Signature([7; 96]);
+        let message = r#"{"epoch":"90","validator_index":"12"}"#;
+        let body = format!(r#"{{"data":{{"message":{message},"signature":"{signature}"}}}}"#);
+        let exit = parse_exit(body.as_bytes()).unwrap();
+        assert_eq!((exit.message.epoch, exit.message.validator_index.0), (Epoch(90), 12));
+        assert_eq!(exit.signature, signature);
+        for wrong in ["", "{}", r#"{"data":{}}"#, r#"{"data":{"message":{},"signature":"0x07"}}"#] {
+            assert!(parse_exit(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 

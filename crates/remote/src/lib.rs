@@ -1,8 +1,9 @@
-//! Clients of the programs beside an operator that are neither ours nor beacon nodes.
+//! Clients of the programs beside an operator that are no beacon nodes.
 //!
 //! - [`keymanager`]: a validator client's keymanager API, which takes keystores.
 //! - [`execution`]: an execution node's JSON-RPC, which knows what a contract says of a signature.
 //! - [`relay`]: a relay's builder API, which offers blocks of builders and reveals them.
+//! - [`node`]: the operator's own node, asked by commands beside it.
 //! - [`flags`]: how a command line names a validator client.
 //! - [`limits`]: how long to wait, how much to read, and why. [`error`]: what can go wrong on the way.
 //!
@@ -20,10 +21,12 @@ pub mod execution;
 pub mod flags;
 pub mod keymanager;
 pub mod limits;
+pub mod node;
 pub mod relay;
 mod server;
 
 pub use error::{CallError, SetupError};
 pub use execution::{Execution, RpcError};
 pub use keymanager::{Keymanager, KeymanagerError, Outcome, Plain, Push, Status};
+pub use node::{NodeError, OwnNode};
 pub use relay::{BlindedBlock, Relay, RelayError, Taken};

@@ -43,3 +43,6 @@ pub const REFUSAL_LEN_MAX: usize = 64 << 10;
 
 /// Most characters of a server's own words in our errors: a line in a log.
 pub const MESSAGE_LEN_MAX: usize = 512;
+
+/// Most bytes of what the operator's own node says: 10,000 registrations are some 6 MB in JSON.
+pub const NODE_LEN_MAX: usize = 16 << 20;

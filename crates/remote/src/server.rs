@@ -108,6 +108,14 @@ impl Server {
         request.header(CONTENT_TYPE, JSON).body(body)
     }
 
+    /// The same with a parameter beside those of the address.
+    pub(crate) fn post_with(&self, path: &str, (name, value): (&str, &str), body: Bytes) -> RequestBuilder {
+        let mut url = self.url(path);
+        url.query_pairs_mut().append_pair(name, value);
+        let request = self.http.request(Method::POST, url).header(ACCEPT, JSON);
+        request.header(CONTENT_TYPE, JSON).body(body)
+    }
+
     /// Asks, and reads the whole of an answer that says yes.
     ///
     /// - `wait`: for everything from connecting to the last byte.

@@ -10,6 +10,7 @@
 //! - [`attestation`], [`block`], [`sync`], [`operations`], [`builder`]: what validators sign.
 //! - [`aggregate`]: what aggregators publish, whatever fork and preset; [`selection`]: who aggregates.
 //! - [`bid`]: what a relay offers for a block, and whether a block is the one it is for; [`offer`]: what a leader does.
+//! - [`approval`]: what operators approve beside duties, and what is kept of it.
 //! - [`payload`]: the execution layer's part of a block.
 //! - [`sizes`]: what the containers of the presets differ in.
 //! - [`duty`]: what a validator is due to do.
@@ -17,6 +18,7 @@
 //! - [`machine`]: the one trait of all pure machines.
 
 pub mod aggregate;
+pub mod approval;
 pub mod attestation;
 pub mod bid;
 pub mod block;

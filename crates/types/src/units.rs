@@ -147,8 +147,11 @@ impl fmt::Display for Millis {
 }
 
 /// A validator's place in its cluster's lock, from 0: how operators name validators to each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 #[ssz(struct_behaviour = "transparent")]
+#[serde(transparent)]
 pub struct ValidatorNo(pub u32);
 
 impl fmt::Display for ValidatorNo {

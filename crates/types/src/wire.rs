@@ -53,11 +53,14 @@ pub enum Kind {
     SyncSelection,
     /// Voluntary exits from an epoch on, whose first slot names it: partials only, each an operator's approval.
     Exit,
+    /// Registrations of a [`crate::approval::RegistrationStatement`], in the slot in which it was stated: partials only,
+    /// each an operator's approval. The hash is the statement's, which travels as a value.
+    Registration,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers on the wire.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Attest,
         Self::Propose,
         Self::Aggregate,
@@ -67,6 +70,7 @@ impl Kind {
         Self::Selection,
         Self::SyncSelection,
         Self::Exit,
+        Self::Registration,
     ];
 
     /// The first round: 0 where everybody votes at once, 1 where a leader proposes; of no meaning for partials only.
@@ -80,7 +84,8 @@ impl Kind {
             | Self::SyncMessage
             | Self::Selection
             | Self::SyncSelection
-            | Self::Exit => 1,
+            | Self::Exit
+            | Self::Registration => 1,
         }
     }
 
@@ -96,6 +101,7 @@ impl Kind {
             Self::Selection => "selection",
             Self::SyncSelection => "sync_selection",
             Self::Exit => "exit",
+            Self::Registration => "registration",
         }
     }
 }

@@ -32,11 +32,12 @@ use cluster::lock::ClusterValidator;
 use crypto::{PointError, PublicKeyPoint};
 use remote::{Relay, RelayError, SetupError};
 use secrecy::ExposeSecret as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::Notify;
 use types::builder::{SignedValidatorRegistrationV1, ValidatorRegistrationV1};
 use types::{ChainSpec, PublicKey};
 
@@ -134,7 +135,10 @@ struct Listed {
 pub struct Builder {
     relays: Vec<Arc<Listed>>,
     validators: BTreeSet<PublicKey>,
-    registrations: Vec<SignedValidatorRegistrationV1>,
+    /// The newest that the cluster has signed.
+    registrations: RwLock<BTreeMap<PublicKey, SignedValidatorRegistrationV1>>,
+    /// There are newer ones.
+    changed: Notify,
     spec: Arc<ChainSpec>,
     config: BuilderConfig,
     bids: Arc<Bids>,
@@ -159,7 +163,11 @@ impl Builder {
         notice: Notice,
     ) -> Result<Arc<Self>, BuilderError> {
         let relays = read_relays(&config)?;
-        let registrations: Vec<_> = validators.iter().filter_map(registration).collect();
+        let registrations: BTreeMap<_, _> = validators
+            .iter()
+            .filter_map(registration)
+            .map(|signed| (signed.message.pubkey, signed))
+            .collect();
         if let missing @ 1.. = validators.len() - registrations.len() {
             tracing::warn!(
                 missing,
@@ -168,7 +176,8 @@ impl Builder {
         }
         let validators = validators.iter().map(|one| one.public_key).collect();
         let bids = Arc::new(Bids::default());
-        Ok(Arc::new(Self { relays, validators, registrations, spec, config, bids, notice }))
+        let (registrations, changed) = (RwLock::new(registrations), Notify::new());
+        Ok(Arc::new(Self { relays, validators, registrations, changed, spec, config, bids, notice }))
     }
 
     /// The bids that were handed out.
@@ -186,19 +195,40 @@ impl Builder {
         self.relays.iter().map(|listed| listed.relay.key()).collect()
     }
 
+    /// Takes registrations that the cluster has signed since the ceremony; relays and beacon nodes hear of them at once.
+    pub fn learn(&self, newer: impl IntoIterator<Item = SignedValidatorRegistrationV1>) {
+        let mut registrations = self.registrations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        for signed in newer {
+            let known = registrations.get(&signed.message.pubkey).map(|known| known.message.timestamp);
+            if self.validators.contains(&signed.message.pubkey) && known < Some(signed.message.timestamp) {
+                registrations.insert(signed.message.pubkey, signed);
+                changed = true;
+            }
+        }
+        if changed {
+            self.changed.notify_one();
+        }
+    }
+
+    fn registrations(&self) -> Vec<SignedValidatorRegistrationV1> {
+        self.registrations.read().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+    }
+
     /// Tells all relays whom our validators' blocks pay: the registrations that the cluster has signed.
     ///
     /// - Returns how many relays took them. The others are named in the log.
     pub async fn register(&self) -> usize {
+        let registrations = &self.registrations();
         let tell = |listed: &Arc<Listed>| {
             let listed = listed.clone();
-            async move { listed.relay.register_validators(&self.registrations, REGISTER_WAIT).await }
+            async move { listed.relay.register_validators(registrations, REGISTER_WAIT).await }
         };
         let told = futures::future::join_all(self.relays.iter().map(tell)).await;
         self.relays.iter().zip(told).filter(|(listed, told)| took(listed, told)).count()
     }
 
-    /// Registers now, and again each epoch, with relays and beacon nodes: both forget, and restart.
+    /// Registers now, each epoch again, and when there is something newer, with relays and beacon nodes: both forget, and restart.
     ///
     /// - `beacon`: some beacon nodes ask a builder only for validators whose registration they have seen, and a
     ///   validator client has none for them.
@@ -206,17 +236,21 @@ impl Builder {
         let epoch_ms = self.spec.slot_ms.saturating_mul(self.spec.slots_per_epoch).max(1);
         let mut epochs = tokio::time::interval(Duration::from_millis(epoch_ms));
         loop {
-            epochs.tick().await;
+            tokio::select! {
+                _ = epochs.tick() => {}
+                () = self.changed.notified() => {}
+            }
             self.register().await;
             self.register_with(&beacon).await;
         }
     }
 
     async fn register_with(&self, beacon: &Beacon) {
-        if self.registrations.is_empty() {
+        let registrations = self.registrations();
+        if registrations.is_empty() {
             return;
         }
-        let body = serde_json::to_value(&self.registrations).expect("plain structs serialize into memory");
+        let body = serde_json::to_value(&registrations).expect("plain structs serialize into memory");
         if let Err(error) = beacon.register_validators(body).await {
             tracing::warn!(%error, "no beacon node took our registrations");
         }

@@ -87,7 +87,7 @@ async fn status(State(builder): Shared) -> Reply {
 /// `POST validators`: a sign that the beacon node wants blocks of builders. What relays hear are the cluster's own
 /// registrations: those that a validator client signs are under its halves' keys, and worth nothing there.
 async fn register(State(builder): Shared, _ignored: Body) -> Reply {
-    if builder.registrations.is_empty() {
+    if builder.registrations().is_empty() {
         return Err(ApiError::unavailable("the cluster's lock has no builder registrations"));
     }
     match builder.register().await {

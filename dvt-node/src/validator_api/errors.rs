@@ -125,13 +125,13 @@ impl From<Refusal> for ApiError {
             | Refusal::BadHalf(_)
             | Refusal::NotDistributed
             | Refusal::WrongProof(_)
-            | Refusal::WrongIndex { .. } => Self::bad(refusal),
+            | Refusal::WrongIndex { .. }
+            | Refusal::NotApproved(_) => Self::bad(refusal),
             Refusal::NoAggregate { .. } => Self::new(StatusCode::NOT_FOUND, refusal),
             Refusal::JournalFailed
             | Refusal::Stopped(_)
             | Refusal::TooLate(_)
-            | Refusal::TooFewSelections(_)
-            | Refusal::TooManyExits { .. } => Self::unavailable(refusal),
+            | Refusal::TooFewSelections(_) => Self::unavailable(refusal),
         }
     }
 }

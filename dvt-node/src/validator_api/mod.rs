@@ -14,6 +14,7 @@
 //! - TLS (`tls`) and a bearer token (`token`) stand in front of the routes, if the operator wants them.
 
 mod aggregate;
+pub mod approvals;
 mod attest;
 mod door;
 mod duties;
@@ -182,6 +183,7 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         .merge(keyed())
         .merge(signed())
         .merge(passed_on())
+        .merge(approvals::routes())
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .merge(long_lists())
         .merge(blocks)

@@ -10,6 +10,8 @@ use dvt_node::builder::{BLOCK_LEN_MAX, BuilderConfig, BuilderError, RELAYS_MAX, 
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use types::builder::SignedValidatorRegistrationV1;
+use types::{Address, PublicKey};
 
 const VALIDATORS: &str = "/eth/v1/builder/validators";
 
@@ -48,6 +50,31 @@ async fn beacon_nodes_hear_the_same_registrations_unasked() {
     keeping.abort();
     let seen = node.seen().into_iter().find(|seen| seen.path == register).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&seen.body).unwrap(), json!([registration()]));
+}
+
+#[tokio::test]
+async fn relays_hear_what_operators_have_approved_since_the_ceremony_and_nothing_older() {
+    let relay = FakeRelay::start(1, |_| Some(text(200, ""))).await;
+    let world = world(&[&relay]);
+    let of_lock: SignedValidatorRegistrationV1 =
+        serde_json::from_value(json!(registration())).expect("one form for both");
+    let stated = |after: i64| {
+        let mut signed = of_lock;
+        signed.message.timestamp = signed.message.timestamp.saturating_add_signed(after);
+        signed.message.fee_recipient = Address([9; 20]);
+        signed
+    };
+    let mut stranger = stated(1);
+    stranger.message.pubkey = PublicKey([3; 48]);
+    for (learned, told) in
+        [(vec![stated(-1), stranger], of_lock), (vec![stated(7)], stated(7)), (vec![stated(6)], stated(7))]
+    {
+        world.builder.learn(learned);
+        assert_eq!(world.builder.register().await, 1);
+        let seen = relay.seen();
+        let body: Value = serde_json::from_slice(&seen.last().unwrap().body).unwrap();
+        assert_eq!(body, json!([told]));
+    }
 }
 
 #[tokio::test]

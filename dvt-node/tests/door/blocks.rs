@@ -22,7 +22,7 @@ use types::{Address, Fork, Preset, Root, Signature, SigningRoot, Slot, Validator
 const FOREIGN: Address = Address([0xbd; 20]);
 
 /// A block of the first validator with the group's reveal.
-fn block(world: &World, slot: Slot, fee_recipient: Address) -> ProposedBlock {
+pub(crate) fn block(world: &World, slot: Slot, fee_recipient: Address) -> ProposedBlock {
     let randao_reveal = world.keys[0].group(&SigningRoot::randao(&spec(), EPOCH));
     let mut body = BodyElectra::<Minimal> { randao_reveal, ..BodyElectra::default() };
     body.execution_payload.fee_recipient = fee_recipient;
@@ -36,7 +36,7 @@ fn place(slot: Slot) -> Instance {
 }
 
 /// The leader proposes.
-fn propose(world: &World, leader: u8, block: &ProposedBlock) {
+pub(crate) fn propose(world: &World, leader: u8, block: &ProposedBlock) {
     let (hash, extra) = (block.root, Proposal::extra(&[]));
     let statement = Statement { instance: place(block.slot), step: Step::Proposal, round: 1, hash, extra };
     let signed = statement.unsigned(operator(leader));

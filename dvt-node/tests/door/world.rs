@@ -32,6 +32,7 @@ use symbolon_core::{
 };
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
+use types::approval::Kept;
 use types::duty::{AttesterDuty, ProposerDuty};
 use types::offer::Offer;
 use types::spec::{ForkEpoch, SlotTiming};
@@ -146,7 +147,7 @@ impl Keys {
         (Self { group: share(0).to_be_bytes(), shares, halves }, node.remove(0))
     }
 
-    fn group_key(&self) -> PublicKey {
+    pub(crate) fn group_key(&self) -> PublicKey {
         secret(&self.group).public()
     }
 
@@ -298,7 +299,7 @@ impl Room {
             }
             Output::SecondInstance { shown_by } => self.second_instance = Some(shown_by),
             Output::Doppelgangers { .. } | Output::TwoProcesses { .. } => {}
-            Output::Outcome(_) | Output::Closed(_) => {}
+            Output::Outcome(_) | Output::Closed(_) | Output::Keep(_) => {}
         }
     }
 
@@ -511,6 +512,11 @@ impl World {
         let me = &room.operators[usize::from(ME) - 1];
         let verified = wire::verify(message, operator(from), size(), &CLUSTER, me).unwrap();
         room.input(Input::Peer(verified));
+    }
+
+    /// What the node's disk remembers.
+    pub(crate) fn recall(&self, kept: Kept) {
+        self.room().input(Input::Recall(kept));
     }
 
     /// The payload of a block has come.

@@ -4,6 +4,7 @@ use crate::objects::{HALF, exit};
 use crate::world::{STRANGER_INDEX, index, world};
 use serde_json::json;
 use ssz::Encode as _;
+use symbolon_core::approve::NotApproved;
 use symbolon_core::{Answer, Ask, Refusal};
 use types::{Epoch, ValidatorIndex, ValidatorNo};
 
@@ -28,7 +29,9 @@ async fn a_refused_exit_is_said_why_beside_its_twin() {
         known: ValidatorIndex(10),
         named: ValidatorIndex(11),
     };
-    for (refusal, code) in [(half, 400), (known, 400), (Refusal::TooManyExits { max: 16 }, 503)] {
+    let later = NotApproved::LaterExit { validator: ValidatorNo(0), approved: Epoch(8) };
+    let table = [(half, 400), (known, 400), (later.into(), 400), (Refusal::JournalFailed, 503)];
+    for (refusal, code) in table {
         world.answer(Answer::Refused(refusal.clone()));
         world.post(POOL, body.clone()).await.refused(code, &refusal.to_string());
         world.answer(Answer::PartlyRefused(vec![(0, refusal.clone())]));

@@ -4,7 +4,7 @@
 //! - [`propose`]: one block, and the RANDAO reveal it needs.
 //! - [`select`]: selection proofs, which say who aggregates.
 //! - [`gather`]: aggregates and sync contributions.
-//! - [`exit`]: exits that operators approve.
+//! - [`exit`], [`registration`]: what operators approve; [`tally`]: who approves what.
 //! - [`deal`]: what agreed duties share; [`signing`]: guard, journal, sign, send, collect, in this order; [`fetch`]:
 //!   questions to the own beacon nodes.
 
@@ -14,14 +14,19 @@ pub(crate) mod exit;
 pub(crate) mod fetch;
 pub(crate) mod gather;
 pub(crate) mod propose;
+pub(crate) mod registration;
 pub(crate) mod select;
 pub(crate) mod signing;
 pub(crate) mod sync_message;
+pub(crate) mod tally;
 
 use crate::journal::Journal;
 use crate::node::Setup;
+use crate::registry::Registry;
 use crate::{Input, Output, RequestId, Ticket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::approval::RegistrationStatement;
+use types::builder::SignedValidatorRegistrationV1;
 use types::wire::{Instance, Item, Kind};
 use types::{BeaconVote, Checkpoint, Millis, Root, ShareIndex, Signature, Slot};
 
@@ -29,7 +34,7 @@ use types::{BeaconVote, Checkpoint, Millis, Root, ShareIndex, Signature, Slot};
 const KNOWN_BLOCKS_MAX: usize = 64;
 
 /// What a node knows of the chain, whatever the duty.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct View {
     /// The finalized checkpoint, once told.
     pub(crate) finalized: Option<Checkpoint>,
@@ -37,10 +42,18 @@ pub(crate) struct View {
     pub(crate) head: Option<(Slot, Root)>,
     /// Operators whose connection is up, this one included.
     pub(crate) present: BTreeSet<ShareIndex>,
+    /// Whom our blocks pay.
+    pub(crate) registry: Registry,
     known: VecDeque<Root>,
 }
 
 impl View {
+    /// Nothing of the chain yet, and nobody but this operator.
+    pub(crate) fn new(me: ShareIndex, registry: Registry) -> Self {
+        let present = BTreeSet::from([me]);
+        Self { finalized: None, head: None, present, registry, known: VecDeque::new() }
+    }
+
     /// Remembers a block that the own beacon nodes know.
     pub(crate) fn know(&mut self, root: Root) {
         if self.knows(&root) {
@@ -98,6 +111,10 @@ pub(crate) enum Purpose {
     Bid { hash: Root },
     /// The signatures handed in.
     Submit,
+    /// The statement that this operator approves.
+    Approve { statement: RegistrationStatement, request: SignRequest },
+    /// A registration that this operator says is complete.
+    Registered { from: ShareIndex, signed: SignedValidatorRegistrationV1 },
 }
 
 /// A request of the validator client, part of which is being signed.
@@ -144,7 +161,7 @@ impl Tickets {
 pub(crate) struct Desk<'a> {
     pub(crate) now: Millis,
     pub(crate) setup: &'a Setup,
-    pub(crate) view: &'a View,
+    pub(crate) view: &'a mut View,
     pub(crate) board: &'a mut Board,
     pub(crate) journal: &'a mut Journal,
     pub(crate) tickets: &'a mut Tickets,

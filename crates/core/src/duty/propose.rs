@@ -395,9 +395,8 @@ impl Propose {
     fn hard(&self, desk: &Desk<'_>, offer: &Offer) -> bool {
         let spec = &desk.setup.spec;
         let block = offer.block();
-        let ours = desk.setup.validators[self.validator.0 as usize].fee_recipient;
         let pays = match offer.bid() {
-            None => block.fee_recipient == ours,
+            None => desk.view.registry.may_pay(spec, self.validator, block.fee_recipient, desk.now),
             Some(bid) => is_offered(desk, bid, block),
         };
         pays && block.slot == self.slot

@@ -349,11 +349,6 @@ impl Signing {
         sent.filter(|item| self.collect.is_due(**item)).count()
     }
 
-    /// What was decided, or adopted.
-    pub(crate) const fn hash(&self) -> Option<Root> {
-        self.hash
-    }
-
     /// Items that have their signature, and items due.
     pub(crate) fn progress(&self) -> (usize, usize) {
         (self.collect.done(), self.collect.due())

@@ -1,10 +1,9 @@
 //! How a node begins the duties of a slot, and what may be ahead of it.
 
-use super::{Duty, EXITS_MAX, Node};
+use super::{Duty, Node};
 use crate::Input;
 use crate::duty::Event;
 use crate::duty::attest::{Attest, Due};
-use crate::duty::exit::Exits;
 use crate::duty::gather::{self, Gather};
 use crate::duty::propose::Propose;
 use crate::duty::select::Select;
@@ -119,16 +118,5 @@ impl Node {
                 duties.insert(instance, Duty::Select(Box::new(select)));
             }
         }
-    }
-
-    /// Begins the approval of exits from an epoch, which its first slot names.
-    pub(super) fn begin_exits(&mut self, instance: Instance) -> bool {
-        let epoch = self.setup.spec.epoch_of(instance.slot);
-        let first = self.setup.spec.epoch_start(epoch) == instance.slot;
-        if first && !self.exits.contains_key(&instance) && self.exits.len() < EXITS_MAX {
-            let threshold = self.setup.size.threshold();
-            self.exits.insert(instance, Exits::new(instance, epoch, threshold));
-        }
-        self.exits.contains_key(&instance)
     }
 }

@@ -42,7 +42,7 @@ impl fmt::Display for Duty {
             Kind::SyncMessage => write!(f, "sync message of {who} for slot {slot}"),
             Kind::Aggregate => write!(f, "aggregate of {who} for slot {slot}"),
             Kind::Contribute => write!(f, "contribution of {who} to subcommittee {part} for slot {slot}"),
-            Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit => {
+            Kind::Randao | Kind::Selection | Kind::SyncSelection | Kind::Exit | Kind::Registration => {
                 write!(f, "{} of {who} for slot {slot}", self.kind)
             }
         }

@@ -99,7 +99,8 @@ impl Slashable {
             | Kind::SyncMessage
             | Kind::Selection
             | Kind::SyncSelection
-            | Kind::Exit => return,
+            | Kind::Exit
+            | Kind::Registration => return,
         };
         for partial in &partials.partials {
             self.count_one(at, author, partial.item.validator, &partial.signature, deed, root);

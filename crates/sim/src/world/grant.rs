@@ -37,7 +37,8 @@ impl World {
                 let aggregates = wanted.into_iter().filter_map(pooled).collect();
                 self.soon(person, Input::Aggregates { kind, slot, aggregates });
             }
-            Output::Subscribe { .. } | Output::Closed(_) => {}
+            // What approvals leave on a disk is not given back after a restart here: other operators say it again.
+            Output::Subscribe { .. } | Output::Closed(_) | Output::Keep(_) => {}
             Output::FetchHeader { root } => {
                 let known = self.chain.block(&root).is_some();
                 self.soon(person, Input::Header { root, known });
