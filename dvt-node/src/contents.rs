@@ -1,9 +1,11 @@
 //! Payloads and blobs: what belongs to a block that operators agree on in its blinded form.
 //!
 //! The node whose beacon node made a block sends its contents to all others, behind all messages; whoever holds them can
-//! publish the block. Bounds: four blocks of the own beacon nodes, and of each other operator the last one.
+//! publish the block. Bounds: four blocks of the own beacon nodes, and of each other operator one for this slot and
+//! one for each slot beside it: its first word counts, so that what was voted for stays.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -17,7 +19,7 @@ const OWN_MAX: usize = 4;
 #[derive(Debug, Default)]
 struct Held {
     own: BTreeMap<(Slot, Root), BlockContents>,
-    others: BTreeMap<ShareIndex, (Slot, BlockContents)>,
+    others: BTreeMap<(ShareIndex, Slot), BlockContents>,
 }
 
 /// Contents by block.
@@ -38,20 +40,35 @@ impl Contents {
         }
     }
 
-    /// Takes what another operator sent for a block, in place of what it sent before.
+    /// Takes what another operator sent for a block of about this slot; its second for one slot counts no more.
     ///
-    /// - Returns the block's root if the bytes are the contents of that block, in the fork of its slot.
+    /// - Returns the block's root if the bytes are the contents of that block, in the fork of its slot, with as many
+    ///   blobs as it commits to. Whether they are the blobs that it commits to only a beacon node knows.
     /// - Cost: hashes the block, some 10 ms a megabyte: for a thread that may block.
-    pub fn take(&self, spec: &ChainSpec, from: ShareIndex, answer: &ValueAnswer) -> Option<Root> {
+    pub fn take(
+        &self,
+        spec: &ChainSpec,
+        current: Slot,
+        from: ShareIndex,
+        answer: &ValueAnswer,
+    ) -> Option<Root> {
         let slot = answer.id.instance.slot;
+        if slot.0.abs_diff(current.0) > 1 {
+            return None;
+        }
         let shape = BlockShape::full(spec.preset, spec.fork_at(spec.epoch_of(slot)).fork);
         let contents = BlockContents::from_ssz(shape, &answer.value.0).ok()?;
         let root = contents.block.root;
-        if root != answer.id.hash || contents.block.slot != slot {
+        let whole = contents.belongs_to(&contents.block).is_ok();
+        if root != answer.id.hash || contents.block.slot != slot || !whole {
             return None;
         }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.others.insert(from, (slot, contents));
+        held.others.retain(|(_, of), _| of.0.abs_diff(current.0) <= 1);
+        match held.others.entry((from, slot)) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(contents),
+        };
         drop(held);
         self.news.notify_waiters();
         Some(root)
@@ -61,10 +78,7 @@ impl Contents {
     pub fn of(&self, root: Root) -> Option<BlockContents> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.own.values().find(|contents| contents.block.root == root);
-        let found = own.or_else(|| {
-            let others = held.others.values().map(|(_, contents)| contents);
-            others.into_iter().find(|contents| contents.block.root == root)
-        });
+        let found = own.or_else(|| held.others.values().find(|contents| contents.block.root == root));
         found.cloned()
     }
 
@@ -132,12 +146,12 @@ mod tests {
         let (spec, kept, one) = (spec(), Contents::default(), contents(7, 1));
         let mut lie = answer(&one);
         lie.id.hash = Root::ZERO;
-        assert_eq!(kept.take(&spec, operator(2), &lie), None);
+        assert_eq!(kept.take(&spec, Slot(7), operator(2), &lie), None);
         let mut late = answer(&one);
         late.id.instance.slot = Slot(8);
-        assert_eq!(kept.take(&spec, operator(2), &late), None);
+        assert_eq!(kept.take(&spec, Slot(7), operator(2), &late), None);
         assert_eq!(kept.of(one.block.root), None);
-        assert_eq!(kept.take(&spec, operator(2), &answer(&one)), Some(one.block.root));
+        assert_eq!(kept.take(&spec, Slot(7), operator(2), &answer(&one)), Some(one.block.root));
         assert_eq!(kept.of(one.block.root), Some(one));
     }
 
@@ -147,12 +161,16 @@ mod tests {
         let own = contents(7, 0);
         kept.keep(Slot(7), own.clone());
         let honest = contents(7, 1);
-        kept.take(&spec, operator(2), &answer(&honest));
+        kept.take(&spec, Slot(7), operator(2), &answer(&honest));
         for graffiti in 2..200 {
-            kept.take(&spec, operator(3), &answer(&contents(7, graffiti)));
+            let taken = kept.take(&spec, Slot(7), operator(3), &answer(&contents(7, graffiti)));
+            assert_eq!(taken.is_some(), graffiti == 2, "of one operator and slot the first");
         }
         assert!(kept.of(honest.block.root).is_some() && kept.of(own.block.root).is_some());
-        assert!(kept.of(contents(7, 2).block.root).is_none(), "of one operator the last");
+        assert!(kept.of(contents(7, 2).block.root).is_some(), "what was voted for stays");
+        assert_eq!(kept.take(&spec, Slot(9), operator(3), &answer(&contents(7, 9))), None, "long over");
+        assert!(kept.take(&spec, Slot(9), operator(3), &answer(&contents(9, 9))).is_some());
+        assert!(kept.of(honest.block.root).is_none(), "two slots ago");
     }
 
     #[tokio::test]
@@ -165,7 +183,7 @@ mod tests {
             async move { kept.wait_for(root, Duration::MAX).await }
         });
         tokio::task::yield_now().await;
-        kept.take(&spec, operator(2), &answer(&one));
+        kept.take(&spec, Slot(7), operator(2), &answer(&one));
         assert_eq!(waiting.await.unwrap(), Some(one));
     }
 }

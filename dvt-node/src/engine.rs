@@ -218,8 +218,9 @@ impl Loop {
         let (contents, spec) = (self.engine.contents.clone(), self.engine.spec.clone());
         let metrics = self.engine.metrics.clone();
         let slot = answer.id.instance.slot;
+        let current = spec.slot_at(now()).unwrap_or_default();
         self.later(async move {
-            let reading = tokio::task::spawn_blocking(move || contents.take(&spec, peer, &answer));
+            let reading = tokio::task::spawn_blocking(move || contents.take(&spec, current, peer, &answer));
             match reading.await.ok().flatten() {
                 Some(root) => Input::Contents { slot, root },
                 None => {

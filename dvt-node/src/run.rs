@@ -31,6 +31,7 @@ use symbolon_core::journal::History;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::approval::{Kept, Standing};
@@ -133,8 +134,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         registered,
         door: door.clone(),
     };
-    tasks.spawn(engine::run(engine, events, stop.clone()));
-    tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
+    let mind = tasks.spawn(engine::run(engine, events, stop.clone()));
+    let ears = tasks.spawn(until(stop.clone(), hear_wire(wire_events, door.clone(), metrics.clone())));
     let shown = Monitor {
         witness: door.clone(),
         spec,
@@ -145,8 +146,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     };
     follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
     servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown))?;
-    finish(tasks, &wire, stop).await;
-    Ok(())
+    finish(tasks, &wire, stop, [mind, ears]).await
 }
 
 /// Everything that hears of the chain, and tells the loop.
@@ -271,12 +271,29 @@ fn recall(
 }
 
 /// Waits to be asked to stop, then for everything to end; the wire comes last, so that last words leave.
-async fn finish(tasks: TaskTracker, wire: &net::Handle, stop: CancellationToken) {
+///
+/// - `vital`: what a node is nothing without. If one of them ends by itself the process does, for whoever watches over it
+///   to start it anew.
+async fn finish(
+    tasks: TaskTracker,
+    wire: &net::Handle,
+    stop: CancellationToken,
+    vital: [JoinHandle<()>; 2],
+) -> anyhow::Result<()> {
     tasks.close();
-    stop.cancelled().await;
+    let [mut mind, mut ears] = vital;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = &mut mind => {}
+        _ = &mut ears => {}
+    }
+    let asked = stop.is_cancelled();
+    stop.cancel();
     tasks.wait().await;
     wire.shutdown().await;
     tracing::info!("node stopped");
+    ensure!(asked, "a part of this node ended by itself, the log says which: start it again");
+    Ok(())
 }
 
 fn warn_of_unsplit(curve: &Curve) {

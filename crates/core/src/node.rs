@@ -31,7 +31,9 @@ use crate::unscheduled::{Unscheduled, Waiting};
 use crate::{Answer, Ask, DependentRoots, Input, Obstacle, Output, Refusal, RequestId, Ticket};
 use accounts::Past;
 use approve::is_approved;
+use ssz::Encode as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::selection::SUBCOMMITTEES;
 use types::wire::{Instance, Kind, Message, Verified};
 use types::{
     Address, ChainSpec, Checkpoint, ClusterSize, Epoch, Generation, Machine, Millis, PublicKey, Root,
@@ -46,6 +48,9 @@ pub const CLOCK_AHEAD: Millis = Millis(500);
 /// Messages kept per operator until their slot begins or its duties are known: one slot's messages of all kinds, and
 /// the selection proofs of an epoch whose duties are not known yet.
 pub const EARLY_MAX: usize = 128;
+
+/// Bytes of them: a blinded block with its justification is less than one mebibyte.
+pub const EARLY_LEN_MAX: usize = 4 << 20;
 
 /// Epochs ahead for which selection proofs are taken: clients ask for the next epoch, and clocks differ.
 pub const SELECTION_EPOCHS: u64 = 2;
@@ -202,7 +207,10 @@ impl Node {
         let instance = message.instance();
         // The proof of a second process is as good as it was when its answer was given.
         let timeless = matches!(message, Message::Overlap(_));
+        let items_max = self.setup.validators.len().saturating_mul(SUBCOMMITTEES as usize);
+        let small = !matches!(message, Message::Partial(partials) if partials.partials.len() > items_max);
         instance.generation == self.setup.generation
+            && small
             && (timeless || self.in_window(instance.slot, instance.kind))
     }
 
@@ -327,11 +335,16 @@ impl Node {
     }
 
     fn keep_early(&mut self, message: Verified) {
+        // Nobody has asked for a value yet.
+        if matches!(message.message(), Message::Fetch(_) | Message::Value(_) | Message::Contents(_)) {
+            return;
+        }
+        let len = |message: &Verified| message.message().ssz_bytes_len();
         let kept = self.early.entry(message.sender()).or_default();
-        if kept.len() == EARLY_MAX {
+        kept.push_back(message);
+        while kept.len() > EARLY_MAX || kept.iter().map(len).sum::<usize>() > EARLY_LEN_MAX {
             kept.pop_front();
         }
-        kept.push_back(message);
     }
 
     /// The duty that a question is about; `None` if it is about what operators approve.
@@ -424,6 +437,7 @@ impl Node {
 
     fn head(&mut self, slot: Slot, root: Root, dependent: Option<DependentRoots>) {
         self.view.know(root);
+        self.with_all(|| Event::Input(Input::Header { root, known: true }));
         if let Some(roots) = dependent {
             self.schedule.head(&self.setup.spec, slot, roots);
         }

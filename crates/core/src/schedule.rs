@@ -11,6 +11,9 @@ use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorIndex, Validator
 /// Between two questions for the same epoch's missing duties: a few tries within the shortest slot in use (1 s).
 pub const RETRY: Millis = Millis(300);
 
+/// Between two questions for duties that are known and may have changed: an answer may be long, and there is no haste.
+const CONFIRM: Millis = Millis(2_000);
+
 /// Duties of an epoch.
 #[derive(Debug, Default)]
 struct EpochDuties {
@@ -19,15 +22,24 @@ struct EpochDuties {
     members: Option<Vec<(ValidatorNo, SyncDuty)>>,
     /// When the beacon nodes were last asked, if an answer is still to come or something is missing.
     asked: Option<Millis>,
-    /// Whether it was asked for after it had begun.
+    /// Whether the last question was asked after the epoch had begun.
+    asked_begun: bool,
+    /// Whether an answer to such a question came.
     confirmed: bool,
     /// Whether it is to be asked for again: a reorganisation may have changed it.
     stale: bool,
+    /// Whether that has been asked.
+    asked_stale: bool,
 }
 
 impl EpochDuties {
     const fn complete(&self) -> bool {
         self.attesters.is_some() && self.proposers.is_some() && self.members.is_some()
+    }
+
+    /// When an unanswered question is asked again.
+    fn retry_at(&self) -> Option<Millis> {
+        Some(self.asked?.after(if self.complete() { CONFIRM } else { RETRY }))
     }
 }
 
@@ -62,17 +74,16 @@ impl Schedule {
 
     fn ask_one(&mut self, now: Millis, epoch: Epoch, begun: bool) -> bool {
         let duties = self.epochs.entry(epoch).or_default();
-        let confirm = (begun && !duties.confirmed) || duties.stale;
-        if duties.complete() && !confirm {
+        if duties.complete() && !duties.stale && (duties.confirmed || !begun) {
             return false;
         }
-        let waiting = duties.asked.is_some_and(|asked| now < asked.after(RETRY));
-        if waiting && !confirm {
+        let news = (begun && !duties.asked_begun) || (duties.stale && !duties.asked_stale);
+        if duties.retry_at().is_some_and(|retry| now < retry) && !news {
             return false;
         }
         duties.asked = Some(now);
-        duties.confirmed |= begun;
-        duties.stale = false;
+        duties.asked_begun |= begun;
+        duties.asked_stale = duties.stale;
         true
     }
 
@@ -87,11 +98,11 @@ impl Schedule {
             Some((of, known)) if of.next() == epoch => known.current != roots.previous,
             _ => false,
         };
-        if changed {
-            for of in [epoch, epoch.next()] {
-                if let Some(duties) = self.epochs.get_mut(&of) {
-                    duties.stale = true;
-                }
+        // The next epoch was asked for before this one had a block: what it stands on may have been late.
+        let first = before.is_some_and(|(of, _)| of.next() == epoch);
+        for (of, stale) in [(epoch, changed), (epoch.next(), changed || first)] {
+            if let Some(duties) = self.epochs.get_mut(&of).filter(|_| stale) {
+                (duties.stale, duties.asked_stale) = (true, false);
             }
         }
         changed
@@ -106,6 +117,10 @@ impl Schedule {
         members: Option<Vec<SyncDuty>>,
     ) {
         let Some(duties) = self.epochs.get_mut(&epoch) else { return };
+        if attesters.is_some() && proposers.is_some() && members.is_some() {
+            duties.confirmed |= duties.asked_begun;
+            duties.stale &= !duties.asked_stale;
+        }
         if let Some(attesters) = attesters {
             let mut by_slot: BTreeMap<Slot, Vec<_>> = BTreeMap::new();
             for duty in attesters {
@@ -163,8 +178,12 @@ impl Schedule {
             Some(slot) => spec.slot_start(spec.epoch_start(spec.epoch_of(slot).next())),
             None => spec.slot_start(Slot(0)),
         };
-        let missing = self.epochs.values().filter(|duties| !duties.complete() || duties.stale);
-        let retry = missing.filter_map(|duties| Some(duties.asked?.after(RETRY))).min();
+        let current = spec.slot_at(now).map_or(Epoch(0), |slot| spec.epoch_of(slot));
+        let missing = self.epochs.range(current..).filter(|(epoch, duties)| {
+            let unconfirmed = **epoch == current && duties.asked_begun && !duties.confirmed;
+            !duties.complete() || duties.stale || unconfirmed
+        });
+        let retry = missing.filter_map(|(_, duties)| duties.retry_at()).min();
         retry.map_or(next_epoch, |retry| retry.min(next_epoch))
     }
 }
@@ -198,9 +217,11 @@ mod tests {
         schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
         assert_eq!(schedule.ask(Millis(99_999), &spec), []);
         assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)]);
+        assert_eq!(schedule.ask(Millis(102_000), &spec), [Epoch(0), Epoch(1)], "no answer came");
+        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
         schedule.tell(Epoch(1), Some(vec![]), None, Some(vec![]));
-        assert_eq!(schedule.ask(Millis(100_299), &spec), []);
-        assert_eq!(schedule.ask(Millis(100_300), &spec), [Epoch(1)], "its blocks are missing");
+        assert_eq!(schedule.ask(Millis(102_299), &spec), []);
+        assert_eq!(schedule.ask(Millis(102_300), &spec), [Epoch(1)], "its blocks are missing");
         schedule.tell(Epoch(1), None, Some(vec![]), None);
         assert_eq!(schedule.ask(Millis(107_999), &spec), []);
         assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)]);
@@ -237,7 +258,13 @@ mod tests {
         assert_eq!(schedule.ask(Millis(102_000), &spec), []);
         assert!(schedule.head(&spec, Slot(2), roots(0, 1)), "another branch");
         assert_eq!(schedule.ask(Millis(102_001), &spec), [Epoch(0), Epoch(1)]);
-        assert_eq!(schedule.ask(Millis(102_002), &spec), [], "once");
+        assert_eq!(schedule.ask(Millis(102_002), &spec), [], "the answer is on its way");
+        schedule.tell(Epoch(0), None, Some(vec![]), Some(vec![]));
+        schedule.tell(Epoch(1), Some(vec![]), Some(vec![]), Some(vec![]));
+        assert_eq!(schedule.wake_at(Millis(102_002), &spec), Millis(104_001));
+        assert_eq!(schedule.ask(Millis(104_001), &spec), [Epoch(0)], "a part of it did not come");
+        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
+        assert_eq!(schedule.ask(Millis(106_001), &spec), []);
         assert!(!schedule.head(&spec, Slot(8), roots(1, 5)), "an epoch passes");
         assert!(schedule.head(&spec, Slot(16), roots(6, 7)), "the branch before it was another");
     }

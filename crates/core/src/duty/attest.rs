@@ -175,7 +175,9 @@ impl Attest {
 
     fn beacon_votes(&mut self, desk: &mut Desk<'_>, mut votes: Vec<BeaconVote>) {
         votes.retain(|vote| vote.slot == self.slot);
-        let Some(&best) = votes.first() else { return self.fetch.failed(desk.now) };
+        let Some(&best) = votes.first() else {
+            return self.fetch.failed(desk.now, desk.setup.spec.slot_start(self.slot.next().next()));
+        };
         self.fetch = Fetch::Done;
         self.deal.story.own_at(desk.now);
         self.views = votes;

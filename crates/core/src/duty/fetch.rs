@@ -22,9 +22,10 @@ pub(crate) enum Fetch {
 }
 
 impl Fetch {
-    /// There was no answer.
-    pub(crate) fn failed(&mut self, now: Millis) {
-        *self = Self::Again(now.after(RETRY));
+    /// There was no answer. `until`: then it is of no use any more.
+    pub(crate) fn failed(&mut self, now: Millis, until: Millis) {
+        let again = now.after(RETRY);
+        *self = if again < until { Self::Again(again) } else { Self::Done };
     }
 
     /// Whether it is time to ask again: then it is needed.

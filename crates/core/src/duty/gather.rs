@@ -20,17 +20,21 @@ use crate::journal::{Harmless, Permit};
 use crate::node::Setup;
 use crate::outcome::Story;
 use crate::{Answer, Ask, HalfAggregate, Input, Output, Refusal, RequestId, Submission};
+use ssz::Encode as _;
 use std::collections::{BTreeMap, BTreeSet};
 use types::aggregate::{Aggregate, AggregateSet, AggregateShape, SignedAggregate};
 use types::selection::{is_aggregator, is_sync_aggregator};
-use types::wire::{Instance, Item, Kind, Value, Verified};
-use types::{BeaconVote, ChainSpec, Millis, Root, Signature, ValidatorIndex};
+use types::wire::{Instance, Item, Kind, Message, Value, Verified};
+use types::{BeaconVote, ChainSpec, Millis, Root, ShareIndex, Signature, ValidatorIndex};
 
 /// Time for a led round's aggregates to come from a beacon node, which has them ready.
 const FETCH_TIME: Millis = Millis(200);
 
-/// Messages that are kept until somebody is known to aggregate: a few rounds of each operator's.
-const EARLY_MAX: usize = 256;
+/// Messages of one operator that are kept until somebody is known to aggregate: a few rounds'.
+const EARLY_MAX: usize = 16;
+
+/// Bytes of them: a proposal of a slot's 64 aggregates is some 100 kB on mainnet.
+const EARLY_LEN_MAX: usize = 1 << 20;
 
 /// One who may aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +65,8 @@ pub(crate) struct Gather {
     aggregators: BTreeMap<Item, Signature>,
     /// Only once somebody aggregates.
     deal: Option<Deal>,
-    early: Vec<Verified>,
+    /// By operator, with their length in bytes.
+    early: BTreeMap<ShareIndex, (usize, Vec<Verified>)>,
     fetch: Fetch,
     asked: BTreeMap<Root, Option<AggregateSet>>,
     agreed: Option<AggregateSet>,
@@ -89,7 +94,7 @@ impl Gather {
             candidates,
             aggregators: BTreeMap::new(),
             deal: None,
-            early: Vec::new(),
+            early: BTreeMap::new(),
             fetch: Fetch::Idle,
             asked: BTreeMap::new(),
             agreed: None,
@@ -183,15 +188,25 @@ impl Gather {
 
     fn message(&mut self, desk: &mut Desk<'_>, verified: Verified) {
         let Some(deal) = &mut self.deal else {
-            if self.early.len() < EARLY_MAX {
-                self.early.push(verified);
-            }
-            return;
+            return self.keep_early(verified);
         };
         if deal.message(desk, verified) {
             self.try_vouched(desk);
         }
         self.drain(desk);
+    }
+
+    /// Nobody has asked for a value yet, so none is kept.
+    fn keep_early(&mut self, verified: Verified) {
+        if matches!(verified.message(), Message::Fetch(_) | Message::Value(_) | Message::Contents(_)) {
+            return;
+        }
+        let (len, kept) = self.early.entry(verified.sender()).or_default();
+        let with_it = *len + verified.message().ssz_bytes_len();
+        if kept.len() < EARLY_MAX && with_it <= EARLY_LEN_MAX {
+            *len = with_it;
+            kept.push(verified);
+        }
     }
 
     /// Selection proofs have combined, or the slot's vote is known: whoever aggregates is due from now on.
@@ -240,8 +255,8 @@ impl Gather {
         std::mem::swap(&mut deal.story, &mut self.before);
         self.deal = Some(deal);
         self.drive(desk, agree::Input::Heard(desk.view.present.clone()));
-        for verified in std::mem::take(&mut self.early) {
-            self.message(desk, verified);
+        for (_, (_, kept)) in std::mem::take(&mut self.early) {
+            kept.into_iter().for_each(|verified| self.message(desk, verified));
         }
         self.drive(desk, agree::Input::Tick);
     }
@@ -318,11 +333,16 @@ impl Gather {
         desk.wish(Output::FetchAggregates { kind, slot, wanted });
     }
 
+    /// When nobody needs an aggregate of this slot any more.
+    fn over(&self, desk: &Desk<'_>) -> Millis {
+        desk.setup.spec.slot_start(self.instance.slot.next())
+    }
+
     fn own(&mut self, desk: &mut Desk<'_>, aggregates: Vec<Aggregate>) {
         let shape = self.shape(desk);
         let ours = aggregates.into_iter().filter(|one| one.shape == shape && self.is_ours(desk, one));
         let set = AggregateSet::of(ours).ok().filter(|set| !set.aggregates().is_empty());
-        let Some(set) = set else { return self.fetch.failed(desk.now) };
+        let Some(set) = set else { return self.fetch.failed(desk.now, self.over(desk)) };
         self.fetch = Fetch::Done;
         let value = set.to_value();
         let hash = AggregateSet::hash(&value);

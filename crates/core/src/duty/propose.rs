@@ -67,6 +67,8 @@ pub(crate) struct Propose {
     own: Option<Offer>,
     asked: BTreeMap<Root, Asked>,
     headers_asked: BTreeSet<Root>,
+    /// Whether parents that were not known are asked about again.
+    parents: Fetch,
     /// Blocks whose payload and blobs are at hand here.
     at_hand: BTreeSet<Root>,
     agreed: Option<Offer>,
@@ -98,6 +100,7 @@ impl Propose {
             own: None,
             asked: BTreeMap::new(),
             headers_asked: BTreeSet::new(),
+            parents: Fetch::Idle,
             at_hand: BTreeSet::new(),
             agreed: None,
             randao_story: Story::new(desk.setup, randao),
@@ -130,12 +133,17 @@ impl Propose {
 
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
-        [self.deal.wake_at(spec), self.fetch.wake_at()].into_iter().flatten().min()
+        [self.deal.wake_at(spec), self.fetch.wake_at(), self.parents.wake_at()].into_iter().flatten().min()
     }
 
     fn tick(&mut self, desk: &mut Desk<'_>) {
         if self.fetch.retry(desk.now) {
             self.fetch_block(desk);
+        }
+        if self.parents.retry(desk.now) {
+            for hash in self.asked.keys().copied().collect::<Vec<_>>() {
+                self.check_parent(desk, hash);
+            }
         }
         self.deal.tick(desk);
         self.drain(desk);
@@ -244,7 +252,9 @@ impl Propose {
     }
 
     fn own_block(&mut self, desk: &mut Desk<'_>, offer: Option<Offer>) {
-        let Some(offer) = offer else { return self.fetch.failed(desk.now) };
+        let Some(offer) = offer else {
+            return self.fetch.failed(desk.now, desk.setup.spec.slot_start(self.slot.next()));
+        };
         self.fetch = Fetch::Done;
         self.deal.story.own_at(desk.now);
         let (hash, value) = (offer.hash(), offer.to_value());
@@ -351,10 +361,15 @@ impl Propose {
     fn header(&mut self, desk: &mut Desk<'_>, root: Root, known: bool) {
         let mut touched = Vec::new();
         for (hash, asked) in &mut self.asked {
-            if asked.parent_root() == Some(root) {
-                asked.parent = Some(known);
+            if asked.parent_root() == Some(root) && asked.parent != Some(true) {
+                asked.parent = known.then_some(true);
                 touched.push(*hash);
             }
+        }
+        // It may come a moment later: then this node votes, too.
+        if !known && !touched.is_empty() {
+            self.headers_asked.remove(&root);
+            self.parents.failed(desk.now, desk.setup.spec.slot_start(self.slot.next()));
         }
         for hash in touched {
             self.judge(desk, hash);
