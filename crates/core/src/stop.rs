@@ -127,6 +127,11 @@ impl Stops {
         self.second_instance || self.clock
     }
 
+    /// Whether another process is known to run with this node's key.
+    pub const fn has_twin(&self) -> bool {
+        self.second_instance
+    }
+
     /// Whether the own clock is off, so that what it says of slots counts for nothing.
     pub const fn clock_is_off(&self) -> bool {
         self.clock

@@ -61,6 +61,8 @@ impl Node {
                 Said::TwoProcesses { first, second } => {
                     self.out.push_back(Output::TwoProcesses { peer, first, second });
                 }
+                // It is shown again with every answer; once is enough.
+                Said::SecondInstance if self.journal.stops().has_twin() => {}
                 Said::SecondInstance => {
                     self.stop(&Reason::SecondInstance);
                     self.out.push_back(Output::SecondInstance { shown_by: peer });
