@@ -159,6 +159,11 @@ async fn a_lone_half_of_a_block_is_refused_and_accepted_once_its_block_is_agreed
     propose(&world, 4, &block);
     world.peers_vote(place(PEER_LEADS), block.root, None);
     the_twin_is_accepted(&world, &block).await;
+    // The same half again is no news; another over the same block cannot be right.
+    taken(&publish(&world, &block, half(&world, &block)).await);
+    let other = world.keys[0].half(2, &block_root(block.root));
+    refused(&publish(&world, &block, other).await, 400, "not by this operator's validator-client key");
+    assert_eq!(world.partials_sent(Kind::Propose).len(), 1);
 }
 
 #[tokio::test]

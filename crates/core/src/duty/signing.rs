@@ -48,6 +48,8 @@ pub(crate) struct Signing {
     refused: BTreeMap<Item, Refusal>,
     /// Items whose half is being completed.
     busy: BTreeSet<Item>,
+    /// The half that each item was completed with, or is being: there is one right half for a root, so any other is wrong.
+    given: BTreeMap<Item, Signature>,
     own: BTreeMap<Item, Signature>,
     senders: BTreeMap<ShareIndex, Sender>,
     collect: Collect,
@@ -64,6 +66,7 @@ impl Signing {
             permits: BTreeMap::new(),
             refused: BTreeMap::new(),
             busy: BTreeSet::new(),
+            given: BTreeMap::new(),
             own: BTreeMap::new(),
             senders: BTreeMap::new(),
             collect: Collect::new(threshold, due),
@@ -178,9 +181,10 @@ impl Signing {
         let mut items = Vec::new();
         let mut jobs = Vec::new();
         for (position, item, half) in halves {
-            match stopped.clone().map_or_else(|| self.take_permit(item), Err) {
+            match stopped.clone().map_or_else(|| self.take_permit(item, half), Err) {
                 Ok(Some(permit)) => {
                     self.busy.insert(item);
+                    self.given.insert(item, half);
                     items.push(item);
                     request.positions.push(position);
                     jobs.push(SignJob { permit, half });
@@ -197,7 +201,7 @@ impl Signing {
     }
 
     /// A permit; `None` if this item was signed already and its half comes again.
-    fn take_permit(&mut self, item: Item) -> Result<Option<Permit>, Refusal> {
+    fn take_permit(&mut self, item: Item, half: Signature) -> Result<Option<Permit>, Refusal> {
         if let Some(refusal) = self.closed() {
             return Err(refusal);
         }
@@ -208,7 +212,8 @@ impl Signing {
             return Ok(Some(permit));
         }
         if self.own.contains_key(&item) || self.busy.contains(&item) {
-            return Ok(None);
+            let same = self.given.get(&item).is_none_or(|given| *given == half);
+            return if same { Ok(None) } else { Err(Refusal::BadHalf(item.validator)) };
         }
         Err(Refusal::NothingAgreed(self.instance.slot))
     }

@@ -31,6 +31,11 @@ export function createServer(node, judge) {
   );
   server.addHook("onRequest", (request, _reply, done) => asker.run(request.headers[BUILDER_HEADER], done));
   server.addHook("onRequest", async (request) => checkVersion(node, request));
+  // Who listens for events knows that it is heard before the first one comes.
+  server.addHook("preHandler", (request, reply, done) => {
+    if (request.url.startsWith("/eth/v1/events")) setImmediate(() => reply.raw.headersSent || reply.raw.flushHeaders());
+    done();
+  });
   const methods = {
     beacon: beaconMethods(node),
     config: configMethods(node),
