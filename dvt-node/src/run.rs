@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::History;
+use symbolon_core::mutants::Rules;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
@@ -334,6 +335,7 @@ fn node_setup(data: &DataFolder, started: types::Millis, builder: Option<&Builde
         validators: data.cluster.validators.iter().map(validator).collect(),
         relays: builder.map(Builder::relay_keys).into_iter().flatten().collect(),
         timers: Timers::default(),
+        rules: Rules::default(),
         started,
     }
 }

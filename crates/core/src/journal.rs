@@ -11,7 +11,8 @@
 //! The history in memory takes a row when it is promised, not when it is durable: a promise whose write failed
 //! still binds this process.
 
-use crate::guard::{Verdict, judge};
+use crate::guard::{Rule, Verdict, judge};
+use crate::mutants::{Mutant, Rules};
 use crate::stop::{Reason, Stops};
 use crate::{Refusal, Ticket};
 use std::collections::BTreeMap;
@@ -242,6 +243,7 @@ pub struct Journal {
     histories: Vec<History>,
     pending: BTreeMap<Ticket, Vec<Permit>>,
     stops: Stops,
+    rules: Rules,
 }
 
 impl Journal {
@@ -250,7 +252,12 @@ impl Journal {
     /// - `keys`, `histories`: one per validator, in the lock's order.
     pub fn new(keys: Vec<PublicKey>, histories: Vec<History>) -> Self {
         assert_eq!(keys.len(), histories.len(), "one history per validator");
-        Self { keys, histories, pending: BTreeMap::new(), stops: Stops::default() }
+        Self { keys, histories, pending: BTreeMap::new(), stops: Stops::default(), rules: Rules::default() }
+    }
+
+    /// The same journal under these rules.
+    pub(crate) fn under(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Promises nothing and gives no permit from now on.
@@ -275,7 +282,16 @@ impl Journal {
 
     /// What the guard would say, without promising anything.
     pub fn judge(&self, candidate: &Candidate) -> Verdict {
-        judge(self.history(candidate.validator), candidate.promise, candidate.root)
+        let verdict = judge(self.history(candidate.validator), candidate.promise, candidate.root);
+        // Surrounding needs a lower source, being surrounded a lower target than the highest.
+        let lower = match verdict {
+            Verdict::Refused(Rule::Source { .. }) => true,
+            Verdict::Refused(Rule::Target { target, journal }) => target < journal,
+            Verdict::Refused(Rule::Block { .. } | Rule::SourceAfterTarget { .. })
+            | Verdict::Fresh
+            | Verdict::Again => false,
+        };
+        if lower && self.rules.break_with(Mutant::SurroundAllowed) { Verdict::Fresh } else { verdict }
     }
 
     /// Promises all candidates that the guard lets pass; none while this node is stopped. Their permits come with

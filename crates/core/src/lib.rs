@@ -24,6 +24,7 @@ mod ending;
 pub mod guard;
 mod halves;
 pub mod journal;
+pub mod mutants;
 pub mod node;
 mod outcome;
 mod registry;

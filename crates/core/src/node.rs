@@ -24,6 +24,7 @@ use crate::duty::registration::Registrations;
 use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::journal::{History, Journal};
+use crate::mutants::{Mutant, Rules};
 use crate::outcome::Story;
 use crate::registry::Registry;
 use crate::schedule::Schedule;
@@ -81,6 +82,8 @@ pub struct Setup {
     pub relays: BTreeSet<PublicKey>,
     /// Of agreement.
     pub timers: Timers,
+    /// All, but in tests of tests.
+    pub rules: Rules,
     /// When this process started: it does not vote in what may have begun before (rule 11).
     pub started: Millis,
 }
@@ -175,9 +178,12 @@ impl Node {
     /// - `histories`: what the journal on disk holds, one per validator.
     pub fn new(setup: Setup, histories: Vec<History>) -> Self {
         let keys: Vec<_> = setup.validators.iter().map(|validator| validator.group_key).collect();
-        let journal = Journal::new(keys.clone(), histories);
+        let journal = Journal::new(keys.clone(), histories).under(setup.rules);
         let at_start = setup.spec.slot_at(setup.started).map(Slot::next);
-        let follow_until = at_start.max(journal.slot_max());
+        let follow_until = match setup.rules.break_with(Mutant::VotesAfterRestart) {
+            true => None,
+            false => at_start.max(journal.slot_max()),
+        };
         let view = View::new(setup.me, Registry::new(&setup.validators));
         Self {
             follow_until,

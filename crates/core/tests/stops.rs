@@ -7,6 +7,7 @@ use ssz::Encode as _;
 use std::collections::{BTreeSet, VecDeque};
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::History;
+use symbolon_core::mutants::Rules;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::stop::Reason;
 use symbolon_core::{Answer, Ask, HalfAttestation, Input, Output, Refusal, RequestId, Ticket, To};
@@ -76,6 +77,7 @@ impl Desk {
             validators: vec![Validator { group_key: PublicKey([1; 48]), fee_recipient: Address([2; 20]) }],
             relays: BTreeSet::new(),
             timers: Timers::default(),
+            rules: Rules::default(),
             started,
         };
         let mut desk = Self {

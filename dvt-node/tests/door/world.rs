@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::{History, Row};
+use symbolon_core::mutants::Rules;
 use symbolon_core::node::{ExitApproval, Node, Setup, Validator};
 use symbolon_core::{
     Answer, Ask, CombineJob, Combined, Fault, Input, Output, RequestId, SignJob, Submission, To,
@@ -411,6 +412,7 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         validators: keys.iter().map(validator).collect(),
         relays: [relay_key(RELAY)].into(),
         timers: Timers::default(),
+        rules: Rules::default(),
         started,
     };
     let room = Room {

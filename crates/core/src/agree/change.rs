@@ -1,6 +1,6 @@
 //! Rules 8 to 10: asking for a round, being pulled to it, entering it, and leading it.
 
-use super::choice::{Choice, choice};
+use super::choice::Choice;
 use super::{Agree, Output, Verdict};
 use types::wire::{LastVote, Message, NewRound, Proposal, Step};
 use types::{Millis, Root};
@@ -97,7 +97,7 @@ impl Agree {
         }
         let mut justification = self.justification(round);
         if round > self.judge().first_round() && !self.is_collected(round, justification.len()) {
-            if choice(justification.iter().copied()) == Choice::Free {
+            if self.judge().choice(justification.iter().copied()) == Choice::Free {
                 self.need_own(round);
             }
             return;
@@ -150,7 +150,7 @@ impl Agree {
     fn pick(&self, justification: &mut Vec<&NewRound>) -> Pick {
         let everybody = justification.clone();
         loop {
-            let hash = match choice(justification.iter().copied()) {
+            let hash = match self.judge().choice(justification.iter().copied()) {
                 Choice::Free => return self.pick_own(),
                 Choice::Only(hash) => hash,
                 Choice::Among(tied) => {
@@ -169,7 +169,7 @@ impl Agree {
             justification.retain(|new_round| !names(new_round, &hash));
             if justification.len() < self.setup.size.quorum() {
                 *justification = everybody;
-                return match choice(justification.iter().copied()) {
+                return match self.judge().choice(justification.iter().copied()) {
                     Choice::Only(forced) => Pick::Propose(forced),
                     Choice::Among(tied) => tied.first().map_or(Pick::Own, |hash| Pick::Propose(*hash)),
                     Choice::Free => self.pick_own(),

@@ -47,6 +47,11 @@ pub(super) fn choice<'a>(justification: impl IntoIterator<Item = &'a NewRound> +
     if let Some(best) = highest {
         return Choice::Only(best.statement.hash);
     }
+    plurality(justification)
+}
+
+/// Rule 9 without certificates: the most frequent last vote, else anything.
+pub(super) fn plurality<'a>(justification: impl IntoIterator<Item = &'a NewRound>) -> Choice {
     let mut counts: BTreeMap<Root, usize> = BTreeMap::new();
     for last in justification.into_iter().flat_map(|new_round| &new_round.last) {
         *counts.entry(last.hash).or_default() += 1;

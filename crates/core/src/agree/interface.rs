@@ -1,6 +1,7 @@
 //! What goes into an agreement and what comes out of it.
 
 use super::timers::Timers;
+use crate::mutants::Rules;
 use crate::{Fault, To};
 use std::collections::BTreeSet;
 use types::wire::{Instance, Message, Quorum, Signed, Value, Verified};
@@ -23,6 +24,8 @@ pub struct Setup {
     pub follow_only: bool,
     /// How long to wait for what.
     pub timers: Timers,
+    /// All, but in tests of tests.
+    pub rules: Rules,
 }
 
 /// What the checks on a value say (`H1` to `H5` hard, `S1` to `S4` soft).

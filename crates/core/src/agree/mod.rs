@@ -333,7 +333,7 @@ impl Agree {
     }
 
     fn judge(&self) -> Judge {
-        Judge { instance: self.setup.instance, size: self.setup.size }
+        Judge { instance: self.setup.instance, size: self.setup.size, rules: self.setup.rules }
     }
 
     fn faults(&self) -> usize {

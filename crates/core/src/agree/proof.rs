@@ -1,7 +1,8 @@
 //! What proves itself: certificates, decisions, `NEWROUND`s, proposals. Pure; signatures are already right.
 
 use super::authors::Authors;
-use super::choice::choice;
+use super::choice::{Choice, choice, plurality};
+use crate::mutants::{Mutant, Rules};
 use types::wire::{Instance, NewRound, Proposal, Quorum, Signed, Step};
 use types::{ClusterSize, ShareIndex};
 
@@ -10,6 +11,7 @@ use types::{ClusterSize, ShareIndex};
 pub(super) struct Judge {
     pub(super) instance: Instance,
     pub(super) size: ClusterSize,
+    pub(super) rules: Rules,
 }
 
 impl Judge {
@@ -23,7 +25,20 @@ impl Judge {
 
     /// `q` equal votes of a round.
     pub(super) fn certificate(&self, quorum: &Quorum) -> bool {
-        quorum.statement.step == Step::Vote && self.at_least(quorum, self.size.quorum())
+        quorum.statement.step == Step::Vote && self.at_least(quorum, self.votes_needed())
+    }
+
+    /// How many equal votes are a certificate: `q`.
+    pub(super) fn votes_needed(&self) -> usize {
+        self.size.quorum() - usize::from(self.rules.break_with(Mutant::SmallCertificate))
+    }
+
+    /// Rule 9 over `NEWROUND`s of one round.
+    pub(super) fn choice<'a>(&self, justification: impl IntoIterator<Item = &'a NewRound> + Clone) -> Choice {
+        if self.rules.break_with(Mutant::CertificatesIgnored) {
+            return plurality(justification);
+        }
+        choice(justification)
     }
 
     /// Rule 6: `q` equal commits of one round, or `n` equal votes of the first round (the fast path).
@@ -69,7 +84,7 @@ impl Judge {
         }
         authors.len() == proposal.justification.len()
             && authors.len() >= self.size.quorum()
-            && choice(&proposal.justification).allows(&statement.hash)
+            && self.choice(&proposal.justification).allows(&statement.hash)
     }
 
     fn last_vote(&self, new_round: &NewRound, round: u32) -> bool {

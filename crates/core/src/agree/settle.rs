@@ -11,7 +11,7 @@ impl Agree {
     pub(super) fn count_votes(&mut self, statement: Statement) {
         let Some(round) = self.rounds.get(statement.round) else { return };
         let votes = round.voters(&statement.hash).len();
-        if votes >= self.setup.size.quorum() && !round.certified {
+        if votes >= self.judge().votes_needed() && !round.certified {
             let certificate = quorum(&round.votes, statement);
             self.on_certificate(&certificate);
         }

@@ -74,6 +74,7 @@ pub(crate) fn agree_setup(
         deadline: desk.setup.spec.attestation_due(instance.slot),
         follow_only,
         timers: desk.setup.timers.clone(),
+        rules: desk.setup.rules,
     }
 }
 

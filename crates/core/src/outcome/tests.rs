@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agree::Timers;
+use crate::mutants::Rules;
 use crate::{Blame, Lack, Part, verdict};
 use std::collections::BTreeMap;
 use types::wire::{NewRound, Proposal, Statement, Step, Vote};
@@ -25,6 +26,7 @@ fn setup() -> Setup {
         validators: Vec::new(),
         relays: BTreeSet::new(),
         timers: Timers::default(),
+        rules: Rules::default(),
         started: Millis(0),
     }
 }

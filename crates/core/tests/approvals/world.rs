@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::History;
+use symbolon_core::mutants::Rules;
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::{
     Answer, Ask, CombineJob, Combined, Fault, Input, Output, RequestId, SignJob, Submission, To,
@@ -127,6 +128,7 @@ fn node(me: u8, now: Millis) -> Node {
         validators: (0..VALIDATORS).map(validator).collect(),
         relays: [].into(),
         timers: Timers::default(),
+        rules: Rules::default(),
         started: now,
     };
     Node::new(setup, vec![History::default(); VALIDATORS as usize])

@@ -10,6 +10,7 @@ pub(crate) mod twins;
 use std::collections::{BTreeMap, BTreeSet};
 use symbolon_core::To;
 use symbolon_core::agree::{Agree, Input, Output, Setup, Timers, Verdict};
+use symbolon_core::mutants::Rules;
 use types::wire::{self, Instance, Kind, Message, Sign, Signed, Statement, Step, Value, Verified, Verify};
 use types::{
     ClusterId, ClusterSize, Generation, Machine as _, Millis, NodeSignature, Root, ShareIndex, Slot,
@@ -208,6 +209,7 @@ impl World {
             deadline: Millis(DEADLINE),
             follow_only,
             timers: Timers::default(),
+            rules: Rules::default(),
         }
     }
 

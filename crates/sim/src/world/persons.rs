@@ -9,6 +9,7 @@ use crate::setup::Setup;
 use crate::villains::{Habit, equivocator, mute};
 use symbolon_core::Input;
 use symbolon_core::agree::Timers;
+use symbolon_core::mutants::Rules;
 use symbolon_core::node::{Node, Setup as NodeSetup, Validator};
 use types::{Generation, Machine as _, Millis, PublicKey, ValidatorNo};
 
@@ -26,6 +27,7 @@ impl World {
             validators,
             relays: std::collections::BTreeSet::new(),
             timers: Timers::default(),
+            rules: Rules::default(),
             started: self.now,
         };
         let histories = self.persons[person].disk.histories(&keys);

@@ -1,0 +1,45 @@
+//! Rules that can be broken on purpose, so that tests can show that their judges would notice.
+//!
+//! Production has [`Rules::default`], which breaks none; a broken rule can only be made with the feature `mutants`, which is
+//! only ever a feature of a dev-dependency. Without it [`Rules`] is empty, and each question is answered at compile time.
+
+/// One rule, broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutant {
+    /// The guard lets a vote surround an earlier one, and be surrounded.
+    SurroundAllowed,
+    /// `q - 1` equal votes are a certificate (rule 5).
+    SmallCertificate,
+    /// A leader, and who checks its proposal, look at last votes only, and not at certificates (rule 9).
+    CertificatesIgnored,
+    /// A restarted node speaks where it may have spoken before (rule 11).
+    VotesAfterRestart,
+}
+
+/// Which rules are in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    #[cfg(feature = "mutants")]
+    broken: Option<Mutant>,
+}
+
+impl Rules {
+    /// All rules but one.
+    #[cfg(feature = "mutants")]
+    pub const fn without(mutant: Mutant) -> Self {
+        Self { broken: Some(mutant) }
+    }
+
+    /// Whether this rule is broken.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn break_with(self, mutant: Mutant) -> bool {
+        self.broken == Some(mutant)
+    }
+
+    /// No rule is ever broken.
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "the same question as with the feature")]
+    pub(crate) const fn break_with(self, _mutant: Mutant) -> bool {
+        false
+    }
+}
