@@ -116,6 +116,23 @@ impl Client {
         (self.request(Some(Pending::Head { slot })), Ask::HeadRoot { slot })
     }
 
+    /// Votes in the sync committee for the head that its event stream told.
+    pub fn vote_at_once(&mut self, roster: &Roster<'_>, slot: Slot, head: Root) -> (RequestId, Ask) {
+        let halves = self.head_halves(roster, slot, head);
+        (self.request(None), Ask::SyncMessages { slot, halves })
+    }
+
+    fn head_halves(&mut self, roster: &Roster<'_>, slot: Slot, head: Root) -> Vec<HalfSyncMessage> {
+        self.subjects.insert((slot, Kind::Contribute), head);
+        let root = SigningRoot::sync_message(roster.chain.spec(), slot, head);
+        let half = |(validator, _)| HalfSyncMessage {
+            validator,
+            beacon_block_root: head,
+            half: self.sign(validator, &root),
+        };
+        roster.members(slot).into_iter().map(half).collect()
+    }
+
     /// Asks for a block to sign.
     pub fn propose(&mut self, spec: &ChainSpec, slot: Slot, validator: ValidatorNo) -> (RequestId, Ask) {
         let randao_half = self.sign(validator, &SigningRoot::randao(spec, spec.epoch_of(slot)));
@@ -264,14 +281,7 @@ impl Client {
                 vec![(self.request(None), Ask::SignedBlock { slot, root: block.root, half })]
             }
             (Pending::Head { slot }, Answer::HeadRoot(head)) => {
-                self.subjects.insert((slot, Kind::Contribute), *head);
-                let root = SigningRoot::sync_message(spec, slot, *head);
-                let half = |(validator, _)| HalfSyncMessage {
-                    validator,
-                    beacon_block_root: *head,
-                    half: self.sign(validator, &root),
-                };
-                let halves = roster.members(slot).into_iter().map(half).collect();
+                let halves = self.head_halves(roster, slot, *head);
                 vec![(self.request(None), Ask::SyncMessages { slot, halves })]
             }
             (Pending::Selections { kind, slot, items }, Answer::Selections(proofs)) => {

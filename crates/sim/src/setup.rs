@@ -38,6 +38,8 @@ pub struct Setup {
     pub late: Option<Millis>,
     /// When each operator's client asks for selection proofs; missing ones: in the slot.
     pub selecting: Vec<Selecting>,
+    /// Whether clients vote for the head that the event stream tells them, before they could ask for the agreed one.
+    pub eager: bool,
     /// Whether attestations and blocks are all there is: no aggregates and no sync committee, for worlds whose point is
     /// another one.
     pub plain: bool,
@@ -62,6 +64,7 @@ impl Setup {
             loud: false,
             late: None,
             selecting: Vec::new(),
+            eager: false,
             plain: false,
         }
     }

@@ -116,7 +116,7 @@ impl Attest {
             self.offer(desk, self.views[0]);
         }
         if desk.now >= desk.setup.spec.slot_start(self.slot.next()) {
-            self.sync.answer(desk, &Answer::Refused(Refusal::TooLate(self.slot)));
+            self.sync.too_late(desk);
         }
         self.deal.tick(desk);
         self.drain(desk);

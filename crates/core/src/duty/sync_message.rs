@@ -1,6 +1,10 @@
 //! Votes of sync committee members: for the head in the slot's agreed vote, so they need no agreement of their own.
 //!
 //! Lives inside the slot's [`super::attest::Attest`]. Nobody is slashed for such a vote, so no journal.
+//!
+//! Some clients do not ask which head is voted for: they sign the head of the event stream as soon as it comes, which is
+//! before the cluster can have agreed on it. Their votes wait for the agreement, and are refused only if it is on another
+//! head, or comes too late.
 
 use super::deal::Settled;
 use super::signing::Signing;
@@ -15,6 +19,9 @@ use types::sync::SyncCommitteeMessage;
 use types::wire::{Instance, Item, Partials};
 use types::{Root, ShareIndex, Signature, ValidatorIndex, ValidatorNo};
 
+/// Lists of votes that wait for the agreement: a client's own and what it repeats when its time-out ends, twice over.
+const EARLY_MAX: usize = 8;
+
 /// The sync committee votes of one slot.
 #[derive(Debug)]
 pub(crate) struct SyncMessages {
@@ -23,6 +30,8 @@ pub(crate) struct SyncMessages {
     /// The head that the cluster votes for, and the hash of the vote that names it.
     agreed: Option<Root>,
     waiting: Vec<RequestId>,
+    /// Votes that came before the agreement.
+    early: Vec<(RequestId, Vec<HalfSyncMessage>)>,
     pub(crate) story: Story,
 }
 
@@ -40,6 +49,7 @@ impl SyncMessages {
             signing: Signing::new(instance, threshold, items),
             agreed: None,
             waiting: Vec::new(),
+            early: Vec::new(),
             story,
         }
     }
@@ -62,6 +72,9 @@ impl SyncMessages {
         let permits: Vec<_> = self.members.keys().map(permit).collect();
         self.signing.decide_harmless(desk, hash, permits);
         self.serve(desk);
+        for (request, halves) in std::mem::take(&mut self.early) {
+            self.halves(desk, request, halves);
+        }
     }
 
     /// The client asks which head is voted for.
@@ -77,27 +90,46 @@ impl SyncMessages {
         }
     }
 
-    /// Answers everybody who waits.
-    pub(crate) fn answer(&mut self, desk: &mut Desk<'_>, answer: &Answer) {
+    /// Answers everybody who waits for the head.
+    fn answer(&mut self, desk: &mut Desk<'_>, answer: &Answer) {
         for request in self.waiting.drain(..) {
             desk.wish(Output::Reply { request, answer: answer.clone() });
         }
     }
 
+    /// Sends everybody away who waits for the agreement.
+    fn refuse(&mut self, desk: &mut Desk<'_>, refusal: &Refusal) {
+        self.answer(desk, &Answer::Refused(refusal.clone()));
+        for (request, _) in std::mem::take(&mut self.early) {
+            desk.refuse(request, refusal.clone());
+        }
+    }
+
+    /// The slot is over without an agreement.
+    pub(crate) fn too_late(&mut self, desk: &mut Desk<'_>) {
+        self.refuse(desk, &Refusal::TooLate(self.story.instance().slot));
+    }
+
     /// The node was stopped: whoever waits is told why.
     pub(crate) fn stopped(&mut self, desk: &mut Desk<'_>) {
         if let Some(reason) = desk.journal.stops().reason() {
-            self.answer(desk, &Answer::Refused(Refusal::Stopped(reason)));
+            self.refuse(desk, &Refusal::Stopped(reason));
         }
     }
 
     /// Whether the client waits for an answer.
     pub(crate) fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.early.is_empty()
     }
 
-    /// The client's halves.
+    /// The client's halves. Before the agreement they wait for it.
     pub(crate) fn halves(&mut self, desk: &mut Desk<'_>, request: RequestId, halves: Vec<HalfSyncMessage>) {
+        let over = desk.now >= desk.setup.spec.slot_start(self.story.instance().slot.next());
+        let stopped = desk.journal.stops().reason().is_some();
+        if self.agreed.is_none() && !over && !stopped && self.early.len() < EARLY_MAX {
+            self.story.asked_at(desk.now);
+            return self.early.push((request, halves));
+        }
         let mut request = SignRequest::of(request);
         let mut matching: BTreeMap<Item, (usize, Signature)> = BTreeMap::new();
         for (position, half) in halves.into_iter().enumerate() {

@@ -57,7 +57,11 @@ impl World {
             self.client(person, |client, _| vec![client.attest(slot)]);
         }
         if !self.roster().members(slot).is_empty() {
-            self.client(person, |client, _| vec![client.vote_for_head(slot)]);
+            let (eager, head) = (self.setup.eager, self.head_of(person));
+            self.client(person, |client, roster| match eager {
+                true => vec![client.vote_at_once(roster, slot, head)],
+                false => vec![client.vote_for_head(slot)],
+            });
         }
     }
 

@@ -33,6 +33,15 @@ fn a_late_beacon_node_costs_nothing() {
 }
 
 #[test]
+fn clients_that_vote_before_the_cluster_has_agreed_are_not_sent_away() {
+    // They sign the head of the event stream, which is there a round trip before the agreement on it.
+    assert_all_done(&run(Setup { eager: true, ..mixed() }, 30), 1..=30);
+    // One of them was told another head: its votes do not count, the others' suffice.
+    let head_delays = [0, 0, 0, 5_000].map(Millis).to_vec();
+    assert_all_done(&run(Setup { eager: true, head_delays, ..mixed() }, 30), 1..=30);
+}
+
+#[test]
 fn only_those_aggregate_whose_proof_wins() {
     // Committees of 64 or 65: one proof in four wins.
     let world = run(Setup { ordinary: 500, ..Setup::new(4, 3, 16) }, 24);
