@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 use symbolon_core::Ticket;
 use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise, Row};
 use thiserror::Error;
@@ -23,6 +24,10 @@ use types::{ClusterId, Epoch, PublicKey, Root, SigningRoot, Slot};
 const VERSION: u16 = 1;
 /// sled's cache: rows are some 100 bytes, so this holds those of 10,000 validators many times over.
 const CACHE_BYTES: u64 = 8 << 20;
+/// How long sled may take to let go of a database after its handle is dropped: some milliseconds, on a busy machine more.
+const CLOSING_MAX: Duration = Duration::from_secs(10);
+/// Pause between two looks at whether it has.
+const CLOSING_POLL: Duration = Duration::from_millis(5);
 /// Batches of rows that may wait for the disk: more than the duties of an epoch.
 const WAITING_MAX: usize = 256;
 
@@ -133,11 +138,11 @@ impl Journal {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
         let lock = lock_folder(folder)?;
-        let database = sled::Config::new()
-            .path(folder.join("sled"))
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()?;
+        let begin = Instant::now();
+        let database = open_database(&folder.join("sled"), || {
+            std::thread::sleep(CLOSING_POLL);
+            begin.elapsed() < CLOSING_MAX
+        })?;
         let path = folder.join("sled").join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
         let rows = database.open_tree(ROWS)?;
@@ -234,6 +239,27 @@ fn raises(history: &History, row: &Row) -> bool {
             history.attestation.is_none_or(|last| source > last.source_max || target > last.target_max)
         }
     }
+}
+
+/// Opens sled's database in a folder that this process has locked.
+///
+/// sled has a lock of its own, which it keeps a moment longer than its handle lives: until its background threads have
+/// gone. The folder's lock says that no other process is there, so whoever has sled's is on the way out, and is waited for.
+///
+/// - `wait`: waits a little; false if that was long enough.
+fn open_database(folder: &Path, mut wait: impl FnMut() -> bool) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && wait() => {}
+            result => return result,
+        }
+    }
+}
+
+/// Whether this is sled's way to say that somebody has its lock: an error of no kind of its own.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
 }
 
 fn lock_folder(folder: &Path) -> Result<File, JournalError> {
@@ -368,6 +394,31 @@ mod tests {
         assert_eq!(after.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [row(5).key, other]);
         let last = after[0].1.attestation.unwrap();
         assert_eq!((last.source_max, last.target_max, last.slot), (Epoch(9), Epoch(5), row(5).slot));
+    }
+
+    #[test]
+    fn a_journal_that_was_just_closed_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Journal::open(folder.path(), CLUSTER).unwrap());
+        let database = folder.path().join("sled");
+        let lock = || {
+            let file = File::open(database.join("db")).unwrap();
+            flock(&file, FlockOperation::LockExclusive).unwrap();
+            file
+        };
+        // Whoever has sled's lock goes away while it is waited for.
+        let mut last_user = Some(lock());
+        drop(open_database(&database, || last_user.take().is_some()).unwrap());
+        assert!(last_user.is_none());
+        // And one that stays is not waited for without end.
+        let _stays = lock();
+        let mut waits = 3;
+        let refused = open_database(&database, || {
+            waits -= 1;
+            waits > 0
+        });
+        assert!(refused.is_err());
+        assert_eq!(waits, 0);
     }
 
     #[test]
