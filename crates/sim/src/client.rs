@@ -332,3 +332,43 @@ fn proof_root(spec: &ChainSpec, slot: Slot, kind: Kind, item: Item) -> SigningRo
         SigningRoot::selection_proof(spec, slot)
     }
 }
+
+/// Its signatures are by another key than its own.
+pub(crate) fn spoil(ask: &mut Ask) {
+    each_half(ask, |half| half.0[40] ^= 1);
+}
+
+/// It signs for every other validator only.
+pub(crate) fn halve(ask: &mut Ask) {
+    let odd = |validator: ValidatorNo| validator.0 % 2 == 1;
+    match ask {
+        Ask::Attestations { halves, .. } => halves.retain(|half| odd(half.validator)),
+        Ask::SyncMessages { halves, .. } => halves.retain(|half| odd(half.validator)),
+        Ask::Selections { halves, .. } => halves.retain(|half| odd(half.item.validator)),
+        Ask::SignedAggregates { halves, .. } => halves.retain(|half| odd(half.item.validator)),
+        Ask::Vote { .. }
+        | Ask::Block { .. }
+        | Ask::SignedBlock { .. }
+        | Ask::HeadRoot { .. }
+        | Ask::Aggregate { .. }
+        | Ask::Approvals
+        | Ask::Register { .. }
+        | Ask::Exit { .. } => {}
+    }
+}
+
+fn each_half(ask: &mut Ask, mut change: impl FnMut(&mut Signature)) {
+    match ask {
+        Ask::Attestations { halves, .. } => halves.iter_mut().for_each(|half| change(&mut half.half)),
+        Ask::SyncMessages { halves, .. } => halves.iter_mut().for_each(|half| change(&mut half.half)),
+        Ask::Selections { halves, .. } => halves.iter_mut().for_each(|half| change(&mut half.half)),
+        Ask::SignedAggregates { halves, .. } => {
+            halves.iter_mut().for_each(|half| change(&mut half.signed.signature));
+        }
+        Ask::Register { halves, .. } => halves.iter_mut().for_each(change),
+        Ask::Block { randao_half: half, .. } | Ask::SignedBlock { half, .. } | Ask::Exit { half, .. } => {
+            change(half)
+        }
+        Ask::Vote { .. } | Ask::HeadRoot { .. } | Ask::Aggregate { .. } | Ask::Approvals => {}
+    }
+}

@@ -1,8 +1,12 @@
 //! A node in the jar, with its disk and its validator client. An honest operator is one person, an equivocator two.
 
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::fault::What;
+use crate::villains::Mischief;
 use sha2::{Digest, Sha512};
+use std::collections::BTreeMap;
 use symbolon_core::node::Node;
 use types::wire::{Sign, Verify};
 use types::{Millis, NodeSignature, ShareIndex};
@@ -69,12 +73,48 @@ pub struct Person {
     pub life: u64,
     /// When its next tick is due in the queue.
     pub wake: Option<Millis>,
+    /// Its machine's clock.
+    pub clock: Clock,
+    /// What is wrong with it, and until when.
+    pub troubles: BTreeMap<What, Millis>,
+    /// Whether its operator's record says that another process runs with its key.
+    pub stopped: bool,
+    /// How often it has handed something to its beacon node.
+    pub submissions: u64,
+    /// What it makes of its node's messages.
+    pub(crate) mischief: Option<Box<dyn Mischief>>,
 }
 
 impl Person {
+    /// An honest one that is not up yet.
+    pub fn new(operator: ShareIndex, client: Client) -> Self {
+        Self {
+            operator,
+            side: Side::Both,
+            stands: Side::Left,
+            honest: true,
+            node: None,
+            disk: Disk::default(),
+            client,
+            head_delay: Millis(0),
+            life: 0,
+            wake: None,
+            clock: Clock::default(),
+            troubles: BTreeMap::new(),
+            stopped: false,
+            submissions: 0,
+            mischief: None,
+        }
+    }
+
     /// Its node key.
     pub const fn key(&self) -> NodeKey {
         NodeKey(self.operator)
+    }
+
+    /// Whether something is wrong with it now.
+    pub fn suffers(&self, what: What, now: Millis) -> bool {
+        self.troubles.get(&what).is_some_and(|until| now < *until)
     }
 
     /// Whether `other` is one of those it talks with.

@@ -13,14 +13,11 @@
 //!
 //! Times are since the start of the shown slot. A line `verdict` at the end says what the judges found.
 
-use crate::client::Selecting;
-use crate::network::Delay;
-use crate::villains::Habit;
-use crate::world::{Setup, World};
+use crate::plan::Plan;
 use std::fmt::Write as _;
 use std::str::FromStr;
 use thiserror::Error;
-use types::{Millis, ShareIndex, Slot};
+use types::{ShareIndex, Slot};
 
 /// Separates the setting from the transcript.
 pub const RULE: &str = "----";
@@ -38,7 +35,7 @@ pub struct ScenarioError {
 /// A world, and which of its duties to show.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    setup: Setup,
+    plan: Plan,
     kind: String,
     slot: Slot,
     kills: Vec<(ShareIndex, Slot)>,
@@ -48,23 +45,10 @@ impl FromStr for Scenario {
     type Err = ScenarioError;
 
     fn from_str(text: &str) -> Result<Self, ScenarioError> {
-        let mut numbers = [4, 3, 1];
-        let mut scenario =
-            Self { setup: Setup::new(4, 3, 1), kind: String::new(), slot: Slot(0), kills: Vec::new() };
         let lines = || text.lines().take_while(|line| *line != RULE).zip(1..);
-        for (line, number) in lines() {
-            let words: Vec<_> = line.split_whitespace().collect();
-            let reason = "unknown word, or not what follows it";
-            let error = || ScenarioError { line: number, reason };
-            let value = || words.get(1).and_then(|word| word.parse::<usize>().ok()).ok_or_else(error);
-            match words.first().copied() {
-                Some("operators") => numbers[0] = value()?,
-                Some("threshold") => numbers[1] = value()?,
-                Some("validators") => numbers[2] = value()?,
-                _ => {}
-            }
-        }
-        scenario.setup = Setup::new(numbers[0], numbers[1], numbers[2] as u32);
+        let error = |(line, reason)| ScenarioError { line, reason };
+        let plan = Plan::of_size(lines()).map_err(error)?;
+        let mut scenario = Self { plan, kind: String::new(), slot: Slot(0), kills: Vec::new() };
         for (line, number) in lines() {
             let words: Vec<_> = line.split_whitespace().collect();
             scenario.word(&words).map_err(|reason| ScenarioError { line: number, reason })?;
@@ -79,39 +63,10 @@ impl Scenario {
         let numbers: Vec<u64> = rest.iter().filter_map(|word| word.parse().ok()).collect();
         let operator = |number: Option<&u64>| {
             let index = number.and_then(|number| u8::try_from(*number).ok()).and_then(ShareIndex::new);
-            index.filter(|index| self.setup.size.contains(*index)).ok_or("no such operator")
+            index.filter(|index| self.plan.setup.size.contains(*index)).ok_or("no such operator")
         };
         match (*first, &numbers[..]) {
-            ("#" | "operators" | "threshold" | "validators", _) => {}
-            ("ordinary", [count]) => self.setup.ordinary = *count as u32,
-            ("seed", [seed]) => self.setup.seed = *seed,
-            ("delay", [min_ms, max_ms]) if min_ms <= max_ms => {
-                self.setup.delay = Delay { min_ms: *min_ms, max_ms: *max_ms };
-            }
-            ("heads", delays) => self.setup.head_delays = delays.iter().map(|ms| Millis(*ms)).collect(),
-            ("mute", [_]) => self.setup.habits[operator(numbers.first())?.position()] = Habit::Mute,
-            ("equivocator", [_]) => {
-                self.setup.habits[operator(numbers.first())?.position()] = Habit::Equivocator;
-            }
-            ("right", [_]) => {
-                let operator = operator(numbers.first())?;
-                self.setup.right.insert(operator);
-            }
-            ("parted", []) => self.setup.parted = true,
-            ("loud", []) => self.setup.loud = true,
-            ("plain", []) => self.setup.plain = true,
-            ("selects", [_]) => {
-                let place = operator(numbers.first())?.position();
-                let habit = match rest.get(1) {
-                    Some(&"in-slot") => Selecting::InSlot,
-                    Some(&"slot-ahead") => Selecting::SlotAhead,
-                    Some(&"epoch-ahead") => Selecting::EpochAhead,
-                    Some(&"never") => Selecting::Never,
-                    _ => return Err("not a time at which clients ask for selection proofs"),
-                };
-                self.setup.selecting.resize(self.setup.size.operators(), Selecting::InSlot);
-                self.setup.selecting[place] = habit;
-            }
+            ("#", _) => {}
             ("kill", [_, slot]) => {
                 let operator = operator(numbers.first())?;
                 self.kills.push((operator, Slot(*slot)));
@@ -120,14 +75,14 @@ impl Scenario {
                 self.kind = rest[0].to_owned();
                 self.slot = Slot(*slot);
             }
-            _ => return Err("unknown word, or not what follows it"),
+            _ => self.plan.word(words)?,
         }
         Ok(())
     }
 
     /// Runs the world to two slots after the shown one and tells what happened in it.
     pub fn transcript(&self) -> String {
-        let mut world = World::new(self.setup.clone());
+        let mut world = self.plan.world();
         for (operator, slot) in &self.kills {
             world.kill(*operator, world.spec().slot_start(*slot), None);
         }

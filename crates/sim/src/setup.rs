@@ -1,9 +1,11 @@
 //! What a world is made from.
 
 use crate::client::Selecting;
-use crate::network::Delay;
+use crate::clock::Clock;
+use crate::network::{Delay, Weather};
 use crate::villains::Habit;
 use std::collections::BTreeSet;
+use symbolon_core::mutants::Rules;
 use types::spec::{ForkEpoch, SlotTiming};
 use types::{ChainSpec, ClusterSize, Epoch, Fork, ForkVersion, Millis, Preset, Root, ShareIndex};
 
@@ -22,6 +24,10 @@ pub struct Setup {
     pub slot_ms: u64,
     /// One-way delays between operators.
     pub delay: Delay,
+    /// What else befalls messages between operators.
+    pub weather: Weather,
+    /// Each operator's clock; missing ones: right.
+    pub clocks: Vec<Clock>,
     /// How long a sync takes.
     pub sync: Millis,
     /// One per operator.
@@ -43,6 +49,22 @@ pub struct Setup {
     /// Whether attestations and blocks are all there is: no aggregates and no sync committee, for worlds whose point is
     /// another one.
     pub plain: bool,
+    /// Rules of the machines: all, but in tests of judges.
+    pub rules: Rules,
+    /// What is wrong with the shells around the machines: nothing, but in tests of judges.
+    #[cfg(feature = "mutants")]
+    pub flaw: Option<Flaw>,
+}
+
+/// What is wrong with the shells around the machines. Without the feature `mutants` nothing can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// The journal says that rows are durable before they are.
+    AcksBeforeSync,
+    /// What partial signatures combine to is not checked.
+    CombinesBlindly,
+    /// A node is not told that a peer has come back.
+    MissesReturns,
 }
 
 impl Setup {
@@ -56,6 +78,8 @@ impl Setup {
             seed: 0,
             slot_ms: 12_000,
             delay: Delay::fixed(20),
+            weather: Weather::default(),
+            clocks: Vec::new(),
             sync: Millis(0),
             habits: vec![Habit::Honest; operators],
             head_delays: Vec::new(),
@@ -66,7 +90,23 @@ impl Setup {
             selecting: Vec::new(),
             eager: false,
             plain: false,
+            rules: Rules::default(),
+            #[cfg(feature = "mutants")]
+            flaw: None,
         }
+    }
+
+    /// Whether the shells have this flaw.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// The shells have no flaw.
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "the same question as with the feature")]
+    pub(crate) const fn has(&self, _flaw: Flaw) -> bool {
+        false
     }
 
     /// The jar's network.

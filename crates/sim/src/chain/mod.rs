@@ -34,6 +34,9 @@ use types::{
     ValidatorIndex,
 };
 
+/// Beacon nodes take what is as much too early: the specification's `MAXIMUM_GOSSIP_CLOCK_DISPARITY`.
+const CLOCK_DISPARITY: Millis = Millis(500);
+
 /// What a chain begins with.
 #[derive(Clone, Debug)]
 pub struct Genesis {
@@ -214,9 +217,9 @@ impl Chain {
         if curve.verify(&key, root, signature) { Ok(()) } else { Err(Rejection::Signature(whose)) }
     }
 
-    /// The chain's slot. `about`: what is refused before genesis.
+    /// The latest slot that a clock may show. `about`: what is refused before genesis.
     fn slot_at(&self, now: Millis, about: Slot) -> Result<Slot, Rejection> {
-        self.spec().slot_at(now).ok_or(Rejection::Slot(about))
+        self.spec().slot_at(now.after(CLOCK_DISPARITY)).ok_or(Rejection::Slot(about))
     }
 
     /// What is of use in its own slot only is taken until the middle of the next.

@@ -39,7 +39,8 @@ impl Journal {
                     }
                 }
             }
-            Sight::Sent { .. } | Sight::Approved { .. } => {}
+            Sight::Sent { .. } | Sight::Approved { .. } | Sight::Submitted { .. } | Sight::Doubled { .. } => {
+            }
         }
     }
 

@@ -2,18 +2,25 @@
 //!
 //! - [`slashable`]: the group never signs two things that could be slashed.
 //! - [`journal`]: no honest node sends a partial signature that its journal did not hold before.
+//! - [`words`]: no honest node says two things in one place.
+//! - [`agreement`]: one certificate for each round, one decided value.
+//! - [`submissions`]: no honest node submits a signature that does not verify.
 //! - [`exits`]: no honest node signs an exit that its operator did not approve.
 //! - [`duties`]: what was due is in the chain when at most `f` operators are faulty.
 
+pub mod agreement;
 pub mod duties;
 pub mod exits;
 pub mod journal;
 pub mod slashable;
+pub mod submissions;
+pub mod words;
 
+use crate::chain::Rejection;
 use std::fmt;
 use symbolon_core::journal::Row;
 use types::wire::Message;
-use types::{Epoch, Millis, ShareIndex, ValidatorNo};
+use types::{ChainSpec, ClusterSize, Epoch, Millis, ShareIndex, ValidatorNo};
 
 /// What a judge sees.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +54,78 @@ pub enum Sight<'a> {
         /// Not before this epoch.
         epoch: Epoch,
     },
+    /// A beacon node has answered to a submission.
+    Submitted {
+        /// When.
+        at: Millis,
+        /// Whose node handed it in.
+        author: ShareIndex,
+        /// Whether it follows the protocol.
+        honest: bool,
+        /// The answer.
+        result: &'a Result<(), Rejection>,
+    },
+    /// An operator's node believes that another process runs with its key.
+    Doubled {
+        /// When.
+        at: Millis,
+        /// Whose.
+        author: ShareIndex,
+        /// Whether none does.
+        honest: bool,
+    },
+}
+
+/// The judges of safety together.
+#[derive(Debug)]
+pub struct Bench {
+    slashable: slashable::Slashable,
+    journal: journal::Journal,
+    words: words::Words,
+    agreement: agreement::Agreement,
+    submissions: submissions::Submissions,
+    exits: exits::Exits,
+}
+
+impl Bench {
+    /// For a cluster on a network.
+    pub fn new(spec: &ChainSpec, size: ClusterSize) -> Self {
+        Self {
+            slashable: slashable::Slashable::new(spec.clone(), size.threshold()),
+            journal: journal::Journal::default(),
+            words: words::Words::default(),
+            agreement: agreement::Agreement::new(size),
+            submissions: submissions::Submissions::default(),
+            exits: exits::Exits::new(spec.clone()),
+        }
+    }
+
+    /// All of them watch.
+    pub fn see(&mut self, sight: Sight<'_>) {
+        self.slashable.see(sight);
+        self.journal.see(sight);
+        self.words.see(sight);
+        self.agreement.see(sight);
+        self.submissions.see(sight);
+        self.exits.see(sight);
+    }
+
+    /// What they found, by judge.
+    pub fn found(&self) -> [(&'static str, &[Violation]); 6] {
+        [
+            ("slashable", &self.slashable.violations),
+            ("journal", &self.journal.violations),
+            ("words", &self.words.violations),
+            ("agreement", &self.agreement.violations),
+            ("submissions", &self.submissions.violations),
+            ("exits", &self.exits.violations),
+        ]
+    }
+
+    /// What they found.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.found().into_iter().flat_map(|(_, found)| found.iter().cloned()).collect()
+    }
 }
 
 /// What a judge found.

@@ -17,16 +17,8 @@ pub fn second_face(first: &mut Person, late: Millis, loud: bool) -> Person {
     first.honest = false;
     first.side = if loud { Side::Both } else { Side::Left };
     first.stands = Side::Left;
-    Person {
-        operator: first.operator,
-        side: if loud { Side::Both } else { Side::Right },
-        stands: Side::Right,
-        honest: false,
-        node: None,
-        disk: crate::disk::Disk::default(),
-        client: crate::client::Client::new(first.operator, first.client.selecting()),
-        head_delay: late,
-        life: 0,
-        wake: None,
-    }
+    let side = if loud { Side::Both } else { Side::Right };
+    let client = crate::client::Client::new(first.operator, first.client.selecting());
+    let second = Person::new(first.operator, client);
+    Person { side, stands: Side::Right, honest: false, head_delay: late, clock: first.clock, ..second }
 }

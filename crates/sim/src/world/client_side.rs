@@ -1,10 +1,13 @@
 //! The persons' validator clients: when they ask, and what they do with answers.
 
 use super::{Event, World};
+use crate::client;
+use crate::fault::{Step, What};
 use crate::judges::Sight;
 use crate::roster::Roster;
+use crate::villains::Habit;
 use symbolon_core::{Answer, Ask, Input, Refusal, RequestId};
-use types::{Epoch, Slot, ValidatorNo};
+use types::{Epoch, Millis, Slot, ValidatorNo};
 
 impl World {
     /// The cluster's part of the chain's duties.
@@ -15,9 +18,15 @@ impl World {
     /// A slot begins at a person's client, whether its node is up or not.
     pub(super) fn slot_start(&mut self, person: usize, slot: Slot) {
         let next = slot.next();
-        self.push(self.spec.slot_start(next), person, Event::SlotStart(next));
-        self.push(self.spec.attestation_due(slot), person, Event::AttestDeadline(slot));
-        self.push(self.spec.aggregate_due(slot), person, Event::AggregateDue(slot));
+        // By its own clock, which may have jumped: what it shows as past comes at once.
+        let at = |world: &Self, shown| world.persons[person].clock.time_of(shown).max(world.now);
+        self.push(at(self, self.spec.slot_start(next)), person, Event::SlotStart(next));
+        self.push(at(self, self.spec.attestation_due(slot)), person, Event::AttestDeadline(slot));
+        self.push(at(self, self.spec.aggregate_due(slot)), person, Event::AggregateDue(slot));
+        self.reach(person, Step::Begin);
+        if self.setup.habits[self.persons[person].operator.position()] == Habit::Amnesiac {
+            self.whim(person);
+        }
         // The machine's own tick for this slot comes first, as it would from a punctual clock.
         self.input(person, Input::Tick);
         self.client_selects(person, slot);
@@ -31,16 +40,25 @@ impl World {
     fn client(
         &mut self,
         person: usize,
-        speak: impl FnOnce(&mut crate::client::Client, &Roster<'_>) -> Vec<(RequestId, Ask)>,
+        speak: impl FnOnce(&mut client::Client, &Roster<'_>) -> Vec<(RequestId, Ask)>,
     ) {
+        let (now, late) = (self.now, Millis(self.setup.slot_ms));
         let one = &mut self.persons[person];
-        if one.node.is_none() {
+        if one.node.is_none() || one.suffers(What::ClientSilent, now) {
             return;
         }
         let (validators, plain) = (self.setup.validators, self.setup.plain);
         let asks = speak(&mut one.client, &Roster { chain: &self.chain, validators, plain });
+        let is_late = self.persons[person].suffers(What::ClientLate, now);
         for (request, ask) in asks {
-            self.input(person, Input::Ask { request, ask });
+            let input = Input::Ask { request, ask };
+            match is_late {
+                true => {
+                    let life = self.persons[person].life;
+                    self.push(now.after(late), person, Event::Input { life, input });
+                }
+                false => self.input(person, input),
+            }
         }
     }
 
@@ -73,7 +91,7 @@ impl World {
     /// An operator wants a validator to leave.
     pub(super) fn client_exits(&mut self, person: usize, validator: ValidatorNo, epoch: Epoch) {
         let operator = self.persons[person].operator;
-        self.exits.see(Sight::Approved { operator, validator, epoch });
+        self.saw(Sight::Approved { operator, validator, epoch });
         self.client(person, |client, roster| vec![client.exit(roster.chain.spec(), validator, epoch)]);
     }
 
@@ -86,8 +104,19 @@ impl World {
         let passed_on = self.passed_on(person, request, answer);
         let (validators, plain) = (self.setup.validators, self.setup.plain);
         let roster = Roster { chain: &self.chain, validators, plain };
-        let next = self.persons[person].client.answer(&roster, request, passed_on.as_ref().unwrap_or(answer));
-        for (request, ask) in next {
+        let one = &mut self.persons[person];
+        let next = one.client.answer(&roster, request, passed_on.as_ref().unwrap_or(answer));
+        if one.suffers(What::ClientIdle, self.now) {
+            return;
+        }
+        let (bad, half) = (one.suffers(What::ClientBad, self.now), one.suffers(What::ClientHalf, self.now));
+        for (request, mut ask) in next {
+            if bad {
+                client::spoil(&mut ask);
+            }
+            if half {
+                client::halve(&mut ask);
+            }
             self.soon(person, Input::Ask { request, ask });
         }
     }

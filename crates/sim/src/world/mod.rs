@@ -1,19 +1,24 @@
 //! The world: persons, a queue of events, and the seed that orders them.
 //!
-//! - `persons`: who comes up, dies, and hears what. `grant`: what nodes wish for.
-//! - `client_side`: the validator clients. `ordinary`: validators that the world runs itself. `words`: for transcripts.
+//! - `persons`: who comes up, dies, and hears what. `grant`: what nodes wish for. `strike`: what goes wrong.
+//! - `post`: what is said, and how it gets there. `beacon_side`: the beacon nodes. `client_side`: the validator clients.
+//! - `ordinary`: validators that the world runs itself. `words`: for transcripts.
 
+mod beacon_side;
 mod client_side;
 mod grant;
 mod ordinary;
 mod persons;
+mod post;
+mod strike;
 mod words;
 
 use crate::chain::{Chain, Genesis};
 use crate::curve::Symbolic;
+use crate::fault::Fault;
 use crate::judges::duties::{self, Duty};
-use crate::judges::{Violation, exits, journal, slashable};
-use crate::network::Network;
+use crate::judges::{Bench, Sight, Violation};
+use crate::network::{Arrival, Network};
 use crate::person::{Person, Side};
 use crate::villains::Habit;
 use persons::people;
@@ -37,6 +42,8 @@ const CLUSTER: Root = Root([0xc1; 32]);
 const FEE_RECIPIENT: Address = Address([0xfe; 20]);
 /// Nodes start this long before genesis, so that nobody counts as restarted.
 const LEAD: Millis = Millis(10_000);
+/// The seed's second stream: what is drawn there changes nothing in the network's.
+const WHIMS: u64 = 1;
 /// An ordinary validator's block is there this long after its slot began.
 const ORDINARY_BLOCK: Millis = Millis(30);
 
@@ -44,11 +51,13 @@ const ORDINARY_BLOCK: Millis = Millis(30);
 #[derive(Debug)]
 enum Event {
     /// A message arrives.
-    Frame { from: usize, frame: Vec<u8> },
+    Frame { from: usize, arrival: Arrival, frame: Vec<u8> },
     /// A result arrives at the person who wished for it, if it still lives that life.
     Input { life: u64, input: Input },
     /// The payload of another operator's block arrives.
-    Contents { slot: Slot, root: Root },
+    Contents { from: usize, arrival: Arrival, slot: Slot, root: Root },
+    /// A link to another person can be made again.
+    Reconnect { other: usize },
     /// A write is on the disk, if its writer still lives that life.
     Synced { life: u64, ticket: Ticket },
     /// A machine wants to be woken.
@@ -77,6 +86,8 @@ enum Event {
     Crash,
     /// The person's process starts.
     Start,
+    /// The person's process dies, and an old disk is put in.
+    Relapse,
 }
 
 /// A line of a run's story.
@@ -103,9 +114,12 @@ pub struct World {
     sequence: u64,
     now: Millis,
     trace: Sha256,
-    slashable: slashable::Slashable,
-    journal: journal::Journal,
-    exits: exits::Exits,
+    /// What villains and disks draw from.
+    whims: ChaCha8Rng,
+    /// Faults that have not struck.
+    coming: Vec<Fault>,
+    struck: Vec<(Fault, Slot)>,
+    judges: Bench,
     asked: BTreeSet<(usize, Slot)>,
     /// When the block of a slot was imported.
     arrivals: BTreeMap<Slot, Millis>,
@@ -117,10 +131,14 @@ pub struct World {
     pub evidence: BTreeMap<ShareIndex, usize>,
     /// Doppelgangers that operators believe in: there are none in the jar.
     pub false_alarms: Vec<(ShareIndex, Epoch, BTreeSet<ValidatorNo>)>,
+    /// Frames that the door refused.
+    pub turned_away: u64,
     /// How duties ended, by operator.
     pub outcomes: Vec<(ShareIndex, Outcome)>,
     /// The story so far.
     pub story: Vec<Line>,
+    /// Whether none is told: telling takes a third of a run's time.
+    hushed: bool,
 }
 
 impl World {
@@ -130,9 +148,14 @@ impl World {
         let count = setup.validators + setup.ordinary;
         let validators = (0..count).map(|number| Symbolic.group_key(ValidatorNo(number))).collect();
         let chain = Chain::new(Genesis { spec: spec.clone(), validators, seed: setup.seed });
-        let network = Network::new(setup.delay, ChaCha8Rng::seed_from_u64(setup.seed));
+        let network = Network::new(setup.delay, setup.weather, ChaCha8Rng::seed_from_u64(setup.seed));
+        let mut whims = ChaCha8Rng::seed_from_u64(setup.seed);
+        whims.set_stream(WHIMS);
         let mut world = Self {
-            slashable: slashable::Slashable::new(spec.clone(), setup.size.threshold()),
+            judges: Bench::new(&spec, setup.size),
+            whims,
+            coming: Vec::new(),
+            struck: Vec::new(),
             persons: people(&setup),
             chain,
             network,
@@ -140,16 +163,16 @@ impl World {
             sequence: 0,
             now: Millis(spec.genesis_time_ms - LEAD.0),
             trace: Sha256::new(),
-            journal: journal::Journal::default(),
-            exits: exits::Exits::new(spec.clone()),
             asked: BTreeSet::new(),
             arrivals: BTreeMap::new(),
             contents: BTreeMap::new(),
             signed: BTreeMap::new(),
             evidence: BTreeMap::new(),
             false_alarms: Vec::new(),
+            turned_away: 0,
             outcomes: Vec::new(),
             story: Vec::new(),
+            hushed: false,
             spec,
             setup,
         };
@@ -225,8 +248,24 @@ impl World {
 
     /// What the judges of safety have found so far.
     pub fn violations(&self) -> Vec<Violation> {
-        let found = [&self.slashable.violations, &self.journal.violations, &self.exits.violations];
-        found.into_iter().flatten().cloned().collect()
+        self.judges.violations()
+    }
+
+    /// The same, each with the judge's name.
+    pub fn found(&self) -> Vec<(&'static str, Violation)> {
+        let found = self.judges.found().into_iter();
+        found.flat_map(|(judge, list)| list.iter().map(move |one| (judge, one.clone()))).collect()
+    }
+
+    /// What is seen goes to all judges.
+    fn saw(&mut self, sight: Sight<'_>) {
+        self.judges.see(sight);
+    }
+
+    /// The most that an honest node has on its mind, as the length of its description in bytes.
+    pub fn mind_len(&self) -> usize {
+        let honest = self.persons.iter().filter(|person| person.honest);
+        honest.filter_map(|person| Some(format!("{:?}", person.node.as_ref()?).len())).max().unwrap_or(0)
     }
 
     /// Duties of the cluster in these slots, as the chain knows them.
@@ -259,7 +298,15 @@ impl World {
         self.queue.insert((at, self.sequence), (person, event));
     }
 
+    /// No story is told from now on.
+    pub const fn hush(&mut self) {
+        self.hushed = true;
+    }
+
     fn tell(&mut self, person: usize, what: impl FnOnce() -> String) {
+        if self.hushed {
+            return;
+        }
         let who = self.persons[person].operator;
         self.story.push(Line { at: self.now, who, what: what() });
     }
@@ -271,8 +318,18 @@ impl World {
             Event::Ordinary(slot) => self.ordinary(slot),
             Event::Crash => self.crash(person),
             Event::Start => self.start(person),
-            Event::Frame { from, frame } => self.frame(person, from, &frame),
-            Event::Contents { slot, root } => self.hold(person, slot, root),
+            Event::Frame { from, arrival, frame } => {
+                if self.network.delivers(from, person, arrival) {
+                    self.frame(person, from, &frame);
+                }
+            }
+            Event::Contents { from, arrival, slot, root } => {
+                if self.network.delivers(from, person, arrival) {
+                    self.hold(person, slot, root);
+                }
+            }
+            Event::Reconnect { other } => self.reconnect(person, other),
+            Event::Relapse => self.relapse(person),
             Event::Input { life, input } if life == self.persons[person].life => self.input(person, input),
             Event::Synced { life, ticket } if life == self.persons[person].life => {
                 self.synced(person, ticket);
@@ -283,15 +340,7 @@ impl World {
                 self.persons[person].wake = None;
                 self.input(person, Input::Tick);
             }
-            Event::Head { slot, root } => {
-                let epoch = self.spec.epoch_of(slot);
-                let dependent = Some(DependentRoots {
-                    previous: self.chain.attester_dependent_root(root, epoch),
-                    current: self.chain.attester_dependent_root(root, epoch.next()),
-                });
-                self.input(person, Input::Head { slot, root, dependent });
-                self.client_attests(person, slot);
-            }
+            Event::Head { slot, root } => self.head_comes(person, slot, root),
             Event::AttestDeadline(slot) => self.client_attests(person, slot),
             Event::AggregateDue(slot) => self.client_aggregates(person, slot),
             Event::Exit { validator, epoch } => self.client_exits(person, validator, epoch),
@@ -300,5 +349,19 @@ impl World {
             Event::OrdinaryContributions(slot) => self.ordinary_contributions(slot),
             Event::SlotStart(slot) => self.slot_start(person, slot),
         }
+    }
+
+    /// A person's beacon node tells of a block.
+    fn head_comes(&mut self, person: usize, slot: Slot, root: Root) {
+        if self.is_dead(person) {
+            return;
+        }
+        let epoch = self.spec.epoch_of(slot);
+        let dependent = Some(DependentRoots {
+            previous: self.chain.attester_dependent_root(root, epoch),
+            current: self.chain.attester_dependent_root(root, epoch.next()),
+        });
+        self.input(person, Input::Head { slot, root, dependent });
+        self.client_attests(person, slot);
     }
 }

@@ -54,7 +54,7 @@ impl World {
         let block = self.chain.produce(&Symbolic, slot, head, randao, Root::ZERO, FEE_RECIPIENT);
         let root = SigningRoot::of(&self.spec, DomainType::BeaconProposer, epoch, block.root);
         let signature = self.ordinary_signature(proposer, &root);
-        assert!(self.import(&block, &signature), "ordinary validators propose rightly");
+        self.import(&block, &signature).expect("ordinary validators propose rightly");
     }
 
     /// Sync committee members vote for the head that is there a third into the slot.

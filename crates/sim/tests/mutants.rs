@@ -1,0 +1,78 @@
+//! Each judge of the world in a jar is able to fail: a broken rule, of the machines or of the shells around them, is found
+//! by the judge whose business it is, within a thousand seeds.
+
+use sim::plan::{Bound, Plan};
+use sim::setup::Flaw;
+use symbolon_core::mutants::{Mutant, Rules};
+
+/// Seeds in which a mutant must be found.
+const SEEDS: u64 = 1000;
+
+/// The first seed in which the judge finds something, of those whose plan `fits`.
+fn found(judge: &str, fits: impl Fn(&Plan) -> bool, break_rule: impl Fn(&mut Plan)) -> Option<u64> {
+    (0..SEEDS).find(|seed| {
+        let mut plan = Plan::draw(*seed);
+        if !fits(&plan) {
+            return false;
+        }
+        break_rule(&mut plan);
+        plan.run().found.iter().any(|(name, _)| *name == judge)
+    })
+}
+
+fn machine(mutant: Mutant) -> impl Fn(&mut Plan) {
+    move |plan| plan.setup.rules = Rules::without(mutant)
+}
+
+fn shell(flaw: Flaw) -> impl Fn(&mut Plan) {
+    move |plan| plan.setup.flaw = Some(flaw)
+}
+
+/// Only in long runs there is an earlier vote to surround.
+fn is_long(plan: &Plan) -> bool {
+    plan.slots > 20
+}
+
+fn any(_: &Plan) -> bool {
+    true
+}
+
+fn within(plan: &Plan) -> bool {
+    plan.bound == Bound::Within
+}
+
+#[test]
+fn a_guard_that_allows_a_surround_is_found_by_the_judge_of_slashings() {
+    assert!(found("slashable", is_long, machine(Mutant::SurroundAllowed)).is_some());
+    assert_eq!(found("slashable", |plan| is_long(plan) && plan.setup.seed < 200, |_| {}), None);
+}
+
+#[test]
+fn a_journal_that_acknowledges_before_the_sync_is_found_by_the_judge_of_journals() {
+    assert!(found("journal", any, shell(Flaw::AcksBeforeSync)).is_some());
+}
+
+#[test]
+fn a_certificate_of_too_few_votes_is_found_by_the_judge_of_agreement() {
+    assert!(found("agreement", any, machine(Mutant::SmallCertificate)).is_some());
+}
+
+#[test]
+fn a_leader_that_ignores_certificates_is_found_by_the_judge_of_agreement() {
+    assert!(found("agreement", any, machine(Mutant::CertificatesIgnored)).is_some());
+}
+
+#[test]
+fn a_restart_that_votes_again_is_found_by_the_judge_of_words() {
+    assert!(found("words", any, machine(Mutant::VotesAfterRestart)).is_some());
+}
+
+#[test]
+fn a_combiner_that_skips_the_check_is_found_by_the_judge_of_submissions() {
+    assert!(found("submissions", any, shell(Flaw::CombinesBlindly)).is_some());
+}
+
+#[test]
+fn a_node_that_does_not_learn_of_returns_is_found_by_the_judge_of_duties() {
+    assert!(found("duties", within, shell(Flaw::MissesReturns)).is_some());
+}
