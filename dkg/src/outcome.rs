@@ -12,6 +12,7 @@ use keys::store::{NodeStore, Protection, StoredHalf};
 use rand_core::OsRng;
 use remote::keymanager::{Keymanager, Push};
 use secrecy::{ExposeSecret as _, SecretString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use types::Generation;
@@ -44,6 +45,18 @@ impl Place {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deposit-data"))
         });
         fixed.chain(deposits).find(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// Removes what a crash has left of files and folders that never got their names, or had got them just before.
+    pub fn tidy(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.data_dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).is_some_and(is_ours) {
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes everything, the lock last. What an earlier try of the same ceremony has written stays.
@@ -116,6 +129,23 @@ impl Place {
         }
         Ok(write_folder(&path, halves)?)
     }
+}
+
+/// Whether a file or folder of this name, or of this name and more, is written by a ceremony.
+fn is_ours(name: &str) -> bool {
+    let halves = NodeStore::file_name(Generation(0));
+    let names = [
+        folder::DEFINITION,
+        folder::LOCK,
+        folder::NETWORK,
+        folder::PEERS,
+        folder::NODE_PASSWORD,
+        folder::KEYSTORES,
+        &halves,
+    ];
+    let whole =
+        |own: &&str| name.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    names.iter().any(whole) || name.starts_with("deposit-data") || name.starts_with("evidence-")
 }
 
 /// Hands the client its halves. Tried again, it finds those that it took before to be the same.

@@ -1,7 +1,7 @@
 use super::world::*;
 use crate::ceremony::evidence::Evidence;
 use crate::ceremony::{Ceremony, Durable, Input, RecordError, ResumeError, SetupError, Step};
-use types::Root;
+use types::{Root, ShareIndex};
 
 fn undisturbed(n: usize, t: usize, validators: u32) -> World {
     let mut world = World::new(n, t, validators, 1);
@@ -10,29 +10,41 @@ fn undisturbed(n: usize, t: usize, validators: u32) -> World {
     world
 }
 
-#[test]
-fn a_node_killed_at_any_event_resumes_to_the_same_keys() {
-    let plain = undisturbed(3, 2, 1);
-    for moment in 0..plain.happened {
-        let victim = index((moment % 3) as u8 + 1);
-        let mut world = World::new(3, 2, 1, 1000 + moment as u64);
-        world.start_all();
-        while world.happened < moment && world.step() {}
-        world.kill(victim);
-        for _ in 0..moment % 7 {
-            world.step();
-        }
+/// Kills some nodes after so many events, with what they were storing kept whole or not at all; starts them again after a
+/// pause of as many events, and runs to the end.
+fn killed_at(moment: usize, victims: &[ShareIndex], keep: bool, pause: usize) -> World {
+    let mut world = World::new(3, 2, 1, 1000 + moment as u64);
+    world.start_all();
+    while world.happened < moment && world.step() {}
+    victims.iter().for_each(|victim| world.kill_keeping(*victim, keep));
+    for _ in 0..pause {
+        world.step();
+    }
+    for victim in victims {
         // A victim that had ended is done with its files: it would only confirm them again.
         world.nodes[victim.position()].end = None;
-        world.start(victim);
-        world.run();
-        for at in world.indices() {
-            let end = &world.nodes[at.position()].end;
-            assert!(
-                matches!(end, Some(End::Finished(missing)) if missing.is_empty()),
-                "{moment}: {at} {end:?}"
-            );
-            assert_eq!(world.lock(at), plain.lock(index(1)), "killed {victim} after {moment} events");
+        world.start(*victim);
+    }
+    world.run();
+    world
+}
+
+#[test]
+fn nodes_killed_at_any_event_resume_to_the_same_keys() {
+    let plain = undisturbed(3, 2, 1);
+    let one = |number| vec![index(number)];
+    let some = [one(1), one(2), one(3), vec![index(1), index(3)], vec![index(1), index(2), index(3)]];
+    for moment in 0..=plain.happened {
+        for (victims, keep) in some.iter().flat_map(|victims| [(victims, true), (victims, false)]) {
+            let world = killed_at(moment, victims, keep, moment % 7);
+            for at in world.indices() {
+                let end = &world.nodes[at.position()].end;
+                let told = format!("{moment}: {victims:?} killed, {at}: {end:?}");
+                assert!(matches!(end, Some(End::Finished(missing)) if missing.is_empty()), "{told}");
+                assert_eq!(world.lock(at), plain.lock(index(1)), "{told}");
+                let machine = world.nodes[at.position()].machine.as_ref().unwrap();
+                assert_eq!(machine.unaware(), [], "{told}");
+            }
         }
     }
 }
@@ -110,7 +122,7 @@ fn a_node_that_finishes_late_still_gets_what_it_needs_from_the_records_of_others
 fn damaged_records_are_refused_and_never_panic() {
     let world = undisturbed(3, 2, 1);
     let records: Vec<Vec<u8>> = world.nodes[0].disk.iter().map(|record| record.0.to_vec()).collect();
-    assert_eq!(records.len(), 6, "the seed and five steps");
+    assert_eq!(records.len(), 7, "the seed and six steps");
     let resume = |records: &[Vec<u8>]| {
         let setup = setup(3, 2, 1, index(1));
         Ceremony::resume(setup, TestKey(index(1)), TestSealing, records).map(|_| ())
@@ -136,8 +148,8 @@ fn damaged_records_are_refused_and_never_panic() {
     swapped.swap(1, 2);
     assert_eq!(resume(&swapped), Err(RecordError::Damaged { number: 1 }.into()));
     let mut longer = records.clone();
-    longer.push(records[5].clone());
-    assert_eq!(resume(&longer), Err(RecordError::Damaged { number: 6 }.into()));
+    longer.push(records[6].clone());
+    assert_eq!(resume(&longer), Err(RecordError::Damaged { number: 7 }.into()));
 }
 
 #[test]
