@@ -50,8 +50,11 @@ async fn four_operators_make_a_cluster_whose_every_check_holds() {
     assert!(locks.iter().all(|bytes| *bytes == locks[0]), "one lock, byte for byte");
 
     let before = std::fs::read(pool.dirs[0].join(folder::LOCK)).unwrap();
-    let again = run(pool.config(0, &definition)).await.unwrap_err().to_string();
-    assert!(again.contains("exists already"), "{again}");
+    let again = run(pool.config(0, &definition)).await.unwrap();
+    assert!(again.already && again.lock_hash == hashes[0]);
+    let other = pool.define("another", 2);
+    let refused = format!("{:#}", run(pool.config(0, &other)).await.unwrap_err());
+    assert!(refused.contains("exists already: nothing is overwritten"), "{refused}");
     assert_eq!(std::fs::read(pool.dirs[0].join(folder::LOCK)).unwrap(), before);
 }
 
@@ -106,7 +109,12 @@ async fn a_missing_peer_a_wrong_network_and_a_stranger_are_told_in_words() {
     let definition = pool.define("three", 1);
     let config = RunConfig { deadline: Duration::from_millis(1500), ..pool.config(0, &definition) };
     let error = run(config).await.unwrap_err().to_string();
-    assert!(error.contains("silence in gather") && error.contains("operator 2; operator 3"), "{error}");
+    assert!(
+        error.contains("silence in gather")
+            && error.contains("operator 2 (")
+            && error.contains("operator 3 ("),
+        "{error}"
+    );
 
     let wrong = RunConfig { approve: Some(types::Root([1; 32])), ..pool.config(1, &definition) };
     let error = run(wrong).await.unwrap_err().to_string();

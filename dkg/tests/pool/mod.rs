@@ -15,20 +15,21 @@ use rand_core::OsRng;
 use secrecy::SecretString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use types::Generation;
 
 /// Operators of one cluster to be, in one temporary folder.
-pub struct Pool {
+pub(crate) struct Pool {
     _folder: tempfile::TempDir,
-    pub root: PathBuf,
-    pub dirs: Vec<PathBuf>,
-    pub enrs: Vec<String>,
-    pub addresses: Vec<Multiaddr>,
+    pub(crate) root: PathBuf,
+    pub(crate) dirs: Vec<PathBuf>,
+    pub(crate) enrs: Vec<String>,
+    pub(crate) addresses: Vec<Multiaddr>,
 }
 
 /// `count` operators with node keys and ports of their own.
-pub fn pool(count: usize) -> Pool {
+pub(crate) fn pool(count: usize) -> Pool {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -45,7 +46,7 @@ pub fn pool(count: usize) -> Pool {
 }
 
 impl Pool {
-    pub fn define(&self, name: &str, validators: usize) -> PathBuf {
+    pub(crate) fn define(&self, name: &str, validators: usize) -> PathBuf {
         let out = self.root.join(format!("{name}.json"));
         let config = DefineConfig {
             version: cluster::Version::V1_10,
@@ -65,7 +66,7 @@ impl Pool {
         out
     }
 
-    pub fn config(&self, position: usize, definition: &Path) -> RunConfig {
+    pub(crate) fn config(&self, position: usize, definition: &Path) -> RunConfig {
         let others = self.enrs.iter().cloned().zip(self.addresses.iter().cloned()).enumerate();
         let others = others.filter(|(other, _)| *other != position).map(|(_, peer)| peer);
         RunConfig {
@@ -84,7 +85,19 @@ impl Pool {
         }
     }
 
-    pub async fn run_all(&self, definition: &Path) -> Vec<anyhow::Result<Finished>> {
+    /// The program of an operator, with its output kept.
+    pub(crate) fn command(&self, position: usize, definition: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dvt-dkg"));
+        command.arg("run").arg("--definition").arg(definition).arg("--data-dir").arg(&self.dirs[position]);
+        command.arg("--listen").arg(self.addresses[position].to_string());
+        for peer in (0..self.dirs.len()).filter(|peer| *peer != position) {
+            command.arg("--peer").arg(format!("{}={}", self.enrs[peer], self.addresses[peer]));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) async fn run_all(&self, definition: &Path) -> Vec<anyhow::Result<Finished>> {
         let runs = (0..self.dirs.len()).map(|position| tokio::spawn(run(self.config(position, definition))));
         let mut results = Vec::new();
         for run in runs.collect::<Vec<_>>() {
@@ -95,7 +108,7 @@ impl Pool {
 }
 
 /// The halves of one operator make its public shares.
-pub fn check_halves(dir: &Path, lock: &Lock, position: usize) {
+pub(crate) fn check_halves(dir: &Path, lock: &Lock, position: usize) {
     let cluster = lock.cluster().unwrap();
     let shares: Vec<_> =
         cluster.validators.iter().map(|validator| validator.public_shares[position]).collect();
