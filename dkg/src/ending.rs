@@ -65,22 +65,40 @@ pub struct Ending<'a> {
 pub struct Told {
     words: String,
     exit_status: u8,
-    goes_on: bool,
+    rest: Rest,
     attempt: u32,
+}
+
+/// What is to become of the records.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    /// The same attempt can go on.
+    GoesOn,
+    /// It cannot, but a peer may hold its keys.
+    Doubtful,
+    /// Nobody has keys of it, and nobody will.
+    Over,
 }
 
 impl Told {
     /// Erases the records, but only where going on makes no sense and no peer can have the lock.
     pub fn settle(self, state: &State) -> NoKeys {
-        let Self { mut words, exit_status, goes_on, attempt } = self;
-        if goes_on {
-            let folder = state.folder().display();
-            words.push_str(&format!("; the records are kept in {folder}, start again to go on"));
-        } else {
-            let over = Over { words: words.clone(), exit_status };
-            words.push_str(&format!("; the next try is --attempt {}", attempt.saturating_add(1)));
-            if let Err(error) = state.end(&over) {
-                words.push_str(&format!("; the ceremony's seed could not be erased: {error:#}"));
+        let Self { mut words, exit_status, rest, attempt } = self;
+        let (folder, next) = (state.folder().display(), attempt.saturating_add(1));
+        match rest {
+            Rest::GoesOn => {
+                words.push_str(&format!("; the records are kept in {folder}, start again to go on"));
+            }
+            Rest::Doubtful => words.push_str(&format!(
+                "; this operator had signed the lock, so the records are kept in {folder}: start again if another operator \
+                 holds keys of this attempt, else the next try is --attempt {next}"
+            )),
+            Rest::Over => {
+                let over = Over { words: words.clone(), exit_status };
+                words.push_str(&format!("; the next try is --attempt {next}"));
+                if let Err(error) = state.end(&over) {
+                    words.push_str(&format!("; the ceremony's seed could not be erased: {error:#}"));
+                }
             }
         }
         NoKeys { words: format!("the ceremony made no keys: {words}"), exit_status }
@@ -95,8 +113,12 @@ impl Ending<'_> {
             Cause::Silence { step, operators } => (self.silence(*step, operators), EXIT_SILENCE),
             Cause::ZeroKey => (cause.to_string(), EXIT_FAILURE),
         };
-        let goes_on = matches!(cause, Cause::Silence { .. }) || self.lock_signed;
-        Told { words, exit_status, goes_on, attempt: self.setup.attempt }
+        let rest = match cause {
+            Cause::Silence { .. } => Rest::GoesOn,
+            Cause::Faults(_) | Cause::ZeroKey if self.lock_signed => Rest::Doubtful,
+            Cause::Faults(_) | Cause::ZeroKey => Rest::Over,
+        };
+        Told { words, exit_status, rest, attempt: self.setup.attempt }
     }
 
     fn faults(&self, faults: &[Fault]) -> String {

@@ -97,9 +97,11 @@ fn assert_named(pool: &Pool, outputs: &[Output], finding: &str) -> Vec<PathBuf> 
         for records in
             records.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("ceremony-"))
         {
-            let left: Vec<_> =
-                std::fs::read_dir(records).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(left, ["over"]);
+            let over = records.join("over").exists();
+            let left = std::fs::read_dir(&records).unwrap().count();
+            // Who got a good partial signature from the villain may have signed the lock before it heard of a bad one.
+            let doubtful = last.contains("this operator had signed the lock") && finding == LIES[3].0;
+            assert!(over && left == 1 || doubtful && !over, "{last}");
         }
     }
     files

@@ -43,6 +43,10 @@ const MILESTONES: [Milestone; 15] = [
     Milestone::Record(6),
     Milestone::Erased,
 ];
+/// Milestones to be hit, so that a test says something: records and files among them.
+const MOST: usize = 10;
+/// Ceremonies for it. One is enough on a machine that is not busy.
+const ROUNDS_MAX: usize = 8;
 /// A ceremony takes seconds; a machine that needs longer than this for one step is broken.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -179,9 +183,9 @@ impl Ceremony {
         let seeds = self.save("seeds");
         (0..OPERATORS).for_each(|at| self.start(at));
         let hashes = self.finish();
-        let reference = Reference { lock_hash: hashes[0].clone(), dirs: self.save("made") };
-        assert_eq!(hashes, vec![reference.lock_hash.clone(); OPERATORS]);
-        self.restore(&seeds);
+        assert_eq!(hashes, vec![hashes[0].clone(); OPERATORS]);
+        let reference = Reference { lock_hash: hashes[0].clone(), seeds, dirs: self.save("made") };
+        self.restore(&reference.seeds);
         reference
     }
 
@@ -211,6 +215,7 @@ impl Ceremony {
 /// What comes of the seeds undisturbed.
 struct Reference {
     lock_hash: String,
+    seeds: Vec<PathBuf>,
     dirs: Vec<PathBuf>,
 }
 
@@ -250,35 +255,34 @@ impl Reference {
     }
 }
 
-/// A kill may come a little late; but most of what is durable must have been hit.
-fn assert_most(hit: &[String]) {
-    assert!(hit.len() >= 8, "only {hit:?} of {MILESTONES:?}");
-    assert!(hit.iter().any(|one| one.starts_with("File")), "{hit:?}");
+/// Runs the ceremony of the same seeds with these operators killed wherever something has become durable. A kill may come a
+/// little late, and the next thing is durable too; so it is done again until most of what there is has been hit.
+fn assert_survives(victims: &[usize]) {
+    let mut ceremony = Ceremony::new();
+    let reference = ceremony.reference();
+    let mut hit = BTreeSet::new();
+    for _ in 0..ROUNDS_MAX {
+        hit.extend(ceremony.kill_at_every_milestone(victims, &reference));
+        reference.assert_made(&mut ceremony);
+        if hit.len() >= MOST {
+            return;
+        }
+        ceremony.restore(&reference.seeds);
+    }
+    panic!("only {hit:?} of {MILESTONES:?}");
 }
 
 #[test]
 fn one_operator_killed_at_every_step_and_started_again_makes_the_keys_that_were_begun() {
-    let mut ceremony = Ceremony::new();
-    let reference = ceremony.reference();
-    let hit = ceremony.kill_at_every_milestone(&[1], &reference);
-    reference.assert_made(&mut ceremony);
-    assert_most(&hit);
+    assert_survives(&[1]);
 }
 
 #[test]
 fn two_operators_killed_at_every_step_and_started_again_make_the_keys_that_were_begun() {
-    let mut ceremony = Ceremony::new();
-    let reference = ceremony.reference();
-    let hit = ceremony.kill_at_every_milestone(&[0, 2], &reference);
-    reference.assert_made(&mut ceremony);
-    assert_most(&hit);
+    assert_survives(&[0, 2]);
 }
 
 #[test]
 fn all_operators_killed_at_every_step_and_started_again_make_the_keys_that_were_begun() {
-    let mut ceremony = Ceremony::new();
-    let reference = ceremony.reference();
-    let hit = ceremony.kill_at_every_milestone(&[3, 0, 1, 2], &reference);
-    reference.assert_made(&mut ceremony);
-    assert_most(&hit);
+    assert_survives(&[3, 0, 1, 2]);
 }

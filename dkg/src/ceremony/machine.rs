@@ -125,7 +125,7 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
             self.stored(Durable::Files);
         }
         let step = self.step;
-        if self.awaiting.is_some() || !step.is_recorded() {
+        if self.ended || self.awaiting.is_some() || !step.is_recorded() {
             return Err(RecordError::Damaged { number });
         }
         for whole in record::read_step(&self.plan, &self.node, number, step, bytes)? {

@@ -332,6 +332,7 @@ fn nothing_said_after_the_keys_are_made_undoes_them() {
     for (to, frame) in kept.into_iter().filter(|(_, frame)| step_of(frame) == Step::Done) {
         world.handle(to, Input::Message { from: villain(), frame });
     }
+    world.run();
     for at in HONEST.map(index) {
         let end = &world.nodes[at.position()].end;
         assert!(matches!(end, Some(End::Finished(missing)) if missing.is_empty()), "{end:?}");
