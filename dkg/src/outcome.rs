@@ -171,3 +171,41 @@ fn check_keystores(path: &Path, halves: &[VcHalf]) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_leaves_of_our_files_goes_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let left = [
+            ".cluster-definition.json.tmp",
+            ".cluster-lock.json.tmp",
+            ".network.json.tmp",
+            ".peers.toml.tmp",
+            ".node-password.00112233445566aa.tmp",
+            ".node-halves-0.bin.00112233445566aa.tmp",
+            ".deposit-data-31eth.json.tmp",
+            ".evidence-00112233-2.json.tmp",
+        ];
+        let others =
+            [".notes.tmp", "cluster-lock.json.tmp", ".cluster-lock.json", ".signing-stopped.json.tmp"];
+        left.iter().chain(&others).for_each(|name| std::fs::write(at(name), "half").unwrap());
+        std::fs::create_dir(at(".validator_keys.tmp")).unwrap();
+        std::fs::write(at(".validator_keys.tmp").join("keystore-0.json"), "half").unwrap();
+        let place = Place {
+            data_dir: folder.path().to_owned(),
+            password_file: None,
+            definition: String::new(),
+            network: None,
+            peers: String::new(),
+            keymanager: None,
+        };
+        place.tidy().unwrap();
+        assert!(left.iter().all(|name| !at(name).exists()) && !at(".validator_keys.tmp").exists());
+        assert!(others.iter().all(|name| at(name).exists()));
+        assert_eq!(place.occupied(), None, "nothing in the making takes a place");
+    }
+}

@@ -32,11 +32,14 @@ fn killed_at(moment: usize, victims: &[ShareIndex], keep: bool, pause: usize) ->
 #[test]
 fn nodes_killed_at_any_event_resume_to_the_same_keys() {
     let plain = undisturbed(3, 2, 1);
-    let one = |number| vec![index(number)];
-    let some = [one(1), one(2), one(3), vec![index(1), index(3)], vec![index(1), index(2), index(3)]];
+    let each = [1, 2, 3].into_iter().flat_map(|number| [(vec![number], true), (vec![number], false)]);
+    let each: Vec<_> = each.collect();
     for moment in 0..=plain.happened {
-        for (victims, keep) in some.iter().flat_map(|victims| [(victims, true), (victims, false)]) {
-            let world = killed_at(moment, victims, keep, moment % 7);
+        let together = if moment % 2 == 0 { vec![1, 2, 3] } else { vec![1, 3] };
+        let together = (together, moment % 4 < 2);
+        for (victims, keep) in each.iter().chain([&together]) {
+            let victims: Vec<_> = victims.iter().copied().map(index).collect();
+            let world = killed_at(moment, &victims, *keep, moment % 7);
             for at in world.indices() {
                 let end = &world.nodes[at.position()].end;
                 let told = format!("{moment}: {victims:?} killed, {at}: {end:?}");

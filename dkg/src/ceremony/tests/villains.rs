@@ -1,9 +1,9 @@
 //! Operator 2 does one wrong thing; the three others must name it, and nobody else.
 
 use super::world::*;
-use crate::ceremony::evidence::{BadItem, Conflict, Evidence, Shown};
+use crate::ceremony::evidence::{BadItem, Conflict, Evidence, Said, Shown};
 use crate::ceremony::judge::{Verdict, judge};
-use crate::ceremony::plan::Plan;
+use crate::ceremony::plan::{COMPLAINT_LEN_MAX, Plan, SHOWN_LEN_MAX};
 use crate::ceremony::wire::{Part, frames, sign};
 use crate::ceremony::{Cause, CeremonyKey as _, Fault, Frame, Input, Rejection, Setup, Step};
 use proptest::prelude::*;
@@ -248,6 +248,35 @@ fn a_false_accusation_falls_back_on_its_author() {
     };
     let world = run_with_complaint(Step::Echo, same);
     assert_all_honest_name_the_villain(&world, is_false);
+}
+
+/// A ceremony in which operator 1 alone gets a false accusation of so many bytes.
+fn run_with_long_accusation(len: usize) -> World {
+    let mut world = World::new(4, 3, 2, 25);
+    world.tamper = Box::new(move |from, to, frame| {
+        let mut sent = vec![frame.clone()];
+        if from == villain() && to == index(1) && step_of(frame) == Step::Round1 {
+            let signed = Part::parse(&frame.0).unwrap().signed;
+            let of = |len| vec![Evidence::FalseAccusation(Said { signed, content: vec![0; len] })];
+            let around = of(0).as_ssz_bytes().len();
+            sent.extend(complaint(&of(len - around)));
+        }
+        sent
+    });
+    world.start_all();
+    world.run();
+    world
+}
+
+#[test]
+fn the_longest_false_accusation_that_counts_can_be_shown_and_a_longer_one_does_nothing() {
+    let world = run_with_long_accusation(SHOWN_LEN_MAX);
+    assert_all_honest_name_the_villain(&world, |evidence| matches!(evidence, Evidence::FalseAccusation(_)));
+    for len in [SHOWN_LEN_MAX + 1, COMPLAINT_LEN_MAX] {
+        let world = run_with_long_accusation(len);
+        let made = world.nodes.iter().filter(|node| matches!(node.end, Some(End::Finished(_)))).count();
+        assert_eq!(made, 4, "{len} bytes");
+    }
 }
 
 #[test]
