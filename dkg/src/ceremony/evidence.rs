@@ -3,7 +3,7 @@
 //! Everything here is signed by the culprit: two statements that contradict each other, an item of a message that
 //! breaks a rule, a length no message has, or an accusation that does not hold. What a rule needs beside the item
 //! comes along in the [`BadItem`], under the signatures of those who said it, so that whoever knows the definition can
-//! judge ([`super::judge`]), though it took no part. Silence cannot be proved; it is reported, never accused.
+//! judge ([`mod@super::judge`]), though it took no part. Silence cannot be proved; it is reported, never accused.
 //!
 //! **What evidence gives away.** A private share that does not fit is no point of its dealer's polynomial, and the
 //! ceremony that it belongs to has ended: its keys are never made. Everything else in evidence is public in a ceremony.
