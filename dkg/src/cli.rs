@@ -2,6 +2,7 @@
 
 use crate::combine::{CombineArgs, Combined, combine};
 use crate::define::{DefineConfig, Defined, define};
+use crate::ending::NoKeys;
 use crate::run::{Finished, RunConfig, run as run_ceremony, summary};
 use crate::split::{Split, SplitArgs, split};
 use crate::verify::{VerifyArgs, verify};
@@ -43,7 +44,9 @@ enum Command {
     Define(DefineArgs),
     /// Take part in a ceremony; start it again after a crash to go on.
     ///
-    /// Example: dvt-dkg run --definition definition.json --data-dir /var/lib/symbolon
+    /// Exit status 0: the keys are made, now or by an earlier run. 3: an operator has done wrong; it is named, and the
+    /// evidence kept for dvt-dkg verify --evidence. 4: somebody was waited for until the deadline; start again to go on.
+    /// 1: anything else. Example: dvt-dkg run --definition definition.json --data-dir /var/lib/symbolon
     /// --peer enr:-...=/dns/op2.example/tcp/3610
     Run(RunArgs),
     /// Check files of a cluster, whoever made them: one verdict for each rule.
@@ -181,7 +184,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the one sentence that an operator sees when a command fails")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("dvt-dkg: {error:#}");
-    ExitCode::FAILURE
+    error.downcast_ref::<NoKeys>().map_or(ExitCode::FAILURE, |no_keys| ExitCode::from(no_keys.exit_status()))
 }
 
 fn print(line: &str) -> anyhow::Result<()> {
@@ -299,16 +302,17 @@ fn run_combine(args: &CombineArgs) -> anyhow::Result<()> {
 }
 
 fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result<()> {
-    let Finished { lock_hash, definition_hash, validators, missing } = finished;
+    let Finished { lock_hash, definition_hash, validators, missing, already } = finished;
     let missing: Vec<u8> = missing.iter().map(|index| index.get()).collect();
     if as_json {
         let line = json!({
             "lock_hash": lock_hash, "definition_hash": definition_hash, "validators": validators,
-            "unconfirmed": missing, "data_dir": data_dir.display().to_string(),
+            "unconfirmed": missing, "already": already, "data_dir": data_dir.display().to_string(),
         });
         return print(&line.to_string());
     }
-    print(&format!("{validators} validators made; cluster {lock_hash}"))?;
+    let made = if *already { "were made here already, and nothing was done" } else { "made" };
+    print(&format!("{validators} validators {made}; cluster {lock_hash}"))?;
     print(&format!("files in {}", data_dir.display()))?;
     if data_dir.join(folder::KEYSTORES).exists() {
         print("move validator_keys to the validator client's host, and back up both places apart")?;

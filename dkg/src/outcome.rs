@@ -12,6 +12,7 @@ use keys::store::{NodeStore, Protection, StoredHalf};
 use rand_core::OsRng;
 use remote::keymanager::{Keymanager, Push};
 use secrecy::{ExposeSecret as _, SecretString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use types::Generation;
@@ -44,6 +45,18 @@ impl Place {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deposit-data"))
         });
         fixed.chain(deposits).find(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// Removes what a crash has left of files and folders that never got their names, or had got them just before.
+    pub fn tidy(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.data_dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).is_some_and(is_ours) {
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes everything, the lock last. What an earlier try of the same ceremony has written stays.
@@ -118,6 +131,23 @@ impl Place {
     }
 }
 
+/// Whether a file or folder of this name, or of this name and more, is written by a ceremony.
+fn is_ours(name: &str) -> bool {
+    let halves = NodeStore::file_name(Generation(0));
+    let names = [
+        folder::DEFINITION,
+        folder::LOCK,
+        folder::NETWORK,
+        folder::PEERS,
+        folder::NODE_PASSWORD,
+        folder::KEYSTORES,
+        &halves,
+    ];
+    let whole =
+        |own: &&str| name.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    names.iter().any(whole) || name.starts_with("deposit-data") || name.starts_with("evidence-")
+}
+
 /// Hands the client its halves. Tried again, it finds those that it took before to be the same.
 fn hand_over(client: &Keymanager, halves: &[VcHalf]) -> anyhow::Result<()> {
     let sealed = seal(halves);
@@ -140,4 +170,42 @@ fn check_keystores(path: &Path, halves: &[VcHalf]) -> anyhow::Result<()> {
         ensure!(keystore.pubkey == Some(half.public()), "{} is of another ceremony", file.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_leaves_of_our_files_goes_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let left = [
+            ".cluster-definition.json.tmp",
+            ".cluster-lock.json.tmp",
+            ".network.json.tmp",
+            ".peers.toml.tmp",
+            ".node-password.00112233445566aa.tmp",
+            ".node-halves-0.bin.00112233445566aa.tmp",
+            ".deposit-data-31eth.json.tmp",
+            ".evidence-00112233-2.json.tmp",
+        ];
+        let others =
+            [".notes.tmp", "cluster-lock.json.tmp", ".cluster-lock.json", ".signing-stopped.json.tmp"];
+        left.iter().chain(&others).for_each(|name| std::fs::write(at(name), "half").unwrap());
+        std::fs::create_dir(at(".validator_keys.tmp")).unwrap();
+        std::fs::write(at(".validator_keys.tmp").join("keystore-0.json"), "half").unwrap();
+        let place = Place {
+            data_dir: folder.path().to_owned(),
+            password_file: None,
+            definition: String::new(),
+            network: None,
+            peers: String::new(),
+            keymanager: None,
+        };
+        place.tidy().unwrap();
+        assert!(left.iter().all(|name| !at(name).exists()) && !at(".validator_keys.tmp").exists());
+        assert!(others.iter().all(|name| at(name).exists()));
+        assert_eq!(place.occupied(), None, "nothing in the making takes a place");
+    }
 }

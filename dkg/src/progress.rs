@@ -74,6 +74,6 @@ const fn number(step: Step) -> u64 {
         Step::Round2 => 3,
         Step::Seal => 4,
         Step::Lock => 5,
-        Step::Done | Step::Complaint => 6,
+        Step::Done | Step::Farewell | Step::Complaint => 6,
     }
 }

@@ -7,27 +7,26 @@
 //! The machine has a thread of its own, because a step may compute for seconds and the links must go on answering.
 
 use crate::ceremony::{
-    CEREMONY_VERSION, Cause, Ceremony, Durable, Evidence, Frame, Input, Output, ReadyDefinition, Setup,
+    CEREMONY_VERSION, Cause, Ceremony, Durable, Frame, Input, Output, ReadyDefinition, Setup, Step,
 };
+use crate::ending::{Ending, NoKeys};
 use crate::network;
 use crate::outcome::Place;
 use crate::progress::Progress;
-use crate::state::State;
+use crate::state::{self, State};
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use cluster::definition::Definition;
 use cluster::enr::Enr;
-use cluster::folder;
-use keys::files::{PUBLIC, write_new};
+use cluster::{Lock, folder};
 use keys::frost::CeremonySeed;
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use net::{Identity, Multiaddr, PeerSpec, Protocol, peers_file};
 use rand_core::{OsRng, RngCore as _};
 use remote::keymanager::Keymanager;
-use ssz::Encode as _;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,6 +35,11 @@ use zeroize::Zeroizing;
 
 /// How often frames that found a full queue are tried again.
 const RETRY: Duration = Duration::from_millis(20);
+/// How long an operator that knows of a fault stays to tell those who do not: longer than a broken link takes to come back.
+const TELLING: Millis = Millis(30_000);
+/// How long an operator stays when all have their files, for one that was killed before it knew: longer than a supervisor
+/// takes to start it again. One that comes later waits until its deadline, and keeps its records till then.
+const FAREWELL: Millis = Millis(60_000);
 
 /// What `dvt-dkg run` is told.
 #[derive(Clone, Debug)]
@@ -77,11 +81,20 @@ pub struct Finished {
     pub validators: u32,
     /// Operators that have not said that their files are on disk.
     pub missing: Vec<ShareIndex>,
+    /// An earlier run has made them, and this one has done nothing.
+    pub already: bool,
+}
+
+/// What is found before anybody is spoken to.
+enum Found {
+    Ready(Box<Prepared>),
+    Made(Finished),
 }
 
 /// Everything that was read before anybody is spoken to.
 struct Prepared {
     config: RunConfig,
+    definition: Definition,
     ready: ReadyDefinition,
     setup: Setup,
     place: Place,
@@ -99,8 +112,11 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
         let asked = client.list().await;
         asked.with_context(|| format!("the validator client at {} does not answer", client.label()))?;
     }
-    let prepared = tokio::task::spawn_blocking(move || prepare(config)).await??;
-    let Prepared { config, ready, setup, place, publics, state, records, _lock: lock } = prepared;
+    let prepared = match tokio::task::spawn_blocking(move || prepare(config)).await?? {
+        Found::Ready(prepared) => *prepared,
+        Found::Made(finished) => return Ok(finished),
+    };
+    let Prepared { config, definition, ready, setup, place, publics, state, records, _lock: lock } = prepared;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
     let (wire, mut events) = start_wire(&config, &key, &publics, &setup)?;
     let operator = Operator::new(key, setup.me, NodeKeys::new(&publics)?)?;
@@ -134,8 +150,8 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
         let progress = Progress::new(size, progress_quiet);
         let machine = start(ready, setup.clone(), operator, &records)?;
         drop(records);
-        let driver =
-            Driver { machine, setup, place, state, progress, wire: sending, backlog: VecDeque::new() };
+        let hands = Hands { definition, place, progress, wire: sending };
+        let driver = Driver::new(machine, setup, state, hands);
         driver.run(&inbox, &inputs)
     })?;
     let result = tokio::task::spawn_blocking(move || driving.join()).await?;
@@ -153,7 +169,7 @@ fn now() -> Millis {
     Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
+fn prepare(config: RunConfig) -> anyhow::Result<Found> {
     let path = &config.definition;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
@@ -168,11 +184,7 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
             path.display()
         );
     }
-    let lock = File::open(&config.data_dir)
-        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .ok()
-        .with_context(|| format!("another process works in {}", config.data_dir.display()))?;
+    let lock = only_process_in(&config.data_dir)?;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
     let publics = ready.node_keys();
     let me = NodeKeys::new(&publics)?.index_of(&key.public());
@@ -188,13 +200,43 @@ fn prepare(config: RunConfig) -> anyhow::Result<Prepared> {
         keymanager: config.keymanager.clone(),
     };
     let folder = config.data_dir.join(folder::ceremony(setup.ceremony_id()));
+    place.tidy()?;
+    state::sweep(&folder)?;
+    if let Some(over) = state::over(&folder)? {
+        return Err(NoKeys::again(over, config.attempt).into());
+    }
     if !folder.exists()
         && let Some(path) = place.occupied()
     {
-        bail!("{} exists already: a ceremony was finished here, and nothing is overwritten", path.display());
+        let made = made_already(&config.data_dir, &setup).map(Found::Made);
+        return made.with_context(|| format!("{} exists already: nothing is overwritten", path.display()));
     }
     let (state, records) = State::open(folder)?;
-    Ok(Prepared { config, ready, setup, place, publics, state, records, _lock: lock })
+    let prepared = Prepared { config, definition, ready, setup, place, publics, state, records, _lock: lock };
+    Ok(Found::Ready(Box::new(prepared)))
+}
+
+fn only_process_in(data_dir: &Path) -> anyhow::Result<File> {
+    let lock = File::open(data_dir)
+        .with_context(|| format!("cannot open the data folder {}", data_dir.display()))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .ok()
+        .with_context(|| format!("another process works in {}", data_dir.display()))?;
+    Ok(lock)
+}
+
+/// What an earlier run has made of this definition: the lock is written last, so where it lies everything does, and the
+/// records are gone once everybody has confirmed.
+fn made_already(data_dir: &Path, setup: &Setup) -> Option<Finished> {
+    let lock = Lock::parse(&std::fs::read(data_dir.join(folder::LOCK)).ok()?).ok()?;
+    let definition_hash = lock.definition().definition_hash();
+    (definition_hash == setup.definition_hash).then(|| Finished {
+        lock_hash: lock.lock_hash(),
+        definition_hash,
+        validators: setup.validators,
+        missing: Vec::new(),
+        already: true,
+    })
 }
 
 fn peers_text(config: &RunConfig) -> anyhow::Result<String> {
@@ -257,41 +299,67 @@ enum End {
     Aborted { cause: Cause, lock_signed: bool },
 }
 
+/// What the machine acts by, beside its records.
+struct Hands {
+    definition: Definition,
+    place: Place,
+    progress: Progress,
+    wire: net::Handle,
+}
+
 /// The machine with its hands: disk and wire.
 struct Driver {
     machine: Ceremony<Operator, ReadyDefinition>,
     setup: Setup,
-    place: Place,
     state: State,
-    progress: Progress,
-    wire: net::Handle,
+    hands: Hands,
     /// Frames that found a full queue, in order.
     backlog: VecDeque<(ShareIndex, Frame)>,
+    /// Who has a link.
+    linked: BTreeSet<ShareIndex>,
+    /// The step under way, and since when.
+    step: (Step, Millis),
 }
 
 impl Driver {
+    fn new(machine: Ceremony<Operator, ReadyDefinition>, setup: Setup, state: State, hands: Hands) -> Self {
+        let (backlog, linked) = (VecDeque::new(), BTreeSet::new());
+        Self { machine, setup, state, hands, backlog, linked, step: (Step::Gather, now()) }
+    }
+
     fn run(mut self, inbox: &Receiver<Input>, inputs: &Sender<Input>) -> anyhow::Result<Finished> {
         let mut lock_hash = None;
         self.machine.handle(now(), Input::Tick);
         loop {
             while let Some(output) = self.machine.poll() {
                 if let Some(end) = self.grant(output, inputs, &mut lock_hash)? {
-                    self.progress.finish();
-                    self.drain();
                     return match end {
-                        End::Finished(finished) => self.finished(finished),
-                        End::Aborted { cause, lock_signed } => Err(self.aborted(&cause, lock_signed)),
+                        End::Finished(finished) => self.finished(inbox, finished),
+                        End::Aborted { cause, lock_signed } => {
+                            Err(self.aborted(inbox, &cause, lock_signed).into())
+                        }
                     };
                 }
             }
             self.flush();
-            let input = match inbox.recv_timeout(self.patience()) {
-                Ok(input) => input,
-                Err(RecvTimeoutError::Timeout) => Input::Tick,
-                Err(RecvTimeoutError::Disconnected) => bail!("the wire has ended"),
-            };
+            let input = self.next(inbox, self.patience())?;
             self.machine.handle(now(), input);
         }
+    }
+
+    /// What happens next: after `patience` a tick.
+    fn next(&mut self, inbox: &Receiver<Input>, patience: Duration) -> anyhow::Result<Input> {
+        let input = match inbox.recv_timeout(patience) {
+            Ok(input) => input,
+            Err(RecvTimeoutError::Timeout) => Input::Tick,
+            Err(RecvTimeoutError::Disconnected) => bail!("the wire has ended"),
+        };
+        match &input {
+            Input::PeerUp(peer) => self.linked.insert(*peer),
+            Input::PeerDown(peer) => self.linked.remove(peer),
+            Input::Tick | Input::Message { .. } | Input::Stored(_) => false,
+        };
+        Ok(input)
     }
 
     fn patience(&self) -> Duration {
@@ -316,13 +384,18 @@ impl Driver {
                 // The loop itself holds the other end.
                 let _ = inputs.send(Input::Stored(durable));
             }
-            Output::Progress { step, done } => self.progress.show(step, &done),
+            Output::Progress { step, done } => {
+                if step != self.step.0 {
+                    self.step = (step, now());
+                }
+                self.hands.progress.show(step, &done);
+            }
             Output::Rejected { from, why } => {
-                self.progress.say(&format!("operator {from} sent {why}"));
+                self.hands.progress.say(&format!("operator {from} sent {why}"));
             }
             Output::Files(outcome) => {
                 *lock_hash = Some(outcome.lock.lock_hash);
-                self.place.write(outcome)?;
+                self.hands.place.write(outcome)?;
                 let _ = inputs.send(Input::Stored(Durable::Files));
             }
             Output::Finished { missing } => {
@@ -332,6 +405,7 @@ impl Driver {
                     definition_hash: self.setup.definition_hash,
                     validators: self.setup.validators,
                     missing,
+                    already: false,
                 })));
             }
             Output::Abort { cause, lock_signed } => return Ok(Some(End::Aborted { cause, lock_signed })),
@@ -348,7 +422,7 @@ impl Driver {
                 waiting.push_back((to, frame));
                 continue;
             }
-            let sent = self.wire.send(to, Bytes::copy_from_slice(&frame.0));
+            let sent = self.hands.wire.send(to, Bytes::copy_from_slice(&frame.0));
             if let Err(net::SendError::QueueFull(_)) = sent {
                 full.push(to);
                 waiting.push_back((to, frame));
@@ -359,6 +433,7 @@ impl Driver {
 
     /// The last words must leave before the process does.
     fn drain(&mut self) {
+        self.hands.progress.finish();
         let patience = now().after(Millis(5_000));
         while !self.backlog.is_empty() && now() < patience {
             self.flush();
@@ -366,37 +441,53 @@ impl Driver {
         }
     }
 
-    fn finished(self, finished: Finished) -> anyhow::Result<Finished> {
+    fn finished(mut self, inbox: &Receiver<Input>, finished: Finished) -> anyhow::Result<Finished> {
+        if finished.missing.is_empty() {
+            self.tell(inbox, Step::Farewell, FAREWELL);
+        }
+        self.drain();
         if finished.missing.is_empty() {
             self.state.erase().context("the keys are made, but the ceremony's seed could not be erased")?;
         }
         Ok(finished)
     }
 
-    /// Keeps the evidence; erases the records only where going on makes no sense and no peer can have the lock.
-    fn aborted(self, cause: &Cause, lock_signed: bool) -> anyhow::Error {
-        let mut kept = String::new();
-        if let Cause::Faults(faults) = cause {
-            for fault in faults {
-                let path = self.evidence_path(fault.culprit);
-                match write_new(&path, &Evidence::as_ssz_bytes(&fault.evidence), PUBLIC) {
-                    Ok(()) => kept.push_str(&format!("; evidence in {}", path.display())),
-                    Err(error) => kept.push_str(&format!("; evidence not kept: {error}")),
+    fn aborted(mut self, inbox: &Receiver<Input>, cause: &Cause, lock_signed: bool) -> NoKeys {
+        let ending = Ending {
+            definition: &self.hands.definition,
+            setup: &self.setup,
+            data_dir: &self.hands.place.data_dir,
+            linked: &self.linked,
+            waited: now().since(self.step.1),
+            lock_signed,
+        };
+        let told = ending.tell(cause);
+        self.tell(inbox, Step::Complaint, TELLING);
+        self.drain();
+        told.settle(&self.state)
+    }
+
+    /// After the end: stays until nobody is unaware of it any more who should not be, or until `patience` is over.
+    fn tell(&mut self, inbox: &Receiver<Input>, step: Step, patience: Millis) {
+        let until = now().after(patience);
+        loop {
+            let unaware = self.machine.unaware();
+            if unaware.is_empty() || now() >= until {
+                return;
+            }
+            let aware: Vec<_> = self.setup.size.indices().filter(|one| !unaware.contains(one)).collect();
+            self.hands.progress.show(step, &aware);
+            self.flush();
+            let rest = Duration::from_millis(until.since(now()).0.clamp(1, 1_000));
+            let patience = if self.backlog.is_empty() { rest } else { RETRY };
+            let Ok(input) = self.next(inbox, patience) else { return };
+            self.machine.handle(now(), input);
+            while let Some(output) = self.machine.poll() {
+                if let Output::Send { to, frame } = output {
+                    self.backlog.push_back((to, frame));
                 }
             }
         }
-        let go_on = matches!(cause, Cause::Silence { .. });
-        if go_on || lock_signed {
-            kept.push_str(&format!("; kept in {}, start again to go on", self.state.folder().display()));
-        } else if let Err(error) = self.state.erase() {
-            kept.push_str(&format!("; the ceremony's seed could not be erased: {error}"));
-        }
-        anyhow::anyhow!("the ceremony made no keys: {cause}{kept}")
-    }
-
-    fn evidence_path(&self, culprit: ShareIndex) -> PathBuf {
-        let ceremony = hex::encode(&self.setup.ceremony_id().0[..4]);
-        self.place.data_dir.join(format!("evidence-{ceremony}-operator-{culprit}.ssz"))
     }
 }
 

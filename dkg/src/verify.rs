@@ -1,6 +1,6 @@
 //! `dvt-dkg verify`: every rule that a cluster's files must obey, a line each.
 
-use crate::network;
+use crate::{evidence_file, network};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use cluster::check::{check_deposits, check_exit};
@@ -26,6 +26,9 @@ pub struct VerifyArgs {
     /// A voluntary exit of one of the lock's validators. Repeat for more.
     #[arg(long, num_args = 1.., requires = "lock", conflicts_with = "hashes_only")]
     pub exit: Vec<PathBuf>,
+    /// Evidence of what an operator did wrong in a ceremony; judged by the definition. Repeat for more.
+    #[arg(long, num_args = 1.., conflicts_with = "hashes_only")]
+    pub evidence: Vec<PathBuf>,
     /// Verify hashes only: for files whose keys and signatures are made up.
     #[arg(long)]
     pub hashes_only: bool,
@@ -67,6 +70,15 @@ enum Agreed {
     Definition(Box<Definition>),
 }
 
+impl Agreed {
+    fn definition(&self) -> &Definition {
+        match self {
+            Self::Lock(lock) => lock.definition(),
+            Self::Definition(definition) => definition,
+        }
+    }
+}
+
 /// Reads and checks what the command line names.
 ///
 /// - A file that is broken, however badly, is a finding; an error is a file that cannot be read at all, or an execution
@@ -82,10 +94,17 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Verification> {
     );
     let networks = network::known(args.network_config.as_deref())?;
     let mut files = Vec::new();
+    ensure!(
+        agreed.is_some() || args.evidence.is_empty(),
+        "evidence is judged by the definition of its ceremony: name it by --definition"
+    );
     let mut lock = None;
     if let Some(path) = agreed {
         let parsed = read_agreed(path, args.lock.is_some())?;
         files.push(verify_agreed(path, &parsed, args, &networks)?);
+        for path in &args.evidence {
+            files.push(verify_evidence(path, parsed.as_ref().ok(), &networks)?);
+        }
         lock = parsed.ok().and_then(|agreed| if let Agreed::Lock(lock) = agreed { Some(lock) } else { None });
     }
     for path in &args.deposit_data {
@@ -127,10 +146,7 @@ fn verify_agreed(
         Ok(agreed) => agreed,
         Err(check) => return Ok(Verified { file, version: None, checks: vec![check.clone()] }),
     };
-    let definition = match agreed {
-        Agreed::Lock(lock) => lock.definition(),
-        Agreed::Definition(definition) => definition,
-    };
+    let definition = agreed.definition();
     let answers = match &args.execution_rpc {
         Some(url) if !args.hashes_only => ask_contracts(url, definition, networks)?,
         _ => ContractAnswers::default(),
@@ -210,6 +226,15 @@ fn verify_exit(path: &Path, lock: Option<&Lock>, args: &VerifyArgs) -> anyhow::R
     let spec = network::spec(lock.definition().fork_version(), args.network_config.as_deref())?;
     let keys: Vec<PublicKey> = lock.group_keys().collect();
     Ok(one(path, check_exit(&exit, &spec, &keys)))
+}
+
+fn verify_evidence(path: &Path, agreed: Option<&Agreed>, networks: &Networks) -> anyhow::Result<Verified> {
+    let bytes = read(path)?;
+    let Some(agreed) = agreed else {
+        return Ok(one(path, broken("evidence_definition", "the definition cannot be read")));
+    };
+    let checks = evidence_file::check(&bytes, agreed.definition(), networks);
+    Ok(Verified { file: path.to_owned(), version: None, checks })
 }
 
 fn one(path: &Path, check: Check) -> Verified {

@@ -1,14 +1,16 @@
 //! The ceremony of a cluster definition: what its operators and its keys sign, and the files that come of it.
 
 use super::plan::Setup;
-use super::seal::{CeremonyKey, Document, LockSignature, SealedLock, SealedValidator, Sealing};
+use super::seal::{
+    CeremonyKey, CeremonyPeers, Document, LockSignature, SealedLock, SealedValidator, Sealing,
+};
 use cluster::folder::LOCK;
 use cluster::k1::recover;
 use cluster::lock::BuildError;
 use cluster::{
     Definition, Lock, Network, Networks, NewValidator, NotReady, SignedDeposit, SignedRegistration, Version,
 };
-use keys::Operator;
+use keys::{NodeKeys, Operator};
 use thiserror::Error;
 use types::wire::Verify as _;
 use types::{ClusterSize, Millis, NodeSignature, PublicKey, Root, ShareIndex, SigningRoot, ValidatorNo};
@@ -142,13 +144,21 @@ impl CeremonyKey for Operator {
     fn sign_lock(&self, lock_hash: &Root) -> LockSignature {
         self.key().sign_prehash_recoverable(&lock_hash.0)
     }
+}
 
+impl CeremonyPeers for Operator {
+    fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool {
+        self.peers().verify_lock(author, lock_hash, signature)
+    }
+}
+
+impl CeremonyPeers for NodeKeys {
     fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool {
         let (rs, v) = signature.split_at(NodeSignature::LEN);
         let rs = NodeSignature(rs.try_into().expect("split at its length"));
         // The low half of s and v of 0 or 1: the one form that readers of locks agree on.
         let well_formed = v[0] <= 1 && self.verify(author, &lock_hash.0, &rs);
         let by = recover(*lock_hash, signature).ok().map(|key| cluster::NodeKey::from(&key));
-        well_formed && by.and_then(|key| self.peers().index_of(key.as_bytes())) == Some(author)
+        well_formed && by.and_then(|key| self.index_of(key.as_bytes())) == Some(author)
     }
 }

@@ -1,22 +1,20 @@
 //! Who did wrong, so that it can be shown to others.
 //!
 //! Everything here is signed by the culprit: two statements that contradict each other, an item of a message that
-//! breaks a rule, a length no message has, or an accusation that does not hold. Whoever judges computes the rule
-//! again from what it knows itself. Silence cannot be proved; it is reported, never accused.
+//! breaks a rule, a length no message has, or an accusation that does not hold. What a rule needs beside the item
+//! comes along in the [`BadItem`], under the signatures of those who said it, so that whoever knows the definition can
+//! judge ([`mod@super::judge`]), though it took no part. Silence cannot be proved; it is reported, never accused.
+//!
+//! **What evidence gives away.** A private share that does not fit is no point of its dealer's polynomial, and the
+//! ceremony that it belongs to has ended: its keys are never made. Everything else in evidence is public in a ceremony.
 
 use super::Step;
 use super::inbox::Whole;
 use super::merkle;
-use super::plan::{COMPLAINT_LEN_MAX, Plan};
-use super::wire::{Signed, shape_of};
-use ssz::Decode as _;
+use super::wire::Signed;
 use ssz_derive::{Decode, Encode};
 use std::fmt;
-use types::wire::Verify;
 use types::{Root, ShareIndex};
-
-/// Accusations of false accusations deeper than this are not followed.
-const DEPTH_MAX: usize = 4;
 
 /// Two statements of one author, step and recipient.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -27,9 +25,9 @@ pub struct Conflict {
     pub second: Signed,
 }
 
-/// An item that breaks its step's rule.
+/// An item of a message, under its author's statement.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub struct BadItem {
+pub struct Shown {
     /// The message it is from.
     pub signed: Signed,
     /// Its place.
@@ -40,13 +38,40 @@ pub struct BadItem {
     pub proof: Vec<Root>,
 }
 
-/// An accusation that does not hold.
+impl Shown {
+    pub(super) fn of(signed: Signed, content: &[u8], item_len: usize, index: usize) -> Self {
+        let proof = merkle::proof(content, item_len, index);
+        let item = content[index * item_len..][..item_len].to_vec();
+        let index =
+            u32::try_from(index).expect("contents have fewer items than bytes, whose number is a u32");
+        Self { signed, index, item, proof }
+    }
+}
+
+/// A whole message, under its author's statement.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub struct FalseAccusation {
-    /// The accuser's statement.
+pub struct Said {
+    /// The statement.
     pub signed: Signed,
-    /// What it says.
+    /// Everything that it stands for.
     pub content: Vec<u8>,
+}
+
+/// An item that breaks its step's rule, with what the rule is computed from.
+///
+/// | step | `round1` | `echo` |
+/// |---|---|---|
+/// | round 2 | the author's own item of that validator | none |
+/// | seal | everybody's items of that validator, in order of operator | the author's, which says that it had these |
+/// | others | none | none |
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct BadItem {
+    /// The item.
+    pub shown: Shown,
+    /// Commitments.
+    pub round1: Vec<Shown>,
+    /// One or none.
+    pub echo: Vec<Said>,
 }
 
 /// What proves a fault.
@@ -60,7 +85,7 @@ pub enum Evidence {
     /// A message with an item that breaks the step's rule.
     Item(BadItem),
     /// An accusation that does not hold.
-    FalseAccusation(FalseAccusation),
+    FalseAccusation(Said),
 }
 
 impl fmt::Display for Evidence {
@@ -71,7 +96,8 @@ impl fmt::Display for Evidence {
                 write!(f, "a {} message of {} bytes", signed.statement.step, signed.statement.length)
             }
             Self::Item(bad) => {
-                write!(f, "{} in item {} of {}", rule(bad), bad.index, bad.signed.statement.step)
+                let step = bad.shown.signed.statement.step;
+                write!(f, "{} in item {} of {step}", rule(step), bad.shown.index)
             }
             Self::FalseAccusation(_) => f.write_str("an accusation that does not hold"),
         }
@@ -85,15 +111,15 @@ impl fmt::Debug for Evidence {
     }
 }
 
-fn rule(bad: &BadItem) -> &'static str {
-    match bad.signed.statement.step {
+const fn rule(broken_in: Step) -> &'static str {
+    match broken_in {
         Step::Gather => "another definition or attempt than the ceremony's",
         Step::Round1 => "bad commitments or a wrong proof of knowledge",
         Step::Echo => "a round-1 statement that its author did not sign",
         Step::Round2 => "a private share that does not fit its commitments",
         Step::Seal => "a wrong partial signature",
         Step::Lock => "a wrong lock hash or a wrong signature over it",
-        Step::Done => "another lock hash than the ceremony's",
+        Step::Done | Step::Farewell => "another lock hash than the ceremony's",
         Step::Complaint => "an accusation",
     }
 }
@@ -107,127 +133,12 @@ pub struct Fault {
     pub evidence: Evidence,
 }
 
-/// What a judge finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Guilty(ShareIndex),
-    NotGuilty,
-    /// The judge does not know enough yet.
-    Unknown,
-}
-
-/// What the judge knows of the rules of contents.
-pub(super) trait Rules {
-    /// Whether an item breaks its step's rule; `None` if what decides it is not known yet.
-    fn breaks(&self, signed: &Signed, index: usize, item: &[u8]) -> Option<bool>;
-}
-
-/// The evidence that an item of a message is bad.
-pub(super) fn bad_item(whole: &Whole, index: usize) -> Fault {
-    let proof = merkle::proof(&whole.content, whole.shape.item_len, index);
-    let index_on_wire =
-        u32::try_from(index).expect("contents have fewer items than bytes, whose number is a u32");
-    let item = whole.item(index).to_vec();
-    let signed = whole.signed;
-    let evidence = Evidence::Item(BadItem { signed, index: index_on_wire, item, proof });
-    Fault { culprit: whole.signed.statement.author, evidence }
-}
-
-/// Judges evidence from what this operator knows itself.
-fn judge_at(
-    plan: &Plan,
-    node: &impl Verify,
-    rules: &impl Rules,
-    evidence: &Evidence,
-    depth: usize,
-) -> Verdict {
-    let ours = |signed: &Signed| is_ours(plan, node, signed);
-    let guilty = |holds: bool, signed: &Signed| {
-        if holds { Verdict::Guilty(signed.statement.author) } else { Verdict::NotGuilty }
-    };
-    match evidence {
-        Evidence::Conflict(Conflict { first, second }) => {
-            guilty(conflicts(first, second) && ours(first) && ours(second), first)
-        }
-        Evidence::Length(signed) => {
-            guilty(ours(signed) && shape_of(plan, &signed.statement).is_none(), signed)
-        }
-        Evidence::Item(bad) => {
-            let Some(shape) = shape_of(plan, &bad.signed.statement).filter(|_| ours(&bad.signed)) else {
-                return Verdict::NotGuilty;
-            };
-            let (root, index) = (&bad.signed.statement.root, bad.index as usize);
-            let shown = bad.item.len() == shape.item_len
-                && bad.signed.statement.step != Step::Complaint
-                && merkle::proves(root, shape.items, index, &bad.item, &bad.proof);
-            if !shown {
-                return Verdict::NotGuilty;
-            }
-            match rules.breaks(&bad.signed, index, &bad.item) {
-                Some(broken) => guilty(broken, &bad.signed),
-                None => Verdict::Unknown,
-            }
-        }
-        Evidence::FalseAccusation(FalseAccusation { signed, content }) => {
-            let said = signed.statement.step == Step::Complaint
-                && ours(signed)
-                && content.len() <= COMPLAINT_LEN_MAX
-                && content.len() == signed.statement.length as usize
-                && merkle::root(content, content.len()) == signed.statement.root;
-            if !said {
-                return Verdict::NotGuilty;
-            }
-            if depth == DEPTH_MAX {
-                return Verdict::Unknown;
-            }
-            match judge_accusation(plan, node, rules, content, depth + 1) {
-                Accusation::Holds(_) => Verdict::NotGuilty,
-                Accusation::False => Verdict::Guilty(signed.statement.author),
-                Accusation::Unknown => Verdict::Unknown,
-            }
-        }
-    }
-}
-
-/// What becomes of an accusation: a list of evidence.
-#[derive(Debug)]
-pub(super) enum Accusation {
-    /// At least one piece of evidence holds.
-    Holds(Vec<Fault>),
-    /// None holds, and all could be judged.
-    False,
-    /// Some cannot be judged yet and none holds.
-    Unknown,
-}
-
-/// Judges the content of an accusation.
-pub(super) fn accusation(plan: &Plan, node: &impl Verify, rules: &impl Rules, content: &[u8]) -> Accusation {
-    judge_accusation(plan, node, rules, content, 0)
-}
-
-fn judge_accusation(
-    plan: &Plan,
-    node: &impl Verify,
-    rules: &impl Rules,
-    content: &[u8],
-    depth: usize,
-) -> Accusation {
-    let Ok(list) = Vec::<Evidence>::from_ssz_bytes(content) else { return Accusation::False };
-    if list.len() > plan.size().operators() {
-        return Accusation::False;
-    }
-    let (mut faults, mut unknown) = (Vec::new(), false);
-    for evidence in list {
-        match judge_at(plan, node, rules, &evidence, depth) {
-            Verdict::Guilty(culprit) => faults.push(Fault { culprit, evidence }),
-            Verdict::NotGuilty => {}
-            Verdict::Unknown => unknown = true,
-        }
-    }
-    match (faults.is_empty(), unknown) {
-        (false, _) => Accusation::Holds(faults),
-        (true, true) => Accusation::Unknown,
-        (true, false) => Accusation::False,
+impl Fault {
+    /// A bad item with what its rule needs.
+    pub(super) fn item(whole: &Whole, index: usize, round1: Vec<Shown>, echo: Vec<Said>) -> Self {
+        let shown = Shown::of(whole.signed, &whole.content, whole.shape.item_len, index);
+        let evidence = Evidence::Item(BadItem { shown, round1, echo });
+        Self { culprit: whole.signed.statement.author, evidence }
     }
 }
 
@@ -238,9 +149,4 @@ pub(super) fn conflicts(first: &Signed, second: &Signed) -> bool {
     a.step != Step::Complaint
         && (a.author, a.step, a.to) == (b.author, b.step, b.to)
         && (a.root, a.length) != (b.root, b.length)
-}
-
-fn is_ours(plan: &Plan, node: &impl Verify, signed: &Signed) -> bool {
-    let statement = &signed.statement;
-    statement.ceremony == plan.ceremony && plan.size().contains(statement.author) && signed.is_signed(node)
 }

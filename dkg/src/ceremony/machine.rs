@@ -1,12 +1,13 @@
 //! The machine: takes events, keeps the order of steps, says each thing once it may be said.
 
-use super::evidence::{Accusation, Conflict, Evidence, FalseAccusation, Fault, accusation, conflicts};
+use super::evidence::{Conflict, Evidence, Fault, Said, conflicts};
 use super::inbox::{Inbox, Whole};
-use super::plan::{COMPLAINT_LEN_MAX, Plan, Setup, SetupError};
+use super::judge::{Accusation, Judge};
+use super::plan::{COMPLAINT_LEN_MAX, Plan, SHOWN_LEN_MAX, Setup, SetupError};
 use super::record::{self, Durable, RecordError};
 use super::seal::{CeremonyKey, Sealing};
 use super::wire::{Frame, Part, Rejection, Signed, Statement, frames, shape_of, sign};
-use super::work::{Heard, Judge, Work};
+use super::work::{Heard, Work};
 use super::{Cause, Input, Output, Step};
 use keys::frost::CeremonySeed;
 use ssz::Encode as _;
@@ -43,6 +44,8 @@ pub struct Ceremony<N, S> {
     rejected: BTreeMap<ShareIndex, Rejection>,
     outputs: VecDeque<Output>,
     ended: bool,
+    /// Who is proved to have done wrong.
+    at_fault: BTreeSet<ShareIndex>,
 }
 
 /// What this operator says in a step.
@@ -112,12 +115,17 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
             rejected: BTreeMap::new(),
             outputs: VecDeque::new(),
             ended: false,
+            at_fault: BTreeSet::new(),
         })
     }
 
     fn replay(&mut self, number: usize, bytes: &[u8]) -> Result<(), RecordError> {
+        if self.awaiting == Some(Durable::Files) {
+            // A record beyond the lock's is written when they are on disk.
+            self.stored(Durable::Files);
+        }
         let step = self.step;
-        if self.awaiting.is_some() || !step.is_recorded() {
+        if self.ended || self.awaiting.is_some() || !step.is_recorded() {
             return Err(RecordError::Damaged { number });
         }
         for whole in record::read_step(&self.plan, &self.node, number, step, bytes)? {
@@ -140,6 +148,21 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         self.plan.ceremony
     }
 
+    /// After the end: who may still need what this operator has to say. As long as it stays, it says it to whoever comes.
+    ///
+    /// - After an end by proved faults: who has not accused anybody yet, those at fault left out.
+    /// - After [`Output::Finished`] with nobody missing: who has not said [`Step::Farewell`], and so may not know of it.
+    pub fn unaware(&self) -> Vec<ShareIndex> {
+        let Some(last) = self.last_words() else { return Vec::new() };
+        let unaware =
+            |peer: &ShareIndex| self.inbox.signed(*peer, last).is_none() && !self.at_fault.contains(peer);
+        self.plan.others().filter(unaware).collect()
+    }
+
+    fn last_words(&self) -> Option<Step> {
+        [Step::Complaint, Step::Farewell].into_iter().find(|step| self.own.contains_key(step))
+    }
+
     fn persist(&mut self, durable: Durable, record: Frame) {
         self.awaiting = Some(durable);
         self.outputs.push_back(Output::Persist { durable, record });
@@ -153,11 +176,15 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
             Step::Round2 => self.say_each(step),
             _ => self.say_all(step),
         };
+        self.say(step, own);
+        self.progress();
+    }
+
+    fn say(&mut self, step: Step, own: Own) {
         self.own.insert(step, own);
         for peer in self.up.clone() {
             self.send(step, peer);
         }
-        self.progress();
     }
 
     fn say_all(&mut self, step: Step) -> Own {
@@ -283,7 +310,7 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
             if self.ended || !all_here {
                 return;
             }
-            if self.step == Step::Done {
+            if self.step == Step::Done && !self.unconfirmed().is_empty() {
                 return self.finish();
             }
             match self.complete() {
@@ -325,15 +352,28 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         }
     }
 
-    /// Ends the ceremony with keys; whoever has not confirmed their lock hash is missing.
-    fn finish(&mut self) {
+    /// Who has not confirmed the lock's hash.
+    fn unconfirmed(&self) -> Vec<ShareIndex> {
         let heard = self.heard();
         let wrong = self.work.faults(&self.plan, &self.seed, &self.node, self.step, &heard);
         let confirmed =
             |peer: &ShareIndex| heard.contains_key(peer) && !wrong.iter().any(|fault| fault.culprit == *peer);
-        let missing = self.plan.others().filter(|peer| !confirmed(peer)).collect();
+        self.plan.others().filter(|peer| !confirmed(peer)).collect()
+    }
+
+    /// Ends the ceremony with keys, though not everybody may have confirmed.
+    fn finish(&mut self) {
+        let missing = self.unconfirmed();
         self.ended = true;
         self.outputs.push_back(Output::Finished { missing });
+    }
+
+    /// Ends the ceremony with keys on everybody's disk, which this operator knows for good: it needs nobody any more.
+    fn part(&mut self) {
+        self.ended = true;
+        self.outputs.push_back(Output::Finished { missing: Vec::new() });
+        let own = self.say_all(Step::Farewell);
+        self.say(Step::Farewell, own);
     }
 
     fn stored(&mut self, durable: Durable) {
@@ -349,8 +389,11 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
     }
 
     fn after_stored(&mut self, step: Step) {
+        if step == Step::Done {
+            return self.part();
+        }
         if step != Step::Lock {
-            return self.enter(step.next().expect("recorded steps have a next one"));
+            return self.enter(step.next().expect("recorded steps before the last have a next one"));
         }
         let outcome = self.work.outcome(&self.plan, &self.seed, &self.sealing);
         self.awaiting = Some(Durable::Files);
@@ -363,15 +406,18 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         if self.ended || self.is_made() {
             return;
         }
-        let judge = Judge { plan: &self.plan, node: &self.node, work: &self.work };
+        let (plan, sealing) = (&self.plan, &self.sealing);
+        let judge = Judge { plan, peers: &self.node, sealing, work: Some(&self.work) };
         let mut faults = Vec::new();
         for peer in self.plan.others() {
             let Some(whole) = self.inbox.whole(peer, Step::Complaint) else { continue };
-            match accusation(&self.plan, &self.node, &judge, &whole.content) {
+            match judge.accusation(&whole.content) {
                 Accusation::Holds(proved) => faults.extend(proved),
+                // One that cannot be shown to others is as good as none: its author gains nothing by it.
+                Accusation::False if whole.content.len() > SHOWN_LEN_MAX => {}
                 Accusation::False => {
                     let (signed, content) = (whole.signed, whole.content.to_vec());
-                    let evidence = Evidence::FalseAccusation(FalseAccusation { signed, content });
+                    let evidence = Evidence::FalseAccusation(Said { signed, content });
                     faults.push(Fault { culprit: peer, evidence });
                 }
                 Accusation::Unknown => {}
@@ -400,6 +446,7 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         }
         self.ended = true;
         if let Cause::Faults(faults) = &cause {
+            self.at_fault = faults.iter().map(|fault| fault.culprit).collect();
             self.complain(faults);
         }
         let lock_signed = self.own.contains_key(&Step::Lock);
@@ -418,10 +465,7 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         let content = Zeroizing::new(evidence.as_ssz_bytes());
         let signed = sign(&self.plan, &self.node, Step::Complaint, 0, &content);
         let frames = Sendings::All(frames(&self.plan, &signed, &content));
-        self.own.insert(Step::Complaint, Own { whole: whole(&self.plan, signed, content), frames });
-        for peer in self.up.clone() {
-            self.send(Step::Complaint, peer);
-        }
+        self.say(Step::Complaint, Own { whole: whole(&self.plan, signed, content), frames });
     }
 
     /// The deadline has passed. What was heard in the step under way is checked first: a fault says more than silence.
@@ -459,6 +503,10 @@ impl<N: CeremonyKey, S: Sealing> Machine for Ceremony<N, S> {
                 self.up.remove(&peer);
             }
             Input::Message { from, frame } if !self.ended => self.hear(from, &frame.0),
+            // Only who has said its last words counts any more, and nothing that is wrong.
+            Input::Message { from, frame } if self.last_words().is_some() => {
+                let _ = self.take(from, &frame.0);
+            }
             Input::Stored(durable) if !self.ended => self.stored(durable),
             Input::Tick | Input::PeerUp(_) | Input::Message { .. } | Input::Stored(_) => {}
         }

@@ -13,10 +13,11 @@
 //! | seal | partial signatures on deposits and registrations | all verify; combined, they verify under the new keys |
 //! | lock | lock hash, the shares' signatures over it, the node's | all verify |
 //! | done | lock hash: "my files are on disk" | all have said so |
+//! | farewell | lock hash: "all have, and I need nobody any more" | after the end: told to whoever is there |
 //!
 //! **Messages.** Everything is signed by its author's node key over ceremony, step, recipient and content
 //! ([`wire`]); links are authenticated and confidential. Contents are lists of items under a root, so that one bad
-//! item can be shown to others with its author's signature ([`evidence`]).
+//! item can be shown to others with its author's signature ([`evidence`]), to whom took no part too ([`judge`](mod@judge)).
 //!
 //! **Restart.** Own messages follow from the seed and from what was heard in completed steps. The seed is durable
 //! before the first message, and what was heard in a step before the next step's message goes out ([`Durable`]).
@@ -26,7 +27,9 @@
 //! **Ends.** [`Output::Finished`] when all have their files; [`Output::Abort`] when somebody is proved to have
 //! done wrong (the evidence goes to all, who judge it themselves) or when the deadline passes: silence is reported,
 //! not blamed, since silence towards one peer cannot be proved. After the files are written a deadline only ends the
-//! waiting: `Finished` then names who is missing, and the records must be kept to help them.
+//! waiting: `Finished` then names who is missing, and the records must be kept to help them. An operator whom nobody
+//! misses stays until all others have said farewell ([`Ceremony::unaware`]): one that was killed before it knew of all
+//! confirmations must be able to hear them again.
 //!
 //! **Not done here:** deciding when to start another attempt (a new [`Setup::attempt`], a fresh seed), and erasing
 //! seed and records after `Finished` with nobody missing, or after an abort before the lock was signed.
@@ -34,6 +37,7 @@
 pub mod definition;
 pub mod evidence;
 mod inbox;
+pub mod judge;
 mod machine;
 mod merkle;
 pub mod plan;
@@ -44,10 +48,14 @@ mod work;
 
 pub use definition::{ReadyDefinition, UnfitDefinition};
 pub use evidence::{Evidence, Fault};
+pub use judge::{Verdict, judge};
 pub use machine::{Ceremony, ResumeError};
 pub use plan::{LOCK_SIGNATURE_LEN, MESSAGES_MAX, Setup, SetupError, VALIDATORS_MAX};
 pub use record::{Durable, RecordError};
-pub use seal::{CeremonyKey, Document, Halves, LockSignature, Outcome, SealedLock, SealedValidator, Sealing};
+pub use seal::{
+    CeremonyKey, CeremonyPeers, Document, Halves, LockSignature, Outcome, SealedLock, SealedValidator,
+    Sealing,
+};
 pub use wire::{CEREMONY_VERSION, Frame, Rejection};
 
 use ssz_derive::{Decode, Encode};
@@ -72,12 +80,14 @@ pub enum Step {
     Lock,
     /// "My files are on disk."
     Done,
+    /// "Everybody's files are on disk, and I need nothing any more." After the end.
+    Farewell,
     /// "The ceremony is over, and this is whose fault it is." At any time.
     Complaint,
 }
 
 impl Step {
-    /// The step after this one; the last two have none.
+    /// The step after this one; the last ones have none.
     pub const fn next(self) -> Option<Self> {
         match self {
             Self::Gather => Some(Self::Round1),
@@ -86,15 +96,15 @@ impl Step {
             Self::Round2 => Some(Self::Seal),
             Self::Seal => Some(Self::Lock),
             Self::Lock => Some(Self::Done),
-            Self::Done | Self::Complaint => None,
+            Self::Done | Self::Farewell | Self::Complaint => None,
         }
     }
 
     /// Whether what was heard must be durable before the next message goes out.
     pub const fn is_recorded(self) -> bool {
         match self {
-            Self::Round1 | Self::Echo | Self::Round2 | Self::Seal | Self::Lock => true,
-            Self::Gather | Self::Done | Self::Complaint => false,
+            Self::Round1 | Self::Echo | Self::Round2 | Self::Seal | Self::Lock | Self::Done => true,
+            Self::Gather | Self::Farewell | Self::Complaint => false,
         }
     }
 
@@ -113,6 +123,7 @@ impl fmt::Display for Step {
             Self::Seal => "seal",
             Self::Lock => "lock",
             Self::Done => "done",
+            Self::Farewell => "farewell",
             Self::Complaint => "complaint",
         })
     }

@@ -12,8 +12,11 @@ pub const VALIDATORS_MAX: u32 = 10_000;
 pub const MESSAGES_MAX: usize = 32;
 /// A node's signature over the lock hash as it stands in the lock: `r || s || v`.
 pub const LOCK_SIGNATURE_LEN: usize = 65;
-/// Longest accusation: one of each operator, of a few hundred bytes, with room.
-pub(super) const COMPLAINT_LEN_MAX: usize = 64 << 10;
+/// Longest accusation: one of each operator. The longest evidence is that of a bad partial signature, with everybody's
+/// commitments of one validator: 38 kB with 22 operators.
+pub(super) const COMPLAINT_LEN_MAX: usize = 1 << 20;
+/// Longest accusation that fits into another one, as the proof that it is false: with room for its statement.
+pub(super) const SHOWN_LEN_MAX: usize = COMPLAINT_LEN_MAX - 1024;
 /// Bytes of content in one frame; well below [`types::wire::FRAME_LEN_MAX`], so that progress shows and a broken
 /// link repeats little.
 pub(super) const PART_LEN: usize = 4 << 20;
@@ -123,7 +126,7 @@ impl Plan {
             Step::Round2 => (v, PrivateShare::LEN),
             Step::Seal => (v * self.messages, Signature::LEN),
             Step::Lock => (1, Root::LEN + Signature::LEN + LOCK_SIGNATURE_LEN),
-            Step::Done => (1, Root::LEN),
+            Step::Done | Step::Farewell => (1, Root::LEN),
             Step::Complaint => return None,
         };
         Some(Shape { items, item_len })

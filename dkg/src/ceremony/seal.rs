@@ -1,7 +1,7 @@
 //! What the new keys sign before anybody deposits, and what comes of it.
 
 use keys::{NodeHalf, VcHalf};
-use types::wire::Sign;
+use types::wire::{Sign, Verify};
 use types::{PublicKey, Root, ShareIndex, Signature, SigningRoot, ValidatorNo};
 
 use super::plan::LOCK_SIGNATURE_LEN;
@@ -9,14 +9,18 @@ use super::plan::LOCK_SIGNATURE_LEN;
 /// A node's signature over the lock hash as it stands in the lock.
 pub type LockSignature = [u8; LOCK_SIGNATURE_LEN];
 
+/// The operators' public node keys, as far as a ceremony needs them.
+pub trait CeremonyPeers: Verify {
+    /// Whether that is what [`CeremonyKey::sign_lock`] gives with the key of `author`.
+    fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool;
+}
+
 /// An operator's node key, as far as a ceremony needs it.
 ///
 /// Nothing but ceremony statements and the lock hash are signed with it here.
-pub trait CeremonyKey: Sign {
+pub trait CeremonyKey: Sign + CeremonyPeers {
     /// `r || s || v` over the lock hash itself (no further hash), `v` 0 or 1; deterministic.
     fn sign_lock(&self, lock_hash: &Root) -> LockSignature;
-    /// Whether that is `author`'s.
-    fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool;
 }
 
 /// A definition, as the ceremony sees it. Pure: the same questions have the same answers at every operator.

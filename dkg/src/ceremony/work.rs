@@ -1,15 +1,17 @@
 //! The work of each step: what this operator says, and whether what the others said is right.
 
-use super::evidence::{Conflict, Evidence, Fault, Rules, bad_item};
+use super::evidence::{Conflict, Evidence, Fault, Said, Shown};
 use super::inbox::Whole;
+use super::judge::{echo_is_bad, round1_is_bad};
 use super::plan::{LOCK_SIGNATURE_LEN, Plan};
 use super::seal::{
-    CeremonyKey, Document, Halves, LockSignature, Outcome, SealedLock, SealedValidator, Sealing,
+    CeremonyKey, CeremonyPeers, Document, Halves, LockSignature, Outcome, SealedLock, SealedValidator,
+    Sealing,
 };
 use super::wire::{Signed, Statement};
 use super::{Step, plan};
-use crypto::{PublicKeyPoint, aggregate, check_each, combine, fast_aggregate_verify, verify};
-use keys::frost::{CeremonySeed, Dealer, PrivateShare, Purpose, Round1, finish};
+use crypto::{PublicKeyPoint, aggregate, check_each, combine, fast_aggregate_verify};
+use keys::frost::{CeremonySeed, Dealer, PrivateShare, Purpose, Round1, finish, round1_len};
 use keys::{SecretShare, split};
 use rand_core::RngCore as _;
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ pub(super) struct Work {
     round1: Vec<Vec<Round1>>,
     /// Everybody's round-1 statement, in order of operator.
     statements: Vec<Signed>,
+    /// The others' echoes, from the end of that step: what a wrong partial signature is measured by.
+    echoes: BTreeMap<ShareIndex, Said>,
     /// Round-2 contents by recipient, from the end of round 1.
     dealt: Vec<Zeroizing<Vec<u8>>>,
     /// From the end of round 2.
@@ -80,7 +84,7 @@ impl Work {
                 signed.flat_map(|signature| signature.0).collect()
             }
             Step::Lock => self.lock_content(own.0, own.1),
-            Step::Done => self.lock_hash.expect("the lock comes before its end").0.to_vec(),
+            Step::Done | Step::Farewell => self.lock_hash.expect("the lock comes before its end").0.to_vec(),
             Step::Complaint => unreachable!("accusations are made of faults"),
         })
     }
@@ -108,7 +112,12 @@ impl Work {
     ) -> Result<(), Wrong> {
         match step {
             Step::Gather | Step::Done => self.nothing_wrong(plan, seed, with.0, step, heard),
-            Step::Echo => self.nothing_wrong(plan, seed, with.0, step, heard),
+            Step::Echo => {
+                self.nothing_wrong(plan, seed, with.0, step, heard)?;
+                let said = |whole: &Whole| Said { signed: whole.signed, content: whole.content.to_vec() };
+                self.echoes = heard.iter().map(|(author, whole)| (*author, said(whole))).collect();
+                Ok(())
+            }
             Step::Round1 => self.complete_round1(plan, own, heard),
             Step::Round2 => self.complete_round2(plan, with.1, heard),
             Step::Seal => self.complete_seal(plan, seed, own, heard),
@@ -117,7 +126,7 @@ impl Work {
                 self.complete_lock(plan, own, heard);
                 Ok(())
             }
-            Step::Complaint => Ok(()),
+            Step::Farewell | Step::Complaint => Ok(()),
         }
     }
 
@@ -262,11 +271,9 @@ impl Work {
         if step == Step::Seal {
             return self.bad_partials(plan, seed, heard);
         }
-        let judge = Judge { plan, node, work: self };
         let first_bad = |whole: &Whole| {
-            let broken =
-                |(index, item): (usize, &[u8])| judge.breaks(&whole.signed, index, item) == Some(true);
-            whole.items().enumerate().position(broken).map(|index| bad_item(whole, index))
+            let broken = |(index, item): (usize, &[u8])| self.breaks(plan, node, &whole.signed, index, item);
+            whole.items().enumerate().position(broken).map(|index| self.bad_item(plan, whole, index))
         };
         let mut faults: Vec<_> = heard.values().filter_map(|whole| first_bad(whole)).collect();
         if step == Step::Echo {
@@ -305,77 +312,101 @@ impl Work {
         let per_author = plan.validators().count() * plan.messages;
         let first_of = |(place, whole): (usize, &&Whole)| {
             let first = bad.iter().find(|position| *position / per_author == place)?;
-            Some(bad_item(whole, first % per_author))
+            Some(self.bad_item(plan, whole, first % per_author))
         };
         heard.values().enumerate().filter_map(first_of).collect()
     }
-}
 
-/// The rules of contents, by what this operator knows.
-pub(super) struct Judge<'a, N> {
-    pub(super) plan: &'a Plan,
-    pub(super) node: &'a N,
-    pub(super) work: &'a Work,
-}
-
-impl<N: CeremonyKey> Rules for Judge<'_, N> {
-    fn breaks(&self, signed: &Signed, index: usize, item: &[u8]) -> Option<bool> {
-        let (author, size, work) = (signed.statement.author, self.plan.size(), self.work);
+    /// Whether an item of a message of the step under way breaks its rule, by what this operator has computed.
+    fn breaks(
+        &self,
+        plan: &Plan,
+        node: &impl CeremonyKey,
+        signed: &Signed,
+        index: usize,
+        item: &[u8],
+    ) -> bool {
+        let author = signed.statement.author;
         match signed.statement.step {
-            Step::Gather => Some(item != self.plan.hello()),
-            Step::Round1 => {
-                let right = Round1::from_bytes(size, item).and_then(|round1| round1.check(size, author));
-                Some(right.is_err())
-            }
+            Step::Gather => item != plan.hello(),
+            Step::Round1 => round1_is_bad(plan.size(), author, item),
             Step::Echo => {
-                let of = size.indices().nth(index)?;
-                let known = work.statements.get(index).map(|signed| signed.statement.root);
-                let echoed = echoed(self.plan, of, item);
-                Some(known != Some(echoed.statement.root) && !echoed.is_signed(self.node))
+                let as_heard = self.statements.get(index).is_some_and(|ours| item == echo_item(ours));
+                !as_heard && echo_is_bad(plan, node, index, item)
             }
-            Step::Round2 => {
-                let recipient = ShareIndex::new(signed.statement.to).filter(|to| size.contains(*to));
-                let Some(recipient) = recipient else { return Some(true) };
-                let round1 = &work.round1.get(index)?[author.position()];
-                Some(!round1.fits(recipient, &share_at(item)))
+            Step::Round2 => !self.round1[index][author.position()].fits(plan.me(), &share_at(item)),
+            Step::Seal => unreachable!("partial signatures are checked together"),
+            Step::Lock => {
+                let item = LockItem::parse(item);
+                !item.is_signed(node, author) || self.lock_is_bad(author, &item) == Some(true)
             }
-            Step::Seal => {
-                let key = work.keys.get(index / self.plan.messages)?;
-                let root = &key.roots[index % self.plan.messages];
-                Some(!verify(&key.points[author.position()], &root.root().0, &signature_at(item)))
-            }
-            Step::Lock => self.breaks_lock(author, &LockItem::parse(item)),
-            Step::Done => Some(item != work.lock_hash?.0),
-            Step::Complaint => None,
+            Step::Done | Step::Farewell => self.lock_hash.is_some_and(|hash| item != hash.0),
+            Step::Complaint => unreachable!("accusations are judged, not collected"),
         }
     }
-}
 
-impl<N: CeremonyKey> Judge<'_, N> {
-    fn breaks_lock(&self, author: ShareIndex, item: &LockItem) -> Option<bool> {
-        let hash = self.work.lock_hash?;
-        if item.hash != hash || !self.node.verify_lock(author, &hash, &item.node) {
+    /// The evidence that an item is bad, with what its rule needs.
+    fn bad_item(&self, plan: &Plan, whole: &Whole, index: usize) -> Fault {
+        let author = whole.signed.statement.author;
+        let (round1, echo) = match whole.signed.statement.step {
+            Step::Round2 => (vec![self.shown_round1(plan, author, index)], Vec::new()),
+            Step::Seal => {
+                let shown = |dealer| self.shown_round1(plan, dealer, index / plan.messages);
+                (plan.size().indices().map(shown).collect(), vec![self.echoes[&author].clone()])
+            }
+            Step::Gather
+            | Step::Round1
+            | Step::Echo
+            | Step::Lock
+            | Step::Done
+            | Step::Farewell
+            | Step::Complaint => (Vec::new(), Vec::new()),
+        };
+        Fault::item(whole, index, round1, echo)
+    }
+
+    /// Somebody's commitments of a validator: the content is put together again from what was read of it.
+    fn shown_round1(&self, plan: &Plan, dealer: ShareIndex, validator: usize) -> Shown {
+        let content: Vec<u8> = self.round1.iter().flat_map(|row| row[dealer.position()].to_bytes()).collect();
+        Shown::of(self.statements[dealer.position()], &content, round1_len(plan.size()), validator)
+    }
+
+    /// The lock's hash, once this operator has computed it.
+    pub(super) const fn lock_hash(&self) -> Option<Root> {
+        self.lock_hash
+    }
+
+    /// Whether a lock message has another hash, or a sum that is not of its author's shares; `None` if that is not known.
+    pub(super) fn lock_is_bad(&self, author: ShareIndex, item: &LockItem) -> Option<bool> {
+        let hash = self.lock_hash?;
+        if item.hash != hash {
             return Some(true);
         }
-        if self.work.keys.is_empty() {
+        if self.keys.is_empty() {
             return None;
         }
-        let shares: Vec<_> = self.work.keys.iter().map(|key| key.points[author.position()]).collect();
+        let shares: Vec<_> = self.keys.iter().map(|key| key.points[author.position()]).collect();
         Some(!fast_aggregate_verify(&shares, &hash.0, &item.sum))
     }
 }
 
-struct LockItem {
+/// What somebody says in the lock's step.
+pub(super) struct LockItem {
     hash: Root,
     sum: Signature,
     node: LockSignature,
 }
 
 impl LockItem {
-    fn parse(item: &[u8]) -> Self {
+    pub(super) fn parse(item: &[u8]) -> Self {
         let (hash, rest) = item.split_at(Root::LEN);
         let (sum, node) = rest.split_at(Signature::LEN);
         Self { hash: Root(array(hash)), sum: signature_at(sum), node: array::<LOCK_SIGNATURE_LEN>(node) }
+    }
+
+    /// Whether the node's signature is one over the hash beside it, whatever that is.
+    pub(super) fn is_signed(&self, peers: &impl CeremonyPeers, author: ShareIndex) -> bool {
+        peers.verify_lock(author, &self.hash, &self.node)
     }
 }
 
@@ -384,7 +415,7 @@ fn echo_item(signed: &Signed) -> Vec<u8> {
 }
 
 /// The round-1 statement of `author` that an echo's item stands for.
-fn echoed(plan: &Plan, author: ShareIndex, item: &[u8]) -> Signed {
+pub(super) fn echoed(plan: &Plan, author: ShareIndex, item: &[u8]) -> Signed {
     let (root, signature) = item.split_at(Root::LEN);
     let length = plan.shape(Step::Round1).map_or(0, plan::Shape::len) as u32;
     let (ceremony, root) = (plan.ceremony, Root(array(root)));

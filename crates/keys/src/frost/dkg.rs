@@ -18,7 +18,9 @@
 
 use super::suite::{Bls12381G1Sha256 as S, ScalarField};
 use frost_core::keys::dkg::{part1, part2, part3, round1, round2};
-use frost_core::keys::{CoefficientCommitment, SecretShare, SigningShare, VerifiableSecretSharingCommitment};
+use frost_core::keys::{
+    CoefficientCommitment, PublicKeyPackage, SecretShare, SigningShare, VerifiableSecretSharingCommitment,
+};
 use frost_core::{Field, Identifier, Signature};
 use rand_core::{CryptoRng, RngCore};
 use std::{collections::BTreeMap, fmt};
@@ -267,18 +269,28 @@ pub fn finish(
     let (n, t) = (size.operators() as u16, size.threshold() as u16);
     let secret = round2::SecretPackage::new(identifier(me.get()), commitment, own, t, n);
     let (key, public) = part3(&secret, &packages, &received).map_err(|_| wrong())?;
-    let public_shares =
-        public.verifying_shares().values().map(|share| public_key(&share.serialize().ok()?)).collect();
-    Ok(DistributedKey {
-        group: public
-            .verifying_key()
-            .serialize()
-            .ok()
-            .and_then(|key| public_key(&key))
-            .ok_or(FinishError::Zero)?,
-        public_shares: Option::<Vec<_>>::ok_or(public_shares, FinishError::Zero)?,
-        share: PrivateShare::of(key.signing_share()),
-    })
+    let (group, public_shares) = keys_of(&public).ok_or(FinishError::Zero)?;
+    Ok(DistributedKey { group, public_shares, share: PrivateShare::of(key.signing_share()) })
+}
+
+/// The key that everybody's commitments make, and everybody's public share of it, in order: what whoever holds no share
+/// can compute, and the same as in [`finish`].
+///
+/// - `round1`: everybody's in order of operator.
+/// - Returns `None` if the commitments cancel out somewhere.
+/// - Cost: `n t` short G1 multiplications.
+pub fn public_keys(size: ClusterSize, round1: &[Round1]) -> Option<(PublicKey, Vec<PublicKey>)> {
+    assert!(round1.len() == size.operators(), "one round-1 package for each operator");
+    let commitments =
+        size.indices().zip(round1).map(|(index, one)| (identifier(index.get()), one.0.commitment()));
+    keys_of(&PublicKeyPackage::from_dkg_commitments(&commitments.collect()).ok()?)
+}
+
+/// `None` if one of them is zero, which has no bytes.
+fn keys_of(public: &PublicKeyPackage<S>) -> Option<(PublicKey, Vec<PublicKey>)> {
+    let shares = public.verifying_shares().values().map(|share| public_key(&share.serialize().ok()?));
+    let group = public.verifying_key().serialize().ok()?;
+    Some((public_key(&group)?, shares.collect::<Option<Vec<_>>>()?))
 }
 
 fn first_bad_point(points: &[u8]) -> usize {

@@ -14,7 +14,9 @@ pub mod suite;
 pub mod wipe;
 
 pub use curve::{Point, Scalar};
-pub use dkg::{Dealer, DistributedKey, FinishError, PrivateShare, Round1, Round1Error, finish, round1_len};
+pub use dkg::{
+    Dealer, DistributedKey, FinishError, PrivateShare, Round1, Round1Error, finish, public_keys, round1_len,
+};
 pub use stream::{CeremonySeed, Purpose, Stream};
 pub use suite::Bls12381G1Sha256;
 pub use wipe::WipingAllocator;

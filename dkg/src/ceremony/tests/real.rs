@@ -2,7 +2,7 @@
 
 use super::world::{index, seed_of};
 use crate::ceremony::definition::ReadyDefinition;
-use crate::ceremony::{Ceremony, CeremonyKey as _, Input, Outcome, Output};
+use crate::ceremony::{Ceremony, CeremonyKey as _, CeremonyPeers as _, Input, Outcome, Output};
 use cluster::check::check_deposits;
 use cluster::folder::LOCK;
 use cluster::{Lock, Networks, NewAddresses, NewDefinition, deposit};

@@ -1,7 +1,7 @@
 use super::world::*;
 use crate::ceremony::evidence::Evidence;
 use crate::ceremony::{Ceremony, Durable, Input, RecordError, ResumeError, SetupError, Step};
-use types::Root;
+use types::{Root, ShareIndex};
 
 fn undisturbed(n: usize, t: usize, validators: u32) -> World {
     let mut world = World::new(n, t, validators, 1);
@@ -10,31 +10,53 @@ fn undisturbed(n: usize, t: usize, validators: u32) -> World {
     world
 }
 
-#[test]
-fn a_node_killed_at_any_event_resumes_to_the_same_keys() {
-    let plain = undisturbed(3, 2, 1);
-    for moment in 0..plain.happened {
-        let victim = index((moment % 3) as u8 + 1);
-        let mut world = World::new(3, 2, 1, 1000 + moment as u64);
-        world.start_all();
-        while world.happened < moment && world.step() {}
-        world.kill(victim);
-        for _ in 0..moment % 7 {
-            world.step();
-        }
+/// Kills some nodes after so many events, with what they were storing kept whole or not at all; starts them again after a
+/// pause of as many events, and runs to the end. `None` where nothing is lost because nothing was being stored.
+fn killed_at(moment: usize, victims: &[ShareIndex], keep: bool, pause: usize) -> Option<World> {
+    let mut world = World::new(3, 2, 1, 1000 + moment as u64);
+    world.start_all();
+    while world.happened < moment && world.step() {}
+    let stores = |event: &Event| matches!(event, Event::Store { at, .. } if victims.contains(at));
+    if !keep && !world.events.iter().any(stores) {
+        return None;
+    }
+    victims.iter().for_each(|victim| world.kill_keeping(*victim, keep));
+    for _ in 0..pause {
+        world.step();
+    }
+    for victim in victims {
         // A victim that had ended is done with its files: it would only confirm them again.
         world.nodes[victim.position()].end = None;
-        world.start(victim);
-        world.run();
-        for at in world.indices() {
-            let end = &world.nodes[at.position()].end;
-            assert!(
-                matches!(end, Some(End::Finished(missing)) if missing.is_empty()),
-                "{moment}: {at} {end:?}"
-            );
-            assert_eq!(world.lock(at), plain.lock(index(1)), "killed {victim} after {moment} events");
+        world.start(*victim);
+    }
+    world.run();
+    Some(world)
+}
+
+#[test]
+fn nodes_killed_at_any_event_resume_to_the_same_keys() {
+    let plain = undisturbed(3, 2, 1);
+    let each = [1, 2, 3].into_iter().flat_map(|number| [(vec![number], true), (vec![number], false)]);
+    let each: Vec<_> = each.collect();
+    let mut lost = 0;
+    for moment in 0..=plain.happened {
+        let together = if moment % 2 == 0 { vec![1, 2, 3] } else { vec![1, 3] };
+        let together = (together, moment % 4 < 2);
+        for (victims, keep) in each.iter().chain([&together]) {
+            let victims: Vec<_> = victims.iter().copied().map(index).collect();
+            let Some(world) = killed_at(moment, &victims, *keep, moment % 7) else { continue };
+            lost += usize::from(!keep);
+            for at in world.indices() {
+                let end = &world.nodes[at.position()].end;
+                let told = format!("{moment}: {victims:?} killed, {at}: {end:?}");
+                assert!(matches!(end, Some(End::Finished(missing)) if missing.is_empty()), "{told}");
+                assert_eq!(world.lock(at), plain.lock(index(1)), "{told}");
+                let machine = world.nodes[at.position()].machine.as_ref().unwrap();
+                assert_eq!(machine.unaware(), [], "{told}");
+            }
         }
     }
+    assert!(lost > 3 * 7, "each of three has lost each of its seven records: {lost}");
 }
 
 #[test]
@@ -110,7 +132,7 @@ fn a_node_that_finishes_late_still_gets_what_it_needs_from_the_records_of_others
 fn damaged_records_are_refused_and_never_panic() {
     let world = undisturbed(3, 2, 1);
     let records: Vec<Vec<u8>> = world.nodes[0].disk.iter().map(|record| record.0.to_vec()).collect();
-    assert_eq!(records.len(), 6, "the seed and five steps");
+    assert_eq!(records.len(), 7, "the seed and six steps");
     let resume = |records: &[Vec<u8>]| {
         let setup = setup(3, 2, 1, index(1));
         Ceremony::resume(setup, TestKey(index(1)), TestSealing, records).map(|_| ())
@@ -136,8 +158,8 @@ fn damaged_records_are_refused_and_never_panic() {
     swapped.swap(1, 2);
     assert_eq!(resume(&swapped), Err(RecordError::Damaged { number: 1 }.into()));
     let mut longer = records.clone();
-    longer.push(records[5].clone());
-    assert_eq!(resume(&longer), Err(RecordError::Damaged { number: 6 }.into()));
+    longer.push(records[6].clone());
+    assert_eq!(resume(&longer), Err(RecordError::Damaged { number: 7 }.into()));
 }
 
 #[test]

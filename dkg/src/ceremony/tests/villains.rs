@@ -1,10 +1,11 @@
 //! Operator 2 does one wrong thing; the three others must name it, and nobody else.
 
 use super::world::*;
-use crate::ceremony::evidence::{BadItem, Conflict, Evidence};
-use crate::ceremony::plan::Plan;
+use crate::ceremony::evidence::{BadItem, Conflict, Evidence, Said, Shown};
+use crate::ceremony::judge::{Verdict, judge};
+use crate::ceremony::plan::{COMPLAINT_LEN_MAX, Plan, SHOWN_LEN_MAX};
 use crate::ceremony::wire::{Part, frames, sign};
-use crate::ceremony::{Cause, Fault, Frame, Input, Rejection, Setup, Step};
+use crate::ceremony::{Cause, CeremonyKey as _, Fault, Frame, Input, Rejection, Setup, Step};
 use proptest::prelude::*;
 use ssz::Encode as _;
 use std::cell::RefCell;
@@ -48,19 +49,34 @@ fn faults(world: &World, at: ShareIndex) -> &[Fault] {
     }
 }
 
+/// What somebody finds who has the definition and the evidence, and was not there.
+fn by_definition_alone(evidence: &Evidence) -> Verdict {
+    judge(&four(), &TestKey(index(4)), &TestSealing, evidence).unwrap()
+}
+
+/// The villain, but for a lock message that was signed as it should be: what is wrong in it takes all keys to see.
+fn verdict_of(evidence: &Evidence) -> Verdict {
+    let Evidence::Item(BadItem { shown, .. }) = evidence else { return Verdict::Guilty(villain()) };
+    let hash = types::Root(shown.item[..32].try_into().unwrap());
+    let lock_signed = shown.signed.statement.step == Step::Lock
+        && TestKey(villain()).sign_lock(&hash).as_slice() == &shown.item[32 + 96..];
+    if lock_signed { Verdict::Unknown } else { Verdict::Guilty(villain()) }
+}
+
 fn assert_all_honest_name_the_villain(world: &World, proof: impl Fn(&Evidence) -> bool) {
     for at in HONEST.map(index) {
         assert_eq!(world.named_by(at), [villain()], "by operator {at}");
         let evidence = &faults(world, at)[0].evidence;
         assert!(proof(evidence), "{evidence}");
+        assert_eq!(by_definition_alone(evidence), verdict_of(evidence), "{evidence}");
         assert!(world.nodes[at.position()].outcome.is_none());
     }
 }
 
 fn is_item(step: Step, place: u32) -> impl Fn(&Evidence) -> bool {
     move |evidence| {
-        matches!(evidence, Evidence::Item(BadItem { signed, index, .. })
-            if signed.statement.step == step && *index == place)
+        matches!(evidence, Evidence::Item(BadItem { shown, .. })
+            if shown.signed.statement.step == step && shown.index == place)
     }
 }
 
@@ -234,24 +250,58 @@ fn a_false_accusation_falls_back_on_its_author() {
     assert_all_honest_name_the_villain(&world, is_false);
 }
 
+/// A ceremony in which operator 1 alone gets a false accusation of so many bytes.
+fn run_with_long_accusation(len: usize) -> World {
+    let mut world = World::new(4, 3, 2, 25);
+    world.tamper = Box::new(move |from, to, frame| {
+        let mut sent = vec![frame.clone()];
+        if from == villain() && to == index(1) && step_of(frame) == Step::Round1 {
+            let signed = Part::parse(&frame.0).unwrap().signed;
+            let of = |len| vec![Evidence::FalseAccusation(Said { signed, content: vec![0; len] })];
+            let around = of(0).as_ssz_bytes().len();
+            sent.extend(complaint(&of(len - around)));
+        }
+        sent
+    });
+    world.start_all();
+    world.run();
+    world
+}
+
+#[test]
+fn the_longest_false_accusation_that_counts_can_be_shown_and_a_longer_one_does_nothing() {
+    let world = run_with_long_accusation(SHOWN_LEN_MAX);
+    assert_all_honest_name_the_villain(&world, |evidence| matches!(evidence, Evidence::FalseAccusation(_)));
+    for len in [SHOWN_LEN_MAX + 1, COMPLAINT_LEN_MAX] {
+        let world = run_with_long_accusation(len);
+        let made = world.nodes.iter().filter(|node| matches!(node.end, Some(End::Finished(_)))).count();
+        assert_eq!(made, 4, "{len} bytes");
+    }
+}
+
 #[test]
 fn a_good_item_shown_as_a_bad_one_accuses_its_accuser() {
     // The villain shows operator 3's good share of round 2, with operator 3's true signature.
     let seen: Rc<RefCell<Option<Frame>>> = Rc::default();
     let mut world = World::new(4, 3, 2, 22);
     let kept = Rc::clone(&seen);
+    let first: Rc<RefCell<Option<Frame>>> = Rc::default();
     world.tamper = Box::new(move |from, to, frame| {
         if from == index(3) && to == villain() && step_of(frame) == Step::Round2 {
             kept.borrow_mut().get_or_insert_with(|| frame.clone());
+        }
+        if from == index(3) && step_of(frame) == Step::Round1 {
+            first.borrow_mut().get_or_insert_with(|| frame.clone());
         }
         let mut sent = vec![frame.clone()];
         let held = kept.borrow();
         if let (true, Some(good)) = (from == villain() && step_of(frame) == Step::Seal, held.as_ref()) {
             let part = Part::parse(&good.0).unwrap();
-            let proof = crate::ceremony::merkle::proof(part.bytes, 32, 0);
-            let item = part.bytes[..32].to_vec();
-            let accusation = vec![Evidence::Item(BadItem { signed: part.signed, index: 0, item, proof })];
-            sent.extend(complaint(&accusation));
+            let shown = Shown::of(part.signed, part.bytes, 32, 0);
+            let round1 = first.borrow().clone().unwrap();
+            let part = Part::parse(&round1.0).unwrap();
+            let round1 = vec![Shown::of(part.signed, part.bytes, part.bytes.len() / 2, 0)];
+            sent.extend(complaint(&[Evidence::Item(BadItem { shown, round1, echo: Vec::new() })]));
         }
         sent
     });
@@ -274,10 +324,12 @@ fn an_invented_item_under_a_true_statement_accuses_its_accuser() {
         if let (true, Some(good)) = (from == villain() && step_of(frame) == Step::Echo, held.as_ref()) {
             let part = Part::parse(&good.0).unwrap();
             let item_len = part.bytes.len() / 2;
-            let proof = crate::ceremony::merkle::proof(part.bytes, item_len, 0);
-            let item = vec![0; item_len];
-            let accusation = vec![Evidence::Item(BadItem { signed: part.signed, index: 0, item, proof })];
-            sent.extend(complaint(&accusation));
+            let shown = Shown { item: vec![0; item_len], ..Shown::of(part.signed, part.bytes, item_len, 0) };
+            sent.extend(complaint(&[Evidence::Item(BadItem {
+                shown,
+                round1: Vec::new(),
+                echo: Vec::new(),
+            })]));
         }
         sent
     });
@@ -309,6 +361,7 @@ fn nothing_said_after_the_keys_are_made_undoes_them() {
     for (to, frame) in kept.into_iter().filter(|(_, frame)| step_of(frame) == Step::Done) {
         world.handle(to, Input::Message { from: villain(), frame });
     }
+    world.run();
     for at in HONEST.map(index) {
         let end = &world.nodes[at.position()].end;
         assert!(matches!(end, Some(End::Finished(missing)) if missing.is_empty()), "{end:?}");
@@ -361,7 +414,7 @@ fn evidence_does_not_print_what_it_shows() {
     let world = run_with(Step::Round2, &[3], |content| content[63] ^= 1, 1);
     let Evidence::Item(bad) = &faults(&world, index(1))[0].evidence else { panic!("no item") };
     let printed = format!("{:?} {}", faults(&world, index(1)), faults(&world, index(1))[0].evidence);
-    assert!(!printed.contains(&format!("{:?}", &bad.item[..4]).replace(['[', ']'], "")));
+    assert!(!printed.contains(&format!("{:?}", &bad.shown.item[..4]).replace(['[', ']'], "")));
     assert!(printed.contains("a private share that does not fit its commitments in item 1 of round 2"));
 }
 

@@ -3,8 +3,8 @@
 use crate::ceremony::plan::Plan;
 use crate::ceremony::wire::{Part, frames, sign};
 use crate::ceremony::{
-    Cause, Ceremony, CeremonyKey, Document, Durable, Frame, Input, LockSignature, Outcome, Output, Rejection,
-    SealedLock, SealedValidator, Sealing, Setup, Step,
+    Cause, Ceremony, CeremonyKey, CeremonyPeers, Document, Durable, Frame, Input, LockSignature, Outcome,
+    Output, Rejection, SealedLock, SealedValidator, Sealing, Setup, Step,
 };
 use keys::frost::CeremonySeed;
 use rand_chacha::ChaCha20Rng;
@@ -55,6 +55,9 @@ impl CeremonyKey for TestKey {
     fn sign_lock(&self, lock_hash: &Root) -> LockSignature {
         [mac(self.0, &lock_hash.0).0.as_slice(), &[1]].concat().try_into().unwrap()
     }
+}
+
+impl CeremonyPeers for TestKey {
     fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool {
         *signature == TestKey(author).sign_lock(lock_hash)
     }
@@ -182,10 +185,15 @@ impl World {
         }
     }
 
-    /// Kills a node: what was under way to and from it is lost, of what it wanted stored some first part is kept.
+    /// Kills a node: what was under way to and from it is lost, what it wanted stored is kept or not.
     pub(crate) fn kill(&mut self, at: ShareIndex) {
-        self.nodes[at.position()].machine = None;
         let keep = self.below(2) == 1;
+        self.kill_keeping(at, keep);
+    }
+
+    /// The same, with the crash before or after the record got its name: in part a record is never there.
+    pub(crate) fn kill_keeping(&mut self, at: ShareIndex, keep: bool) {
+        self.nodes[at.position()].machine = None;
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Deliver { from, to, .. } if from == at || to == at => {}

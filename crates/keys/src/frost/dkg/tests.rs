@@ -91,6 +91,18 @@ fn assert_all_agree(keys: &[DistributedKey]) {
 }
 
 #[test]
+fn whoever_holds_no_share_computes_the_same_keys_from_the_commitments() {
+    for (n, t) in [(3, 2), (4, 3), (7, 5)] {
+        let run = run(n, t);
+        let (group, shares) = public_keys(run.size, &run.round1).unwrap();
+        for me in run.size.indices() {
+            let key = run.finish(me).unwrap();
+            assert_eq!((key.group, &key.public_shares), (group, &shares));
+        }
+    }
+}
+
+#[test]
 fn every_quorum_signs_for_ethereum_and_fewer_cannot() {
     for (n, t) in [(3, 2), (3, 3), (4, 2), (4, 3), (5, 4), (6, 4), (7, 5)] {
         let keys = run(n, t).keys();
