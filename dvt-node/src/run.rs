@@ -145,27 +145,29 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         peers: look_at_peers(&wire, data.size, data.me),
         beacon_nodes: look_at_beacon_nodes(&chain),
     };
-    follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
+    let clock = follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
     servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown))?;
-    finish(tasks, &wire, stop, [mind, ears]).await
+    finish(tasks, &wire, stop, [mind, ears, clock]).await
 }
 
-/// Everything that hears of the chain, and tells the loop.
+/// Everything that hears of the chain, and tells the loop. Returns the task that watches the clock; it ends when the
+/// clock wants a new process.
 fn follow_chain(
     tasks: &TaskTracker,
     stop: &CancellationToken,
     (chain, stops): (Arc<ChainSide>, Arc<Stops>),
     (door, metrics): (Door, Arc<Metrics>),
     builder: Option<&Arc<Builder>>,
-) {
+) -> JoinHandle<()> {
     let (beacon, spec) = (chain.beacon().clone(), chain.spec().clone());
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
-    tasks.spawn(until(stop.clone(), watch(beacon.clone(), spec.clone(), door.clone(), metrics)));
+    let clock = tasks.spawn(until(stop.clone(), watch(beacon.clone(), spec.clone(), door.clone(), metrics)));
     tasks.spawn(until(stop.clone(), watch_slashed(chain.clone(), spec, stops, door.clone())));
     if let Some(builder) = builder {
         tasks.spawn(until(stop.clone(), builder.clone().keep_registered(beacon)));
     }
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
+    clock
 }
 
 /// Everything that listens.
@@ -279,14 +281,15 @@ async fn finish(
     tasks: TaskTracker,
     wire: &net::Handle,
     stop: CancellationToken,
-    vital: [JoinHandle<()>; 2],
+    vital: [JoinHandle<()>; 3],
 ) -> anyhow::Result<()> {
     tasks.close();
-    let [mut mind, mut ears] = vital;
+    let [mut mind, mut ears, mut clock] = vital;
     tokio::select! {
         () = stop.cancelled() => {}
         _ = &mut mind => {}
         _ = &mut ears => {}
+        _ = &mut clock => {}
     }
     let asked = stop.is_cancelled();
     stop.cancel();
@@ -396,9 +399,6 @@ async fn check_network(chain: &ChainSide) -> anyhow::Result<()> {
         }
     }
     ensure!(wrong.is_empty() || answers > 0, "no beacon node of this network: {}", wrong.join("; "));
-    for words in wrong {
-        tracing::error!(words, "a beacon node of another network is not asked");
-    }
     Ok(())
 }
 
