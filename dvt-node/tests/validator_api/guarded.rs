@@ -4,7 +4,8 @@ use crate::world::{World, world};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
-use dvt_node::validator_api::{Tls, TlsError, TlsListener, Token, TokenError, guarded};
+use dvt_node::server::{Served, serve};
+use dvt_node::validator_api::{Tls, TlsError, Token, TokenError, guarded};
 use keys::secret_file::write_new_secret;
 use std::fs;
 use std::net::SocketAddr;
@@ -13,8 +14,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "c29tZSBsZXR0ZXJz-._~+/=";
+const CONNECTIONS_MAX: usize = 8;
 const GENESIS: &str = "/eth/v1/beacon/genesis";
 
 fn token(folder: &Path, text: &str) -> PathBuf {
@@ -93,8 +96,9 @@ async fn over_tls(app: Router) -> (SocketAddr, String) {
     let (_folder, certificate, key, pem) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let listener = TlsListener::new(listener, Tls::read(&certificate, &key).unwrap()).unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let tls = Some(Tls::read(&certificate, &key).unwrap());
+    let served = Served { what: "test", connections_max: CONNECTIONS_MAX, tls, routes: app };
+    tokio::spawn(serve(listener, served, CancellationToken::new()));
     (address, pem)
 }
 
@@ -112,7 +116,8 @@ async fn the_api_is_served_over_tls_to_who_trusts_its_certificate() {
     let (address, pem) = over_tls(world.app.clone()).await;
     let url = format!("https://localhost:{}{GENESIS}", address.port());
     // These hold their connections without a word; the others are served all the same.
-    let silent: Vec<_> = futures::future::join_all((0..8).map(|_| TcpStream::connect(address))).await;
+    let silent = 0..2 * CONNECTIONS_MAX;
+    let silent: Vec<_> = futures::future::join_all(silent.map(|_| TcpStream::connect(address))).await;
     let got = client(&pem, address).get(&url).send().await.unwrap();
     assert_eq!((got.status().as_u16(), got.version()), (200, reqwest::Version::HTTP_2));
     assert!(got.text().await.unwrap().contains(GENESIS));
