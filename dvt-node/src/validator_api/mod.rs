@@ -8,7 +8,7 @@
 //!
 //! - Bodies and answers are JSON or SSZ (`negotiate`). Every error is `{code, message}` in JSON. No input ends the
 //!   process.
-//! - Lists are taken part by part (`parts`): one bad half costs its validator only.
+//! - Lists are counted before they are read (`list`), and taken part by part (`parts`): one bad half costs its validator only.
 //! - Who is not in distributed mode gets what it asks for from the beacon nodes, and what it signs that cannot be
 //!   combined is acknowledged and dropped: said once in the log.
 //! - TLS (`tls`) and a bearer token (`token`) stand in front of the routes, if the operator wants them.
@@ -21,6 +21,7 @@ mod duties;
 pub(crate) mod errors;
 mod exit;
 mod keys;
+mod list;
 mod negotiate;
 mod parts;
 mod prepare;
@@ -35,6 +36,7 @@ mod token;
 mod upstream;
 mod validators;
 
+pub use list::{ITEM_LEN_MAX, ITEMS_MAX};
 pub use tls::{Tls, TlsError};
 pub use token::{Token, TokenError, guarded};
 pub use upstream::{ForwardRequest, ForwardResponse, Upstream, UpstreamError, ValidatorEntry};

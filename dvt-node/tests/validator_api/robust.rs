@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use types::Slot;
 
 /// Every route that takes a list, or an object.
-const POSTS: [&str; 22] = [
+pub(crate) const POSTS: [&str; 22] = [
     "/eth/v1/beacon/states/head/validators",
     "/eth/v1/beacon/states/head/validator_balances",
     "/eth/v1/beacon/states/head/validator_identities",
