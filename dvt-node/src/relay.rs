@@ -164,6 +164,7 @@ fn metrics_text(counts: Counts) -> String {
         ("reservations", "Reservations made", counts.reservations),
         ("reservations_refused", "Reservations beyond a limit", counts.reservations_refused),
         ("strangers", "Connections of keys that are not served", counts.strangers),
+        ("turned_away", "Connections beyond the limit of handshakes at one time", counts.turned_away),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));
