@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "c29tZSBsZXR0ZXJz-._~+/=";
@@ -108,6 +109,20 @@ fn client(pem: &str, address: SocketAddr) -> reqwest::Client {
     let trusted = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
     let builder = reqwest::Client::builder().tls_certs_only([trusted]).resolve("localhost", address);
     builder.build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_its_time_from_the_first_byte_to_the_last() {
+    let (address, _) = over_tls(world().app).await;
+    // The head of a record that does not come.
+    for half in [&b""[..], &[0x16, 3, 1, 2, 0]] {
+        let begun = Instant::now();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(half).await.unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        assert_eq!((begun.elapsed().as_secs(), said.len()), (10, 0), "{half:?}");
+    }
 }
 
 #[tokio::test]
