@@ -10,6 +10,7 @@
 //! - [`stops`]: why signing is stopped, across restarts, and the command that lifts it.
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
+//! - [`server`]: the one accept loop under all that is served over HTTP, and its limits.
 //! - [`relay`]: a program of its own, for operators that cannot reach each other.
 //! - [`metrics`], [`monitor`], [`clock`]: what is seen from outside, and the time.
 
@@ -29,6 +30,7 @@ pub mod monitor;
 pub mod moving;
 pub mod relay;
 pub mod run;
+pub mod server;
 pub mod stops;
 pub mod upstream;
 pub mod validator_api;

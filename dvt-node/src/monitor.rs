@@ -5,7 +5,7 @@
 //! | `/metrics` | Prometheus' text |
 //! | `/symbolon/v1/duties/{slot}` | each duty of a slot: its ending, whose fault it was, who said what when |
 //! | `/symbolon/v1/duties?from=&to=` | the same in short for at most [`SLOTS_MAX`] slots, the newest if none are named |
-//! | `/symbolon/v1/exits` | exits that operators approve |
+//! | `/symbolon/v1/exits` | exits that operators approve: who, signed or not, taken by a beacon node or not |
 //! | `/symbolon/v1/peers` | the other operators: connected or not, by which route, how far away |
 //! | `/symbolon/v1/beacon-nodes` | the own beacon nodes: set aside or not, and why |
 //!

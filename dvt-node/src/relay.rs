@@ -3,7 +3,8 @@
 //! It needs no cluster of its own: a folder for its node key, and the files or records that name whom it serves. It
 //! reads nothing else from these files than the operators' node keys. See `docs/relay.md`.
 
-use crate::run::{bind, serve};
+use crate::run::bind;
+use crate::server::{Served, serve};
 use anyhow::{Context as _, bail, ensure};
 use axum::{Router, routing::get};
 use clap::Args;
@@ -58,7 +59,7 @@ pub async fn run(args: RelayArgs, stop: CancellationToken) -> anyhow::Result<()>
         let relay = relay.clone();
         let routes =
             Router::new().route("/metrics", get(move || async move { metrics_text(relay.counts()) }));
-        tasks.spawn(serve(listener, routes, stop.clone()));
+        tasks.spawn(serve(listener, Served::to_few("metrics", routes), stop.clone()));
     }
     tasks.close();
     let ended = tokio::select! {
@@ -163,6 +164,7 @@ fn metrics_text(counts: Counts) -> String {
         ("reservations", "Reservations made", counts.reservations),
         ("reservations_refused", "Reservations beyond a limit", counts.reservations_refused),
         ("strangers", "Connections of keys that are not served", counts.strangers),
+        ("turned_away", "Connections beyond the limit of handshakes at one time", counts.turned_away),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));

@@ -11,9 +11,10 @@ use crate::engine::{self, Door, Engine, Event};
 use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::monitor::{self, Monitor, Peer};
+use crate::server::{self, Served, serve};
 use crate::stops::{OnDoppelganger, Stops, watch_slashed};
 use crate::upstream::BeaconNodes;
-use crate::validator_api::{self, Api, Noticed, Tls, TlsListener, Token};
+use crate::validator_api::{self, Api, Noticed, Tls, Token};
 use crate::watch::watch;
 use anyhow::{Context as _, ensure};
 use axum::Router;
@@ -145,27 +146,29 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         peers: look_at_peers(&wire, data.size, data.me),
         beacon_nodes: look_at_beacon_nodes(&chain),
     };
-    follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
-    servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown))?;
-    finish(tasks, &wire, stop, [mind, ears]).await
+    let clock = follow_chain(&tasks, &stop, (chain, stops), (door, shown.metrics.clone()), builder.as_ref());
+    servers.serve(&tasks, &stop, (api, tls), builder, monitor::router(shown));
+    finish(tasks, &wire, stop, [mind, ears, clock]).await
 }
 
-/// Everything that hears of the chain, and tells the loop.
+/// Everything that hears of the chain, and tells the loop. Returns the task that watches the clock; it ends when the
+/// clock wants a new process.
 fn follow_chain(
     tasks: &TaskTracker,
     stop: &CancellationToken,
     (chain, stops): (Arc<ChainSide>, Arc<Stops>),
     (door, metrics): (Door, Arc<Metrics>),
     builder: Option<&Arc<Builder>>,
-) {
+) -> JoinHandle<()> {
     let (beacon, spec) = (chain.beacon().clone(), chain.spec().clone());
     tasks.spawn(until(stop.clone(), hear_heads(chain.clone(), door.clone())));
-    tasks.spawn(until(stop.clone(), watch(beacon.clone(), spec.clone(), door.clone(), metrics)));
+    let clock = tasks.spawn(until(stop.clone(), watch(beacon.clone(), spec.clone(), door.clone(), metrics)));
     tasks.spawn(until(stop.clone(), watch_slashed(chain.clone(), spec, stops, door.clone())));
     if let Some(builder) = builder {
         tasks.spawn(until(stop.clone(), builder.clone().keep_registered(beacon)));
     }
     tasks.spawn(until(stop.clone(), keep_house(chain, door)));
+    clock
 }
 
 /// Everything that listens.
@@ -196,15 +199,16 @@ impl Servers {
         (api, tls): (Router, Option<Tls>),
         builder: Option<Arc<Builder>>,
         monitor: Router,
-    ) -> anyhow::Result<()> {
-        serve_client(tasks, self.validator_api, tls, api, stop)?;
+    ) {
+        let connections_max = server::CLIENT_CONNECTIONS_MAX;
+        let api = Served { what: "validator API", connections_max, tls, routes: api };
+        tasks.spawn(serve(self.validator_api, api, stop.clone()));
         if let Some((listener, builder)) = self.builder.zip(builder) {
-            tasks.spawn(serve(listener, builder.router(), stop.clone()));
+            tasks.spawn(serve(listener, Served::to_few("builder API", builder.router()), stop.clone()));
         }
         if let Some(listener) = self.metrics {
-            tasks.spawn(serve(listener, monitor, stop.clone()));
+            tasks.spawn(serve(listener, Served::to_few("metrics", monitor), stop.clone()));
         }
-        Ok(())
     }
 }
 
@@ -279,14 +283,15 @@ async fn finish(
     tasks: TaskTracker,
     wire: &net::Handle,
     stop: CancellationToken,
-    vital: [JoinHandle<()>; 2],
+    vital: [JoinHandle<()>; 3],
 ) -> anyhow::Result<()> {
     tasks.close();
-    let [mut mind, mut ears] = vital;
+    let [mut mind, mut ears, mut clock] = vital;
     tokio::select! {
         () = stop.cancelled() => {}
         _ = &mut mind => {}
         _ = &mut ears => {}
+        _ = &mut clock => {}
     }
     let asked = stop.is_cancelled();
     stop.cancel();
@@ -396,9 +401,6 @@ async fn check_network(chain: &ChainSide) -> anyhow::Result<()> {
         }
     }
     ensure!(wrong.is_empty() || answers > 0, "no beacon node of this network: {}", wrong.join("; "));
-    for words in wrong {
-        tracing::error!(words, "a beacon node of another network is not asked");
-    }
     Ok(())
 }
 
@@ -471,43 +473,10 @@ fn guard(api: Router, config: &RunConfig) -> anyhow::Result<(Router, Option<Tls>
     Ok((api, tls))
 }
 
-fn serve_client(
-    tasks: &TaskTracker,
-    listener: TcpListener,
-    tls: Option<Tls>,
-    api: Router,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    match tls {
-        Some(tls) => tasks.spawn(serve(TlsListener::new(listener, tls)?, api, stop.clone())),
-        None => tasks.spawn(serve(listener, api, stop.clone())),
-    };
-    Ok(())
-}
-
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = work => {}
-    }
-}
-
-pub(crate) async fn serve<L>(listener: L, routes: Router, stop: CancellationToken)
-where
-    L: axum::serve::Listener,
-    L::Addr: std::fmt::Debug,
-{
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    // An event stream never ends by itself: once asked to stop, connections get no further patience.
-    let stopped = async {
-        stop.cancelled().await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    tokio::select! {
-        result = served => if let Err(error) = result {
-            tracing::error!(%error, "a server ended");
-        },
-        () = stopped => {}
     }
 }
 

@@ -10,6 +10,7 @@ use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub struct ForwardResponse {
     pub status: u16,
     /// Those that [`passes`] lets through.
     pub headers: HeaderMap,
-    /// The body; cut to [`crate::limits::REFUSAL_LEN_MAX`] if the status is no success.
+    /// The body. If the status is no success it is cut to [`crate::limits::REFUSAL_LEN_MAX`], and the secrets of the
+    /// node's address are blotted out: a node, or what stands before it, may quote what it was asked.
     pub body: Bytes,
 }
 
@@ -91,11 +93,11 @@ impl Beacon {
                     if let Err(error) = node.success(reply.clone()) {
                         self.0.note_error(node, &error);
                     }
-                    fallback.get_or_insert(reply);
+                    fallback.get_or_insert_with(|| shown(node, reply));
                 }
                 Ok(reply) => {
                     self.0.note_heard(node);
-                    return Ok(reply.into());
+                    return Ok(shown(node, reply));
                 }
                 Err(error) => {
                     self.0.note_error(node, &error);
@@ -103,7 +105,7 @@ impl Beacon {
                 }
             }
         }
-        fallback.map(Into::into).ok_or(told)
+        fallback.ok_or(told)
     }
 
     /// Opens a stream at the best node that gives one, usually `/eth/v1/events?topics=...`; its bytes come unbuffered.
@@ -158,8 +160,17 @@ fn stream_of(node: Arc<Node>, response: reqwest::Response) -> BoxStream<'static,
     chunks.boxed()
 }
 
-impl From<Reply> for ForwardResponse {
-    fn from(reply: Reply) -> Self {
-        Self { status: reply.status, headers: passing(&reply.headers), body: reply.body }
+/// The answer as it may be shown.
+fn shown(node: &Node, reply: Reply) -> ForwardResponse {
+    let Reply { status, headers, body } = reply;
+    let body = if (200..300).contains(&status) { body } else { redacted(node, body) };
+    ForwardResponse { status, headers: passing(&headers), body }
+}
+
+fn redacted(node: &Node, body: Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(&body);
+    match node.redact(&text) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(redacted) => redacted.into(),
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Health {
     lag_slots: u64,
     /// Whether its genesis is another network's: then it is never asked.
     foreign: bool,
+    /// Whether its genesis is to be asked for: it never was, or the node has failed since and may come back as another.
+    unchecked: bool,
     /// How fast it answered probes, oldest first; those are the same for all nodes, other questions go to the best.
     latencies_ms: VecDeque<u64>,
     disagreements: u64,
@@ -104,6 +106,7 @@ impl Health {
             progress: None,
             lag_slots: 0,
             foreign: false,
+            unchecked: true,
             latencies_ms: VecDeque::new(),
             disagreements: 0,
             streams: false,
@@ -128,6 +131,7 @@ impl Health {
     pub(crate) fn failed(&mut self, now: Millis, limits: &Limits) -> bool {
         self.slow(now, limits);
         self.rested = now.after(Millis(limits.back_off_ms(self.failures)));
+        self.unchecked = true;
         !std::mem::replace(&mut self.down, true)
     }
 
@@ -179,9 +183,20 @@ impl Health {
         self.streams && self.aside(now).is_none()
     }
 
-    /// Its genesis is, or is not, another network's.
-    pub(crate) fn set_foreign(&mut self, foreign: bool) {
-        self.foreign = foreign;
+    /// Its genesis is, or is not, another network's. Returns whether it was not, or was.
+    pub(crate) fn set_foreign(&mut self, foreign: bool) -> bool {
+        self.unchecked = false;
+        std::mem::replace(&mut self.foreign, foreign) != foreign
+    }
+
+    /// Whether nobody knows of which network it is now.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.unchecked
+    }
+
+    /// Whether its genesis is another network's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Why it is set aside, if it is.
@@ -266,7 +281,7 @@ mod tests {
         ];
         let ranks: Vec<Rank> = order.iter().map(|h| h.rank(Millis(10)).unwrap()).collect();
         assert!(ranks.is_sorted() && ranks.windows(2).all(|pair| pair[0] != pair[1]), "{ranks:?}");
-        assert_eq!(after(&[|h| h.set_foreign(true)]).rank(Millis(10)), None);
+        assert_eq!(after(&[|h| _ = h.set_foreign(true)]).rank(Millis(10)), None);
     }
 
     #[test]
@@ -285,8 +300,9 @@ mod tests {
         health.failed(Millis(0), &Limits::default());
         assert_eq!(health.aside(Millis(499)), Some(Aside::Failing));
         assert_eq!(health.aside(Millis(500)), None);
-        health.set_foreign(true);
+        assert!(health.is_unchecked() && health.set_foreign(true));
         assert_eq!(health.aside(Millis(500)), Some(Aside::Foreign));
+        assert!(!health.set_foreign(true) && !health.is_unchecked(), "no news");
     }
 
     #[test]

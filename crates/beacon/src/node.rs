@@ -86,10 +86,13 @@ impl Node {
         let segments = base.path_segments().into_iter().flatten();
         let values: Vec<String> = base.query_pairs().map(|(_, value)| value.into_owned()).collect();
         let pieces = segments.chain(values.iter().map(String::as_str));
-        let secrets = parts.into_iter().flatten().chain(pieces).filter(|part| part.len() >= SECRET_LEN_MIN);
-        let mut secrets: Vec<String> = secrets.map(str::to_owned).collect();
+        let shown = parts.into_iter().flatten().chain(pieces).map(str::to_owned);
+        // It may have decoded them, too.
+        let secrets = shown.flat_map(|part| [decoded(&base, &part), part]);
+        let mut secrets: Vec<String> = secrets.filter(|part| part.len() >= SECRET_LEN_MIN).collect();
         // The longest first, so that none is cut by another that stands inside it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
         base.set_query(None);
         base.set_fragment(None);
         let health = Mutex::new(Health::new());
@@ -286,6 +289,13 @@ impl Reply {
     }
 }
 
+/// A part of an address without percent-encoding. `url`: any, to read the part with.
+fn decoded(url: &Url, part: &str) -> String {
+    let mut url = url.clone();
+    url.set_query(Some(&part.replace('+', "%2B").replace('&', "%26").replace('=', "%3D")));
+    url.query_pairs().next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +347,12 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert_eq!(node.scrub(&"x".repeat(9_999)).len(), MESSAGE_LEN_MAX);
+        let node = self::node("https://some%20one:p%40ss+w%26rd%3D@bn.example/k%2Fey-1");
+        assert_eq!(
+            node.scrub("no some one:p@ss+w&rd= for k/ey-1"),
+            "no <redacted>:<redacted> for <redacted>"
+        );
+        let node = self::node("https://someone:pass-word@bn.example:5052/api-key-1/x?token=t-123456");
         let alone = "invalid project api-key-1, token t-123456";
         assert_eq!(node.scrub(alone), "invalid project <redacted>, token <redacted>");
     }

@@ -23,19 +23,28 @@ pub struct Probe {
 }
 
 impl Beacon {
-    /// Asks every node for its genesis, and asks those of another network no more.
+    /// Asks every node for its genesis, and asks those of another network no more. Call it about once an epoch: a node
+    /// may be swapped for another one under its address, or back.
     ///
     /// - Returns each node's label and `Ok`, or `Body` with the difference to our network's parameters; a node that
-    ///   cannot be asked keeps its place.
+    ///   cannot be asked keeps its place. What changes is in the log.
     pub async fn check_network(&self) -> Vec<(String, Result<(), ApiError>)> {
+        self.check_networks_of(&self.0.nodes).await
+    }
+
+    async fn check_networks_of<'a>(
+        &self,
+        nodes: impl IntoIterator<Item = &'a Arc<Node>>,
+    ) -> Vec<(String, Result<(), ApiError>)> {
         let call = self.0.get("/eth/v1/beacon/genesis");
-        let mut answers = pin!(self.0.ask_all(&self.0.nodes, &call));
+        let nodes: Vec<_> = nodes.into_iter().cloned().collect();
+        let mut answers = pin!(self.0.ask_all(&nodes, &call));
         let mut outcomes = Vec::new();
         while let Some((node, answer)) = answers.next().await {
             let genesis = answer.and_then(|reply| node.success(reply)?.json::<Data<Genesis>>(node));
             let outcome = genesis.and_then(|genesis| {
                 let checked = self.check_genesis(&genesis.data);
-                node.health().set_foreign(checked.is_err());
+                note_network(node, &checked);
                 checked.map_err(|difference| node.wrong(&difference))
             });
             outcomes.push((node.label().to_owned(), outcome));
@@ -68,6 +77,8 @@ impl Beacon {
     /// Asks all nodes how they are, and sets aside those that lag, are optimistic or have lost their execution client.
     /// Call it about once a slot: it is how a node is found well again.
     ///
+    /// - A node that has failed since it said of which network it is, is asked that first: it may have come back as
+    ///   another one. What a node of another network says counts for nothing.
     /// - `own_slot`: the slot by the own clock, asked before the question and after each answer.
     /// - Errors: if no node answers.
     pub async fn probe(&self, own_slot: impl Fn() -> Slot) -> Result<Probe, ApiError> {
@@ -90,7 +101,6 @@ impl Beacon {
         while let Some((node, answer)) = answers.next().await {
             match answer.and_then(|reply| node.success(reply)?.json::<Data<SyncStatus>>(node)) {
                 Ok(Data { data: status }) => {
-                    inner.note_heard(node);
                     let latency_ms = inner.now().since(start).0;
                     heard.push(Heard { node, status, latency_ms, asked, answered: own_slot() });
                 }
@@ -100,11 +110,30 @@ impl Beacon {
                 }
             }
         }
+        let unchecked = heard.iter().map(|one| one.node).filter(|node| node.health().is_unchecked());
+        self.check_networks_of(unchecked).await;
+        heard.retain(|one| !one.node.health().is_foreign());
+        heard.iter().for_each(|one| inner.note_heard(one.node));
         let horizon = horizon(&heard);
         note_progress(&heard, horizon, &inner.limits);
         let rank = |status: &SyncStatus| (status.is_ready(), status.head_slot <= horizon, status.head_slot);
         let best = heard.iter().map(|one| one.status).max_by_key(rank).ok_or(told)?;
         Ok(Probe { best, clock_skew_slots: middle(heard.iter().filter_map(Heard::skew_slots).collect()) })
+    }
+}
+
+/// Tells a node's health of which network it is, and the log if that changes.
+fn note_network(node: &Node, checked: &Checked) {
+    let changed = node.health().set_foreign(checked.is_err());
+    match checked {
+        Err(difference) if changed => {
+            let difference = node.scrub(difference);
+            tracing::error!(node = node.label(), difference, "a beacon node of another network is not asked");
+        }
+        Ok(()) if changed => {
+            tracing::warn!(node = node.label(), "the beacon node is of our network again");
+        }
+        Ok(()) | Err(_) => {}
     }
 }
 

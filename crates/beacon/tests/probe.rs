@@ -6,7 +6,7 @@ use beacon::{ApiError, Aside, Beacon};
 use common::{Answer, Mock, beacon, nobody, patient, spec};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use types::Slot;
+use types::{Root, Slot};
 
 /// What a node says of its progress.
 #[derive(Clone, Copy)]
@@ -103,7 +103,61 @@ async fn a_node_that_answers_nonsense_is_set_aside_and_its_probe_ends_that() {
     beacon.probe(|| Slot(100)).await.unwrap();
     assert_eq!(asides(&beacon), [None, None]);
     assert_eq!(asked_first(&beacon).await, "second", "but its failure is not forgotten yet");
-    assert_eq!(first.seen().len(), 2);
+    let paths: Vec<_> = first.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/eth/v1/node/version", "/eth/v1/node/syncing", "/eth/v1/beacon/genesis"]);
+}
+
+fn genesis(root: Root) -> Value {
+    json!({"data": {
+        "genesis_time": "1600000000", "genesis_validators_root": root, "genesis_fork_version": "0x09090909",
+    }})
+}
+
+/// A node of which the test sets whether it is there, and of which network.
+#[derive(Clone, Copy, PartialEq)]
+enum There {
+    Ours,
+    Away,
+    Swapped,
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_as_one_of_another_network_is_not_asked() {
+    let there = Arc::new(Mutex::new(There::Ours));
+    let now = Arc::clone(&there);
+    let first = Mock::start(move |seen| {
+        let there = *now.lock().unwrap();
+        match seen.path.as_str() {
+            _ if there == There::Away => Answer::Text(503, "away".to_owned()),
+            "/eth/v1/beacon/genesis" if there == There::Swapped => genesis(Root([9; 32])).into(),
+            "/eth/v1/beacon/genesis" => genesis(Root([8; 32])).into(),
+            // Its clock is that of another network, too.
+            "/eth/v1/node/syncing" => Says { head_slot: 900, ..READY }.json().into(),
+            _ => json!({"data": {"version": "first"}}).into(),
+        }
+    })
+    .await;
+    let (second, _) = saying("second", READY).await;
+    let beacon = beacon(&[&first, &second]);
+    beacon.probe(|| Slot(900)).await.unwrap();
+    assert_eq!((asides(&beacon)[0], asked_first(&beacon).await.as_str()), (None, "first"));
+
+    // It is away for a moment, and somebody notices.
+    *there.lock().unwrap() = There::Away;
+    assert_eq!(asked_first(&beacon).await, "second");
+    *there.lock().unwrap() = There::Swapped;
+    let probe = beacon.probe(|| Slot(100)).await.unwrap();
+    assert_eq!((probe.best.head_slot, probe.clock_skew_slots), (Slot(100), Some(0)), "it counts for nothing");
+    assert_eq!((asides(&beacon)[0], asked_first(&beacon).await.as_str()), (Some(Aside::Foreign), "second"));
+    let asked = first.seen().len();
+    beacon.probe(|| Slot(100)).await.unwrap();
+    assert_eq!(first.seen().len(), asked, "and is not asked any more");
+
+    // Nobody notices that it is swapped back until all are asked again.
+    *there.lock().unwrap() = There::Ours;
+    assert!(beacon.check_network().await.iter().any(|(_, outcome)| outcome.is_ok()));
+    beacon.probe(|| Slot(900)).await.unwrap();
+    assert_eq!(asides(&beacon)[0], None);
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ mod common;
 use axum::body::Body;
 use axum::response::Response;
 use beacon::header::{HeaderMap, HeaderValue};
-use beacon::{ApiError, ForwardRequest, Head, Limits, Method};
+use beacon::{ApiError, Beacon, ForwardRequest, Head, Limits, Method};
 use bytes::Bytes;
-use common::{Answer, Mock, beacon, live_body, patient, with_limits};
+use common::{Answer, Mock, beacon, live_body, patient, spec, with_limits};
 use futures::StreamExt;
 use serde_json::json;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use types::{Root, Slot};
 
@@ -345,6 +345,23 @@ async fn refusals_are_passed_on_unless_another_node_knows_better() {
     assert_eq!(status(&[&missing, &ill]).await, 404);
     let response = beacon(&[&missing]).forward(get(path)).await.unwrap();
     assert_eq!(&response.body[..], br#"{"code":404,"message":"not found"}"#, "in the node's own words");
+}
+
+#[tokio::test]
+async fn secrets_of_an_address_are_blotted_out_of_refusals() {
+    for status in [307, 400, 404, 503] {
+        let said = "no /key-1234/eth/v1/x?token=t-123456 for someone:p@ss-word, p%40ss-word";
+        let node = Mock::start(move |_| Answer::Text(status, said.to_owned())).await;
+        let address = node.url.replace("http://", "http://someone:p%40ss-word@") + "/key-1234?token=t-123456";
+        let beacon = Beacon::new([address], Arc::new(spec()), patient()).unwrap();
+        let response = beacon.forward(get("/eth/v1/x")).await.unwrap();
+        assert_eq!(response.status, status);
+        let shown = String::from_utf8(response.body.to_vec()).unwrap();
+        assert_eq!(
+            shown, "no /<redacted>/eth/v1/x?<redacted> for <redacted>:<redacted>, <redacted>",
+            "the rest is in the node's own words"
+        );
+    }
 }
 
 #[tokio::test]

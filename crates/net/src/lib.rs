@@ -40,6 +40,7 @@
 //! [`peers_file`] reads and writes `peers.toml`.
 
 mod config;
+mod crowd;
 mod events;
 mod handle;
 mod hub;

@@ -14,8 +14,9 @@
 //!   streams, 256 KiB each unless the line is long.
 
 use crate::config::{self, Identity, IdentityError, peer_id};
+use crate::crowd;
 use crate::handle::count;
-use crate::swarm::{self, HANDSHAKE_MAX, NEGOTIATING_MAX};
+use crate::swarm::{self, NEGOTIATING_MAX};
 use futures::StreamExt;
 use libp2p::allow_block_list::{self, AllowedPeers, NotAllowed};
 use libp2p::connection_limits;
@@ -55,6 +56,9 @@ const RESERVATION_RATE: (NonZeroU32, Duration) =
 /// every five seconds at most, so this is twice what it needs.
 const CIRCUIT_RATE: (NonZeroU32, Duration) =
     (NonZeroU32::new(128).expect("128 > 0"), Duration::from_millis(100));
+/// Longest handshake: five round trips, one of them lost, on a line with half a second each way. Strangers hold their places
+/// so long, and who is late tries again.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// How long a ping may take. The second in a row that takes longer ends the connection: within some 12 s, far below the
 /// minute after which a node's request for a circuit to a dead peer times out, and its reservation with it.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -162,6 +166,8 @@ pub struct Counts {
     pub reservations_refused: u64,
     /// Connections refused, because nobody told the relay to serve that key.
     pub strangers: u64,
+    /// Connections turned away unheard, because too many handshakes had begun and not ended.
+    pub turned_away: u64,
 }
 
 #[derive(Debug, Default)]
@@ -173,6 +179,7 @@ struct Shared {
     reservations: AtomicU64,
     reservations_refused: AtomicU64,
     strangers: AtomicU64,
+    turned_away: AtomicU64,
     listening: Mutex<Vec<Multiaddr>>,
 }
 
@@ -215,6 +222,7 @@ impl Handle {
             reservations: read(&shared.reservations),
             reservations_refused: read(&shared.reservations_refused),
             strangers: read(&shared.strangers),
+            turned_away: read(&shared.turned_away),
         }
     }
 
@@ -277,6 +285,7 @@ fn served(config: &Config) -> Result<BTreeSet<PeerId>, StartError> {
 /// All behaviours of a relay. The gate stands before those that speak.
 #[derive(NetworkBehaviour)]
 struct Behaviours {
+    crowd: crowd::Behaviour,
     limits: connection_limits::Behaviour,
     gate: allow_block_list::Behaviour<AllowedPeers>,
     ping: ping::Behaviour,
@@ -296,6 +305,7 @@ fn build(config: &Config, served: &BTreeSet<PeerId>) -> Result<Swarm<Behaviours>
         .map_err(|e| transport(&e))?
         .with_quic_config(swarm::quic_config)
         .with_behaviour(|key| Behaviours {
+            crowd: crowd::Behaviour::default(),
             limits: swarm::limits(),
             gate,
             ping: swarm::pings(SILENCE_MAX),
@@ -365,6 +375,9 @@ impl Task {
                 error: ListenError::Denied { cause },
                 ..
             } => self.on_denied(id, send_back_addr, cause),
+            SwarmEvent::IncomingConnectionError {
+                peer_id: None, error: ListenError::Denied { .. }, ..
+            } => count(&self.shared.turned_away, 1),
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.swarm.remove_external_address(&address);

@@ -1,7 +1,7 @@
 //! The libp2p swarm: TCP with noise and yamux, QUIC, the wire's behaviour, pings, and limits.
 
 use crate::config::{Config, LISTEN_MAX, StartError};
-use crate::wire;
+use crate::{crowd, wire};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol as Part;
@@ -17,10 +17,8 @@ use types::ShareIndex;
 
 /// Connections of one peer. Two that cross are usual; the rest are dead ones that are not closed yet.
 const CONNECTIONS_PER_PEER_MAX: u32 = 8;
-/// Handshakes of whoever it is at one time. Strangers can hold these; we can still dial our peers.
-const HANDSHAKES_MAX: u32 = 64;
 /// Longest handshake; a stranger who says nothing holds one so long.
-pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Streams in negotiation on one connection: two of the wire, one ping each way, what identify and hole punching say,
 /// and from a relay a circuit of each of 21 peers at the same moment.
 pub(crate) const NEGOTIATING_MAX: usize = 32;
@@ -41,6 +39,7 @@ const DIALS_AT_ONCE: NonZeroU8 = NonZeroU8::MAX;
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "NetworkEvent")]
 pub(crate) struct Network {
+    crowd: crowd::Behaviour,
     limits: connection_limits::Behaviour,
     wire: wire::Behaviour,
     ping: ping::Behaviour,
@@ -114,6 +113,7 @@ pub(crate) fn build(
         .with_relay_client(noise::Config::new, yamux_config)
         .map_err(|e| transport(&e))?
         .with_behaviour(|key, relay| Network {
+            crowd: crowd::Behaviour::default(),
             limits: limits(),
             wire,
             ping,
@@ -169,9 +169,7 @@ fn check_port(address: &Multiaddr) -> std::io::Result<()> {
 
 pub(crate) fn limits() -> connection_limits::Behaviour {
     connection_limits::Behaviour::new(
-        ConnectionLimits::default()
-            .with_max_pending_incoming(Some(HANDSHAKES_MAX))
-            .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
+        ConnectionLimits::default().with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
     )
 }
 

@@ -5,6 +5,7 @@
 use super::auction::Asked;
 use super::publish::{PublishError, Version};
 use super::{Builder, REGISTER_WAIT};
+use crate::server::Seats;
 use crate::validator_api::errors::{ApiError, Reply};
 use crate::validator_api::request::{Body, Encoding, consensus_version, parse};
 use axum::Router;
@@ -16,7 +17,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use types::block::{BlockShape, SignedBlockParts};
 use types::{Fork, RelayBid, Slot};
 
@@ -33,9 +33,10 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 type Shared = State<Arc<Builder>>;
 
 impl Builder {
-    /// The server's routes: hand it to [`axum::serve()`].
+    /// The server's routes: hand it to [`crate::server::serve()`].
     ///
-    /// - Requests beyond [`REQUESTS_MAX`] at once are answered 503; unknown routes 404.
+    /// - Requests beyond [`REQUESTS_MAX`] at once are answered 503, and one that is half here gives way to another
+    ///   before; unknown routes 404.
     pub fn router(self: &Arc<Self>) -> Router {
         let register = post(register).layer(DefaultBodyLimit::max(REGISTRATIONS_LEN_MAX));
         Router::new()
@@ -47,17 +48,15 @@ impl Builder {
             .route("/eth/v1/builder/validators", register)
             .fallback(unknown)
             .method_not_allowed_fallback(other_method)
-            .layer(from_fn_with_state(Arc::new(Semaphore::new(REQUESTS_MAX)), one_of_many))
+            .layer(from_fn_with_state(Seats::new(REQUESTS_MAX), one_of_many))
             .with_state(self.clone())
     }
 }
 
-async fn one_of_many(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_seat) = seats.try_acquire() else {
-        return ApiError::unavailable(format_args!("more than {REQUESTS_MAX} requests at once"))
-            .into_response();
-    };
-    next.run(request).await
+async fn one_of_many(State(seats): State<Seats>, request: Request, next: Next) -> Response {
+    let shed =
+        || ApiError::unavailable(format_args!("more than {REQUESTS_MAX} requests at once")).into_response();
+    seats.pass(request, next).await.unwrap_or_else(shed)
 }
 
 async fn unknown(method: Method, uri: Uri) -> ApiError {

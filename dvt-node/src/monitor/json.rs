@@ -117,6 +117,7 @@ pub(super) fn exits(validators: &[PublicKey], exits: &[ExitApproval]) -> Value {
             "epoch": exit.epoch.0,
             "approved_by": numbers(exit.operators.iter().copied()),
             "signed": exit.signed,
+            "taken": exit.taken,
         })
     };
     json!({ "exits": exits.iter().map(exit).collect::<Vec<_>>() })
@@ -161,4 +162,30 @@ fn short(hash: Root) -> String {
 /// From a slot's start to a time; both are milliseconds since 1970, far from the type's ends.
 fn after(start: Millis, time: Millis) -> i64 {
     time.0.cast_signed().saturating_sub(start.0.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use types::{Epoch, ValidatorNo};
+
+    #[test]
+    fn an_exit_is_shown_with_how_far_it_has_come() {
+        let exit = |signed, taken| ExitApproval {
+            validator: ValidatorNo(0),
+            epoch: Epoch(7),
+            operators: BTreeSet::from([2, 4].map(|number| ShareIndex::new(number).unwrap())),
+            signed,
+            taken,
+        };
+        let key = PublicKey([5; 48]);
+        let shown = exits(&[key], &[exit(false, false), exit(true, false), exit(true, true)]);
+        let entry = |signed, taken| {
+            json!({
+                "validator": 0, "pubkey": key, "epoch": 7, "approved_by": [2, 4], "signed": signed, "taken": taken,
+            })
+        };
+        assert_eq!(shown, json!({ "exits": [entry(false, false), entry(true, false), entry(true, true)] }));
+    }
 }

@@ -7,7 +7,7 @@
 use super::errors::{ApiError, Reply};
 use super::negotiate::{Accept, Data, Encoding, answer};
 use super::request::{Body, Parameters, Parts, consensus_version};
-use super::{Desk, Dropped, Duties, Shared, Upstream, proxy};
+use super::{Desk, Dropped, Duties, Shared, Upstream, list, proxy};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -112,15 +112,16 @@ pub(crate) async fn contribution_and_proofs<D: Duties, U: Upstream>(
 
 /// Signed aggregates as they were sent, in JSON each by itself.
 fn read(shape: AggregateShape, body: &Body) -> Result<Parts<SignedAggregate>, ApiError> {
-    let bad = |error: AggregateError| ApiError::bad(error);
+    let (bad, name) = (|error: AggregateError| ApiError::bad(error), "a signed aggregate");
     match body.encoding {
         Encoding::Json => {
-            let read = |item: Value| shape.signed_from_json(&item).map_err(bad);
+            let read = |item| shape.signed_from_json(&list::read::<Value>(item, name)?).map_err(bad);
             Ok(body.items()?.into_iter().map(read).collect())
         }
         Encoding::Ssz => {
-            let list = shape.signed_list_from_ssz(&body.bytes).map_err(bad)?;
-            Ok(list.into_iter().map(Ok).collect())
+            let signed = shape.signed_list_from_ssz(&body.bytes).map_err(bad)?;
+            list::ensure_few(signed.len())?;
+            Ok(signed.into_iter().map(Ok).collect())
         }
     }
 }

@@ -157,8 +157,7 @@ async fn registrations<D: Duties, U: Upstream>(State(desk): Shared<D, U>) -> Rep
 }
 
 async fn approve<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: JsonBody) -> Reply {
-    let Approval { statement, halves } = serde_json::from_value(body.json)
-        .map_err(|error| ApiError::bad(format_args!("not an approval of a statement: {error}")))?;
+    let Approval { statement, halves } = body.read("an approval of a statement")?;
     let id = statement.hash();
     match desk.ask(Ask::Register { statement, halves }).await? {
         Answer::Accepted => {

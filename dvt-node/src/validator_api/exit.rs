@@ -7,14 +7,12 @@ use super::{Duties, Shared, Upstream};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
-use serde::Deserialize as _;
 use symbolon_core::{Answer, Ask};
 use types::operations::SignedVoluntaryExit;
 
 /// `POST pool/voluntary_exits`.
 pub(crate) async fn approve<D: Duties, U: Upstream>(State(desk): Shared<D, U>, body: JsonBody) -> Reply {
-    let exit = SignedVoluntaryExit::deserialize(&body.json)
-        .map_err(|error| ApiError::bad(format_args!("not a SignedVoluntaryExit: {error}")))?;
+    let exit: SignedVoluntaryExit = body.read("a SignedVoluntaryExit")?;
     let index = exit.message.validator_index;
     let validator = desk.look_up(&[index]).await.seat(index)?.number;
     let ask = Ask::Exit { validator, index, epoch: exit.message.epoch, half: exit.signature };

@@ -8,7 +8,7 @@
 //!
 //! - Bodies and answers are JSON or SSZ (`negotiate`). Every error is `{code, message}` in JSON. No input ends the
 //!   process.
-//! - Lists are taken part by part (`parts`): one bad half costs its validator only.
+//! - Lists are counted before they are read (`list`), and taken part by part (`parts`): one bad half costs its validator only.
 //! - Who is not in distributed mode gets what it asks for from the beacon nodes, and what it signs that cannot be
 //!   combined is acknowledged and dropped: said once in the log.
 //! - TLS (`tls`) and a bearer token (`token`) stand in front of the routes, if the operator wants them.
@@ -21,6 +21,7 @@ mod duties;
 pub(crate) mod errors;
 mod exit;
 mod keys;
+mod list;
 mod negotiate;
 mod parts;
 mod prepare;
@@ -35,10 +36,12 @@ mod token;
 mod upstream;
 mod validators;
 
-pub use tls::{Tls, TlsError, TlsListener};
+pub use list::{ITEM_LEN_MAX, ITEMS_MAX};
+pub use tls::{Tls, TlsError};
 pub use token::{Token, TokenError, guarded};
 pub use upstream::{ForwardRequest, ForwardResponse, Upstream, UpstreamError, ValidatorEntry};
 
+use crate::server;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -148,16 +151,16 @@ struct Desk<D, U> {
     now: Clock,
     committees: attest::Committees,
     warned: parts::Warned,
-    requests: Arc<Semaphore>,
-    blocks: Arc<Semaphore>,
+    requests: server::Seats,
+    blocks: server::Seats,
     streams: Arc<Semaphore>,
 }
 
 type Shared<D, U> = State<Arc<Desk<D, U>>>;
 
-/// The server's routes: hand it to [`axum::serve()`].
+/// The server's routes: hand it to [`server::serve()`].
 ///
-/// - Requests beyond [`REQUESTS_MAX`] at once are answered 503.
+/// - Requests beyond [`REQUESTS_MAX`] at once are answered 503; one that is half here gives way to another before.
 pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
     let Api { seats, upstream, spec, duties, contents, notice, now } = api;
     let desk = Arc::new(Desk {
@@ -170,8 +173,8 @@ pub fn router<D: Duties, U: Upstream>(api: Api<D, U>) -> Router {
         now,
         committees: attest::Committees::default(),
         warned: parts::Warned::default(),
-        requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-        blocks: Arc::new(Semaphore::new(BLOCKS_MAX)),
+        requests: server::Seats::new(REQUESTS_MAX),
+        blocks: server::Seats::new(BLOCKS_MAX),
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
     });
     let blocks = Router::new()
@@ -255,8 +258,7 @@ async fn one_of_many<D: Duties, U: Upstream>(
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(_seat) = desk.requests.try_acquire() else { return desk.shed("requests", REQUESTS_MAX) };
-    next.run(request).await
+    desk.requests.pass(request, next).await.unwrap_or_else(|| desk.shed("requests", REQUESTS_MAX))
 }
 
 async fn one_of_few_blocks<D: Duties, U: Upstream>(
@@ -264,8 +266,7 @@ async fn one_of_few_blocks<D: Duties, U: Upstream>(
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(_seat) = desk.blocks.try_acquire() else { return desk.shed("signed blocks", BLOCKS_MAX) };
-    next.run(request).await
+    desk.blocks.pass(request, next).await.unwrap_or_else(|| desk.shed("signed blocks", BLOCKS_MAX))
 }
 
 impl<D: Duties, U: Upstream> Desk<D, U> {

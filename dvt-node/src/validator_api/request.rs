@@ -1,6 +1,7 @@
 //! Reading requests: bodies, paths and queries, every failure of which is the API's own error.
 
 use super::errors::ApiError;
+use super::list;
 pub(crate) use super::negotiate::Encoding;
 use super::negotiate::encoding_of;
 use axum::body::Bytes;
@@ -8,7 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use ssz::Decode as _;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,9 +25,9 @@ pub(crate) struct Body {
     pub(crate) bytes: Bytes,
 }
 
-/// A body that is JSON.
+/// A body that is meant to be JSON.
 pub(crate) struct JsonBody {
-    pub(crate) json: Value,
+    pub(crate) bytes: Bytes,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Body {
@@ -53,23 +54,23 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             let message = "this route takes application/json only";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        Ok(Self { json: Body::from_request(request, state).await?.json()? })
+        Ok(Self { bytes: Body::from_request(request, state).await?.bytes })
+    }
+}
+
+impl JsonBody {
+    /// The body as `T`.
+    ///
+    /// - `name`: what it is, with its article.
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, ApiError> {
+        list::whole(&self.bytes, name)
     }
 }
 
 impl Body {
-    /// The body as JSON, whatever it is of.
-    pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|error| ApiError::bad(format_args!("the body is not JSON: {error}")))
-    }
-
-    /// The items of a JSON list.
-    pub(crate) fn items(&self) -> Result<Vec<Value>, ApiError> {
-        match self.json()? {
-            Value::Array(items) => Ok(items),
-            _ => Err(ApiError::bad("the body is not a list")),
-        }
+    /// The items of a JSON list, as they were sent.
+    pub(crate) fn items(&self) -> Result<Vec<&RawValue>, ApiError> {
+        list::items(&self.bytes)
     }
 
     /// The parts of a list of `T`. In JSON each is read, or refused, by itself; SSZ is read as a whole.
@@ -77,15 +78,12 @@ impl Body {
     /// - `name`: what one is, with its article.
     pub(crate) fn parts<T: DeserializeOwned + ssz::Decode>(&self, name: &str) -> Result<Parts<T>, ApiError> {
         match self.encoding {
-            Encoding::Json => {
-                let read = |item| {
-                    serde_json::from_value(item)
-                        .map_err(|error| ApiError::bad(format_args!("not {name}: {error}")))
-                };
-                Ok(self.items()?.into_iter().map(read).collect())
-            }
+            Encoding::Json => Ok(self.items()?.into_iter().map(|item| list::read(item, name)).collect()),
             Encoding::Ssz => match Vec::<T>::from_ssz_bytes(&self.bytes) {
-                Ok(list) => Ok(list.into_iter().map(Ok).collect()),
+                Ok(list) => {
+                    list::ensure_few(list.len())?;
+                    Ok(list.into_iter().map(Ok).collect())
+                }
                 Err(error) => {
                     Err(ApiError::bad(format_args!("not the SSZ of a list, each item {name}: {error:?}")))
                 }

@@ -1,28 +1,19 @@
-//! TLS under the validator API's server. Handshakes run side by side, so a slow one holds up nobody.
+//! TLS under the validator API's server: certificate, key, and the handshake.
 
-use axum::serve::Listener;
 use keys::secret_file::{self, ReadError};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use std::{fmt, io};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Longest certificate chain or key file: a chain of a few certificates has some kilobytes.
 const FILE_LEN_MAX: u64 = 256 << 10;
-/// For a handshake: a few round trips on the operator's own network.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes at once: validator clients open a handful of connections, and each costs a signature.
-const HANDSHAKES_MAX: usize = 64;
 
 /// Why there is no TLS.
 #[derive(Debug, Error)]
@@ -74,71 +65,10 @@ impl Tls {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         Ok(Self(TlsAcceptor::from(Arc::new(server_config(certificate, key)?))))
     }
-}
 
-/// Connections that have shaken hands.
-#[derive(Debug)]
-pub struct TlsListener {
-    local: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    accepting: JoinHandle<()>,
-}
-
-impl TlsListener {
-    /// Shakes hands on a listener's connections, in a task of the runtime that it is called in.
-    ///
-    /// - Errors: if the listener has no address.
-    pub fn new(listener: TcpListener, tls: Tls) -> io::Result<Self> {
-        let local = listener.local_addr()?;
-        let (sender, ready) = mpsc::channel(1);
-        Ok(Self { local, ready, accepting: tokio::spawn(accept_all(listener, tls.0, sender)) })
-    }
-}
-
-impl Drop for TlsListener {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task ends only with this listener.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.local)
-    }
-}
-
-async fn accept_all(
-    mut listener: TcpListener,
-    acceptor: TlsAcceptor,
-    ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    loop {
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
-        let (stream, from) = Listener::accept(&mut listener).await;
-        let (acceptor, ready) = (acceptor.clone(), ready.clone());
-        tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    drop(seat);
-                    // Fails only when the server has ended.
-                    let _ = ready.send((stream, from)).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS handshake"),
-                Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
-            }
-        });
+    /// Shakes hands. How long it may take is the caller's to say.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.0.accept(stream).await
     }
 }
 

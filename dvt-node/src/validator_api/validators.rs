@@ -7,12 +7,14 @@ use super::negotiate::{self, Accept, Data, Encoding, ToSsz};
 use super::proxy::{self, forward_json};
 use super::request::{JsonBody, Parameters};
 use super::shapes::{Balance, Identity};
-use super::{Desk, Duties, ForwardRequest, Shared, Upstream};
+use super::{Desk, Duties, ForwardRequest, Shared, Upstream, list};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 
@@ -41,23 +43,41 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
         }
     }
 
-    /// Puts the chain's keys into a body of ids: a bare list, or `ids` of an object.
-    fn ids_to_chain(&self, json: &mut Value) -> Result<(), ApiError> {
-        let ids = match json {
-            Value::Object(fields) => match fields.get_mut("ids") {
-                None | Some(Value::Null) => None,
-                Some(Value::Array(ids)) => Some(ids),
-                Some(_) => return Err(ApiError::bad("ids is not a list")),
-            },
-            Value::Array(ids) => Some(ids),
-            _ => return Err(ApiError::bad("the body is neither a list of ids nor an object with one")),
+    /// A body of ids under the chain's keys: a bare list, or `ids` of an object, of which `statuses` stay as well.
+    fn ids_to_chain(&self, body: &JsonBody) -> Result<Bytes, ApiError> {
+        let to_chain = |json: &RawValue| -> Result<Vec<String>, ApiError> {
+            texts(json, "a validator id")?.map(|id| self.seats.chain_id(&id?)).collect()
         };
-        for id in ids.into_iter().flatten() {
-            let Some(text) = id.as_str() else { return Err(ApiError::bad("an id is not a string")) };
-            *id = Value::String(self.seats.chain_id(text)?);
+        let json = list::text(&body.bytes)?;
+        if json.get().starts_with('[') {
+            return json_of(&to_chain(json)?);
         }
-        Ok(())
+        let wanted = list::whole(json.get().as_bytes(), "a list of ids, nor an object with one")?;
+        let Wanted { ids, statuses } = wanted;
+        let statuses = statuses.map(|json| texts(json, "a status")?.collect()).transpose()?;
+        json_of(&Wanted { ids: ids.map(to_chain).transpose()?, statuses })
     }
+}
+
+/// A question about validators, as `POST states/{state}/validators` takes it.
+#[derive(Deserialize, Serialize)]
+struct Wanted<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statuses: Option<T>,
+}
+
+/// The texts of a list in JSON. `name`: what one is, with its article.
+fn texts<'a>(
+    json: &'a RawValue,
+    name: &'a str,
+) -> Result<impl Iterator<Item = Result<String, ApiError>> + 'a, ApiError> {
+    Ok(list::items(json.get().as_bytes())?.into_iter().map(move |item| list::read(item, name)))
+}
+
+fn json_of(ids: &impl Serialize) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(ids).map(Bytes::from).map_err(ApiError::internal)
 }
 
 /// What came back from the beacon nodes.
@@ -146,11 +166,10 @@ pub(crate) async fn list_of_body<D: Duties, U: Upstream>(
     uri: Uri,
     body: JsonBody,
 ) -> Reply {
-    let mut json = body.json;
-    desk.ids_to_chain(&mut json)?;
+    let ids = desk.ids_to_chain(&body)?;
     let path = proxy::plain(uri.path())?;
     let form = form_of(path, accept)?;
-    let request = forward_json(Method::POST, path.to_owned(), json.to_string().into());
+    let request = forward_json(Method::POST, path.to_owned(), ids);
     desk.forward_keyed(request, form).await
 }
 
@@ -161,10 +180,9 @@ pub(crate) async fn rewards<D: Duties, U: Upstream>(
     uri: Uri,
     body: JsonBody,
 ) -> Reply {
-    let mut json = body.json;
-    desk.ids_to_chain(&mut json)?;
+    let ids = desk.ids_to_chain(&body)?;
     let path = proxy::plain(uri.path())?.to_owned();
-    let mut request = forward_json(Method::POST, path, json.to_string().into());
+    let mut request = forward_json(Method::POST, path, ids);
     request.headers.insert(header::ACCEPT, proxy::accept_of(&headers));
     proxy::respond(desk.upstream.forward(request).await?)
 }

@@ -182,6 +182,7 @@ async fn peers_beacon_nodes_and_exits_are_shown() {
     let exit = &exits["exits"][0];
     assert_eq!((&exit["validator"], &exit["epoch"]), (&json!(0), &json!(crate::world::EPOCH.0)));
     assert_eq!((&exit["approved_by"], &exit["signed"]), (&json!([2]), &json!(false)));
+    assert_eq!(exit["taken"], json!(false));
 }
 
 #[tokio::test]

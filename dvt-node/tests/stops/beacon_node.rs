@@ -52,6 +52,11 @@ impl BeaconNode {
         self.answers.lock().unwrap().insert(path.to_owned(), json!({ "data": entries }));
     }
 
+    /// From now on this is the answer.
+    pub(crate) fn say(&self, path: &str, data: &Value) {
+        self.answers.lock().unwrap().insert(path.to_owned(), json!({ "data": data }));
+    }
+
     /// From now on these validators were live in an epoch.
     pub(crate) fn live(&self, epoch: Epoch, live: [bool; 2]) {
         let entry = |number: usize| json!({ "index": index(number), "is_live": live[number] });

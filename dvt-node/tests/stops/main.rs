@@ -1,6 +1,7 @@
 //! Why signing is stopped: on the disk before core is told, across restarts, until the operator resumes.
 
 mod beacon_node;
+mod clock;
 #[path = "../slashing_protection/operator.rs"]
 mod operator;
 

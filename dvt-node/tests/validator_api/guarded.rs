@@ -4,17 +4,21 @@ use crate::world::{World, world};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
-use dvt_node::validator_api::{Tls, TlsError, TlsListener, Token, TokenError, guarded};
+use dvt_node::server::{Served, serve};
+use dvt_node::validator_api::{Tls, TlsError, Token, TokenError, guarded};
 use keys::secret_file::write_new_secret;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "c29tZSBsZXR0ZXJz-._~+/=";
+const CONNECTIONS_MAX: usize = 8;
 const GENESIS: &str = "/eth/v1/beacon/genesis";
 
 fn token(folder: &Path, text: &str) -> PathBuf {
@@ -93,8 +97,9 @@ async fn over_tls(app: Router) -> (SocketAddr, String) {
     let (_folder, certificate, key, pem) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let listener = TlsListener::new(listener, Tls::read(&certificate, &key).unwrap()).unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let tls = Some(Tls::read(&certificate, &key).unwrap());
+    let served = Served { what: "test", connections_max: CONNECTIONS_MAX, tls, routes: app };
+    tokio::spawn(serve(listener, served, CancellationToken::new()));
     (address, pem)
 }
 
@@ -106,13 +111,28 @@ fn client(pem: &str, address: SocketAddr) -> reqwest::Client {
     builder.build().unwrap()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_its_time_from_the_first_byte_to_the_last() {
+    let (address, _) = over_tls(world().app).await;
+    // The head of a record that does not come.
+    for half in [&b""[..], &[0x16, 3, 1, 2, 0]] {
+        let begun = Instant::now();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(half).await.unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        assert_eq!((begun.elapsed().as_secs(), said.len()), (10, 0), "{half:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_api_is_served_over_tls_to_who_trusts_its_certificate() {
     let world = world();
     let (address, pem) = over_tls(world.app.clone()).await;
     let url = format!("https://localhost:{}{GENESIS}", address.port());
     // These hold their connections without a word; the others are served all the same.
-    let silent: Vec<_> = futures::future::join_all((0..8).map(|_| TcpStream::connect(address))).await;
+    let silent = 0..2 * CONNECTIONS_MAX;
+    let silent: Vec<_> = futures::future::join_all(silent.map(|_| TcpStream::connect(address))).await;
     let got = client(&pem, address).get(&url).send().await.unwrap();
     assert_eq!((got.status().as_u16(), got.version()), (200, reqwest::Version::HTTP_2));
     assert!(got.text().await.unwrap().contains(GENESIS));

@@ -6,6 +6,7 @@ mod duties;
 mod exit;
 mod guarded;
 mod keys;
+mod lists;
 mod objects;
 mod prepare;
 mod propose;

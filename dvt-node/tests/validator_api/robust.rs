@@ -5,17 +5,24 @@ use crate::world::{ELECTRA, World, down, index, world};
 use axum::body::Body;
 use axum::http::{Request, header};
 use bytes::Bytes;
+use dvt_node::server::{Served, serve};
 use dvt_node::validator_api::Noticed;
 use futures::channel::mpsc;
 use serde_json::json;
 use ssz::Encode as _;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use symbolon_core::Ask;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use types::Slot;
 
 /// Every route that takes a list, or an object.
-const POSTS: [&str; 22] = [
+pub(crate) const POSTS: [&str; 22] = [
     "/eth/v1/beacon/states/head/validators",
     "/eth/v1/beacon/states/head/validator_balances",
     "/eth/v1/beacon/states/head/validator_identities",
@@ -43,11 +50,15 @@ const BLOCKS: &str = "/eth/v2/beacon/blocks";
 
 /// The server on loopback, and a connection to it.
 async fn connect(world: &World) -> TcpStream {
+    TcpStream::connect(served(world).await).await.unwrap()
+}
+
+async fn served(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = world.app.clone();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    TcpStream::connect(address).await.unwrap()
+    tokio::spawn(serve(listener, Served::to_few("test", app), CancellationToken::new()));
+    address
 }
 
 /// Reads lines up to one that has `words`.
@@ -227,4 +238,34 @@ async fn requests_beyond_the_limit_are_shed_and_taken_again_later() {
         response.await.unwrap().unwrap();
     }
     world.get("/eth/v1/node/syncing").await.ok();
+}
+
+#[tokio::test]
+async fn requests_that_do_not_come_give_way_to_one_that_does() {
+    for (path, count) in [(BLOCKS, 4), ("/eth/v2/beacon/pool/attestations", 1024)] {
+        let world = world();
+        let awaited = Arc::new(AtomicUsize::new(0));
+        let half = || {
+            let (awaited, mut first) = (awaited.clone(), true);
+            let bytes = futures::stream::poll_fn(move |_| {
+                awaited.fetch_add(usize::from(std::mem::take(&mut first)), Ordering::Relaxed);
+                Poll::<Option<Result<Bytes, Infallible>>>::Pending
+            });
+            Request::post(path)
+                .header("eth-consensus-version", "deneb")
+                .body(Body::from_stream(bytes))
+                .unwrap()
+        };
+        let halves: Vec<_> =
+            (0..count).map(|_| tokio::spawn(tower::ServiceExt::oneshot(world.app.clone(), half()))).collect();
+        // Tasks run in the order in which they were made, and these wait for nothing but their bodies.
+        while awaited.load(Ordering::Relaxed) < count {
+            tokio::task::yield_now().await;
+        }
+        let got = world.post_bytes(path, "application/json", "deneb", "{").await;
+        got.refused(400, "not");
+        let first = halves.into_iter().next().unwrap().await.unwrap().unwrap();
+        assert_eq!(first.status().as_u16(), 503);
+        assert_eq!(*world.noticed.lock().unwrap(), [Noticed::Shed]);
+    }
 }

@@ -47,7 +47,16 @@ impl Node {
         };
         match kind {
             Kind::Registration => self.registrations.handle(&mut desk, event),
-            _ => self.exits.handle(&mut desk, self.schedule.indices(), event),
+            Kind::Exit => self.exits.handle(&mut desk, self.schedule.indices(), event),
+            // Agreed on or due in a slot: duties'.
+            Kind::Attest
+            | Kind::Propose
+            | Kind::Aggregate
+            | Kind::Contribute
+            | Kind::Randao
+            | Kind::SyncMessage
+            | Kind::Selection
+            | Kind::SyncSelection => {}
         }
     }
 
@@ -65,7 +74,17 @@ impl Node {
                 }
                 Kind::Exit
             }
-            _ => Kind::Registration,
+            Ask::Register { .. } => Kind::Registration,
+            // These have a slot, and a duty that answers them.
+            Ask::Vote { .. }
+            | Ask::Attestations { .. }
+            | Ask::Block { .. }
+            | Ask::SignedBlock { .. }
+            | Ask::HeadRoot { .. }
+            | Ask::SyncMessages { .. }
+            | Ask::Selections { .. }
+            | Ask::Aggregate { .. }
+            | Ask::SignedAggregates { .. } => return,
         };
         self.with_approvals(kind, Event::Input(Input::Ask { request, ask }));
     }

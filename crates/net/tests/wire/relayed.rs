@@ -98,6 +98,26 @@ async fn two_nodes_that_know_only_a_relay_are_linked_over_quic() {
 }
 
 #[tokio::test]
+async fn strangers_who_say_nothing_keep_no_operator_out() {
+    let relay = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
+    let at = (std::net::Ipv4Addr::LOCALHOST, port_of(&relay.address));
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        // Another address of this machine than the operators'.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(at.into()).await.unwrap());
+    }
+    eventually("most are turned away", || relay.handle.counts().turned_away == 100 - 32).await;
+    let mut one = behind(&relay, 1, 2, &[]);
+    let mut two = behind(&relay, 2, 2, &[]);
+    assert_eq!((one.up_by(2).await, two.up_by(1).await), (Route::Relayed, Route::Relayed));
+    talk(&mut one, &mut two).await;
+    assert_eq!(relay.handle.counts().turned_away, 100 - 32, "no operator was");
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_link_comes_back_when_its_relay_does() {
     let relay = Relay::start(&[1, 2], Over::Tcp.any_port()).await;
     let mut one = behind(&relay, 1, 2, &[]);
