@@ -1,12 +1,12 @@
 //! What nodes wish for is granted: by the chain, the network, the disk and the curve.
 
-use super::words::describe;
 use super::{CLUSTER, Event, FEE_RECIPIENT, World};
 use crate::chain::Rejection;
 use crate::curve::{Curve as _, Symbolic};
 use crate::judges::Sight;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use symbolon_core::words::describe;
 use symbolon_core::{CombineJob, Combined, Input, Output, SignJob, Submission, Ticket, To};
 use types::aggregate::{Aggregate, AggregateShape};
 use types::attestation::SingleAttestation;

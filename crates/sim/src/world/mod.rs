@@ -7,7 +7,6 @@ mod client_side;
 mod grant;
 mod ordinary;
 mod persons;
-mod words;
 
 use crate::chain::{Chain, Genesis};
 use crate::curve::Symbolic;
