@@ -70,7 +70,7 @@ enum Command {
     Relay(RelayArgs),
     /// Run what `run --record` has written through the same machine, and compare each of its wishes.
     ///
-    /// Ends with success only if all are equal. Example: dvt-node replay record-1800000000000.symrec --slot 9000123
+    /// Ends with success only if all are equal. Example: dvt-node replay record-3-1800000000000.symrec --slot 9000123
     Replay(ReplayArgs),
     /// Show why this operator's node signs nothing, and let it sign again. The node must be stopped.
     ///

@@ -237,7 +237,7 @@ macro_rules! variants {
             fn take(
                 from: &mut $crate::record::coded::Reader<'_>,
             ) -> Result<Self, $crate::record::coded::Misread> {
-                                match from.byte()? {
+                match from.byte()? {
                     $($tag => Ok(
                         Self::$variant
                         $(({ let $inner = $crate::record::coded::Coded::take(from)?; $inner }))?
@@ -264,12 +264,13 @@ variants! { AggregateShape, "shape of an aggregate" {
     1 => Contribution { preset },
 } }
 
+/// A count of operators.
 impl Coded for usize {
     fn put(&self, to: &mut Vec<u8>) {
-        (*self as u64).put(to);
+        put_len(*self, to);
     }
     fn take(from: &mut Reader<'_>) -> Result<Self, Misread> {
-        u64::take(from).map(|number| number as Self)
+        u32::take(from).map(|number| number as Self)
     }
 }
 

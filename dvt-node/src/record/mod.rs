@@ -10,6 +10,7 @@ pub mod entry;
 pub mod file;
 pub mod replay;
 pub mod start;
+mod story;
 pub mod tape;
 mod words;
 
@@ -40,7 +41,7 @@ pub struct RecordConfig {
 #[derive(Debug, Args)]
 pub(crate) struct RecordFlags {
     /// Record what this node is told into a new file of this folder, for dvt-node replay: docs/replay.md.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SYMBOLON_RECORD")]
     record: Option<PathBuf>,
     /// Mebibytes that all records in that folder may take. When they do, recording ends and the node goes on.
     #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record")]

@@ -4,6 +4,7 @@ use super::coded::{Misread, Reader};
 use super::entry::{Chain, End, Entry, Trace};
 use super::file::{FileError, Reading};
 use super::start::{Place, Start};
+use super::story::Story;
 use super::words;
 use anyhow::Context as _;
 use clap::Args;
@@ -201,15 +202,7 @@ struct Again {
     last: (Millis, String),
     panic: Option<String>,
     difference: Option<Difference>,
-    story_of: Option<Slot>,
-    lines: Vec<Line>,
-}
-
-/// A line of a story.
-struct Line {
-    at: Millis,
-    who: ShareIndex,
-    what: String,
+    story: Option<Story>,
 }
 
 impl Again {
@@ -225,8 +218,7 @@ impl Again {
             last: (start.setup.started, "nothing".to_owned()),
             panic: None,
             difference: None,
-            story_of,
-            lines: Vec::new(),
+            story: story_of.map(|slot| Story::new(&start.setup.spec, slot)),
         }
     }
 
@@ -239,11 +231,11 @@ impl Again {
         self.inputs += 1;
         self.first_at.get_or_insert(at);
         let (who, what) = words::of_input(self.me, &input);
-        self.last = (at, what.clone());
         let own = matches!(input, Input::Peer(_)) && who == self.me;
         if !own && !matches!(input, Input::Tick) {
-            self.tell(at, who, what);
+            self.tell(at, who, &what);
         }
+        self.last = (at, what);
         let node = &mut self.node;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| node.handle(at, input))) {
             self.panic = Some(words_of(&*panic));
@@ -272,7 +264,7 @@ impl Again {
             }
             let (Some(output), Some(seen)) = (output, seen) else { break };
             self.outputs += 1;
-            self.tell(at, me, seen.words);
+            self.tell(at, me, &seen.words);
             self.place.grant(output);
         }
         if self.chain.hash() != trace.hash {
@@ -289,9 +281,9 @@ impl Again {
         Difference { input: self.inputs, at_ms: at.0, told, output, recorded, replayed, in_full }
     }
 
-    fn tell(&mut self, at: Millis, who: ShareIndex, what: String) {
-        if self.story_of.is_some() {
-            self.lines.push(Line { at, who, what });
+    fn tell(&mut self, at: Millis, who: ShareIndex, what: &str) {
+        if let Some(story) = &mut self.story {
+            story.tell(at, who, what);
         }
     }
 
@@ -313,7 +305,7 @@ impl Again {
             outputs: self.outputs,
             trace: self.chain.hash(),
             end: end.map(|end| end.to_string()),
-            story: self.story_of.map(|slot| story(start, slot, &self.lines)),
+            story: self.story.map(|story| story.text(start)),
             panicked: self.panic,
             difference: self.difference,
         }
@@ -324,33 +316,4 @@ impl Again {
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words").to_owned()
-}
-
-/// A slot as a scenario: the setting of a world like it, and what happened in it. Of other operators what this one heard,
-/// when it came. Lines that name no duty are there if they fall into the slot.
-fn story(start: &Start, slot: Slot, lines: &[Line]) -> String {
-    let setup = &start.setup;
-    let spec = &setup.spec;
-    let (from, until) = (spec.slot_start(slot), spec.slot_start(slot.next()));
-    let mark = format!("@{slot}: ");
-    let about = |line: &&Line| match line.what.contains('@') {
-        true => line.what.contains(&mark),
-        false => (from..until).contains(&line.at),
-    };
-    let shown: Vec<&Line> = lines.iter().filter(about).collect();
-    let kind = shown.iter().find_map(|line| line.what.split_once(&mark)).map_or("attest", |(kind, _)| kind);
-    // In the jar time begins at slot 0, and no world has to run for years: the same slot of its second epoch.
-    let in_jar = slot.0 % spec.slots_per_epoch + spec.slots_per_epoch;
-    let (operators, threshold) = (setup.size.operators(), setup.size.threshold());
-    let mut text = format!(
-        "# Slot {slot} as operator {} of cluster {} has seen it.\noperators {operators}\nthreshold {threshold}\nvalidators {}\nshow {kind} {in_jar}\n----",
-        setup.me,
-        start.cluster,
-        setup.validators.len(),
-    );
-    for Line { at, who, what } in shown {
-        let ms = i128::from(at.0) - i128::from(from.0);
-        text.push_str(&format!("\n{ms:>6} ms  #{who}  {what}"));
-    }
-    text
 }

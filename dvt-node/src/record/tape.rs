@@ -26,7 +26,7 @@ const WAITING_LEN_MAX: usize = 64 << 20;
 /// Room for less is none: a slot of one validator takes some 15 KB, and a record begins with its validators.
 const ROOM_MIN: u64 = 1 << 20;
 
-/// The names of records in a folder.
+/// The names of records in a folder; between them the operator, and when the process started.
 const PREFIX: &str = "record-";
 const SUFFIX: &str = ".symrec";
 
@@ -79,7 +79,8 @@ impl Tape {
         if room < ROOM_MIN {
             return Err(TapeError::Full { folder: folder.to_owned(), have, len_max });
         }
-        let path = folder.join(format!("{PREFIX}{}{SUFFIX}", start.setup.started.0));
+        let (operator, started) = (start.setup.me, start.setup.started.0);
+        let path = folder.join(format!("{PREFIX}{operator}-{started}{SUFFIX}"));
         let file = new_file(&path).map_err(|source| TapeError::Io { path: path.clone(), source })?;
         let tape = Self::start(BufWriter::new(file), room, start).map_err(TapeError::Thread)?;
         Ok((tape, path))
