@@ -5,6 +5,9 @@ use super::start::Start;
 use std::fmt::Write as _;
 use types::{ChainSpec, Millis, ShareIndex, Slot};
 
+/// The duty that a slot is about, as transcripts name it.
+const VOTE: &str = "attest";
+
 /// The story of a slot, as it is heard.
 pub(super) struct Story {
     slot: Slot,
@@ -12,7 +15,7 @@ pub(super) struct Story {
     mark: String,
     from: Millis,
     until: Millis,
-    /// Of the first duty that is named.
+    /// The vote, where there is one; else the first duty that is named.
     kind: Option<String>,
     lines: String,
 }
@@ -30,7 +33,7 @@ impl Story {
         if !shown {
             return;
         }
-        if self.kind.is_none() {
+        if self.kind.is_none() || duty == Some(VOTE) {
             self.kind = duty.map(str::to_owned);
         }
         let ms = i128::from(at.0) - i128::from(self.from.0);
@@ -51,7 +54,7 @@ impl Story {
             setup.me,
             start.cluster,
             setup.validators.len(),
-            kind.as_deref().unwrap_or("attest"),
+            kind.as_deref().unwrap_or(VOTE),
         )
     }
 }
