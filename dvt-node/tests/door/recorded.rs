@@ -13,6 +13,7 @@ use ssz::Encode as _;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use symbolon_core::Submission;
 use types::block::ProposedBlock;
@@ -305,4 +306,20 @@ async fn a_disk_that_hangs_ends_the_record_and_not_the_node() {
     let replayed = again(&buffer.bytes(), None);
     assert!(replayed.is_equal(), "{replayed}");
     assert!(replayed.end.unwrap().contains("the disk was too slow"));
+}
+
+#[tokio::test]
+async fn a_loop_that_panics_leaves_a_record_that_says_so() {
+    let buffer = Buffer::default();
+    let world = recorded_world(ATTEST, Default::default(), |start| Some(buffer.tape(start)));
+    live(&world).await;
+    let fall = AssertUnwindSafe(move || {
+        let _world = world;
+        panic!("planted");
+    });
+    catch_unwind(fall).unwrap_err();
+    let replayed = again(&buffer.bytes(), None);
+    assert!(replayed.is_equal() && replayed.panicked.is_none(), "the machine itself is sound: {replayed}");
+    assert_eq!(replayed.end.as_deref(), Some("the node's loop panicked"));
+    assert_eq!(replayed.inputs, again(&record().await, None).inputs, "nothing is missing");
 }
