@@ -9,9 +9,12 @@ use crate::moving::export::{self, ExportArgs};
 use crate::moving::import::{self, ImportArgs};
 use crate::moving::resplit::{ResplitArgs, resplit};
 use crate::moving::slashing_protection::{self, Config, wait};
+use crate::record::RecordFlags;
+use crate::record::replay::{self, ReplayArgs};
 use crate::relay::{self, RelayArgs};
 use crate::run::{self, RunConfig, TlsFiles};
 use crate::stops::{OnDoppelganger, ResumeArgs, resume};
+use anyhow::ensure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Multiaddr;
 use serde::Serialize;
@@ -65,6 +68,10 @@ enum Command {
     ///
     /// Example: dvt-node relay --data-dir /var/lib/symbolon-relay --allow-lock cluster-lock.json
     Relay(RelayArgs),
+    /// Run what `run --record` has written through the same machine, and compare each of its wishes.
+    ///
+    /// Ends with success only if all are equal. Example: dvt-node replay record-3-1800000000000.symrec --slot 9000123
+    Replay(ReplayArgs),
     /// Show why this operator's node signs nothing, and let it sign again. The node must be stopped.
     ///
     /// Example: dvt-node resume --data-dir /var/lib/symbolon
@@ -169,6 +176,8 @@ struct RunArgs {
     doppelganger: OnDoppelganger,
     #[command(flatten)]
     builder: BuilderFlags,
+    #[command(flatten)]
+    record: RecordFlags,
     /// How logs look.
     #[arg(long, value_enum, default_value = "human")]
     log_format: LogFormat,
@@ -239,6 +248,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             import::import(&args, clock::now()).and_then(|imported| print(&imported, args.json))
         }
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
+        Command::Replay(args) => run_replay(&args),
         Command::Resume(args) => resume(&args).and_then(|resumed| print(&resumed, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
         Command::Exit(args) => exit(&args, clock::now()).and_then(|exits| print(&exits, args.json)),
@@ -263,6 +273,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+fn run_replay(args: &ReplayArgs) -> anyhow::Result<()> {
+    let replayed = replay::run(args)?;
+    print(&replayed, args.json)?;
+    ensure!(replayed.is_equal(), "this machine does not do what was recorded");
+    Ok(())
 }
 
 fn run_registration(command: &Registration) -> anyhow::Result<()> {
@@ -324,6 +341,7 @@ fn run_node(args: RunArgs) -> anyhow::Result<()> {
         graffiti: args.graffiti,
         builder: args.builder.config(),
         on_doppelganger: args.doppelganger,
+        record: args.record.config(),
     };
     until_signal(|stop| run::run(config, stop))
 }

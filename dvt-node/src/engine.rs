@@ -14,6 +14,7 @@ use crate::contents::Contents;
 use crate::curve::Curve;
 use crate::journal::Writer;
 use crate::metrics::Metrics;
+use crate::record::Recorded;
 use crate::stops::Stops;
 use bytes::Bytes;
 use keys::identity::Operator;
@@ -99,8 +100,8 @@ impl Door {
 
 /// Everything the loop works with.
 pub struct Engine {
-    /// The machine.
-    pub node: Node,
+    /// The machine, and who listens in.
+    pub node: Recorded,
     /// `n` and `t`.
     pub size: ClusterSize,
     /// Which cluster.
@@ -173,10 +174,10 @@ impl Loop {
             Event::Bulk(peer, frame) => self.bulk(peer, frame),
             // Who asked may have hung up; then nobody misses the answer.
             Event::Explain(slots, reply) => {
-                let _ = reply.send(Explanation::of(&mut self.engine.node, &slots));
+                let _ = reply.send(Explanation::of(self.engine.node.node_mut(), &slots));
             }
             Event::Exits(reply) => {
-                let _ = reply.send(self.engine.node.exits());
+                let _ = reply.send(self.engine.node.node().exits());
             }
             Event::Ask(ask, reply) => {
                 self.requests += 1;
@@ -194,7 +195,7 @@ impl Loop {
             Err(error) => return self.refuse(peer, &error),
         };
         self.engine.metrics.frame_received(message.name());
-        if !self.engine.node.wants(&message) {
+        if !self.engine.node.node().wants(&message) {
             return;
         }
         let Engine { size, cluster, operator, .. } = &self.engine;
@@ -207,7 +208,7 @@ impl Loop {
     /// The payload behind a block: read beside the loop, for that hashes megabytes.
     fn bulk(&self, peer: ShareIndex, frame: Bytes) {
         let answer = match wire::decode(&frame) {
-            Ok(message) if !self.engine.node.wants(&message) => return,
+            Ok(message) if !self.engine.node.node().wants(&message) => return,
             Ok(Message::Contents(answer)) => answer,
             Ok(_) => {
                 return self.refuse(peer, &wire::FrameError::Shape("the lane for payloads carries payloads"));
@@ -408,7 +409,7 @@ impl Loop {
             tracing::info!(%instance, due, done, latency_ms, round, ending = name, "duty");
             return;
         }
-        let of_slot = self.engine.node.accounts(instance.slot);
+        let of_slot = self.engine.node.node_mut().accounts(instance.slot);
         let account = of_slot.iter().find(|account| account.instance == *instance);
         let blame = account.map(|account| verdict(account, &of_slot)).unwrap_or_default();
         let headline = ending.headline();

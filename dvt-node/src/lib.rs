@@ -11,6 +11,7 @@
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.
 //! - [`validator_api`], [`upstream`]: what the validator client talks to.
 //! - [`server`]: the one accept loop under all that is served over HTTP, and its limits.
+//! - [`record`]: what the machine is told, written down and told again.
 //! - [`relay`]: a program of its own, for operators that cannot reach each other.
 //! - [`metrics`], [`monitor`], [`clock`]: what is seen from outside, and the time.
 
@@ -28,6 +29,7 @@ pub mod journal;
 pub mod metrics;
 pub mod monitor;
 pub mod moving;
+pub mod record;
 pub mod relay;
 pub mod run;
 pub mod server;

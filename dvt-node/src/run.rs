@@ -12,6 +12,7 @@ use crate::journal::{Journal, Writer};
 use crate::metrics::Metrics;
 use crate::monitor::{self, Monitor, Peer};
 use crate::server::{self, Served, serve};
+use crate::record::{self, RecordConfig, Recorded};
 use crate::stops::{OnDoppelganger, Stops, watch_slashed};
 use crate::upstream::BeaconNodes;
 use crate::validator_api::{self, Api, Noticed, Tls, Token};
@@ -28,9 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_core::agree::Timers;
-use symbolon_core::journal::History;
 use symbolon_core::mutants::Rules;
-use symbolon_core::node::{Node, Setup, Validator};
+use symbolon_core::node::{Setup, Validator};
 use symbolon_core::{DependentRoots, Input};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -80,6 +80,8 @@ pub struct RunConfig {
     pub builder: Option<BuilderConfig>,
     /// What a validator whose key signs elsewhere leads to.
     pub on_doppelganger: OnDoppelganger,
+    /// Where the machine's inputs are recorded, if at all.
+    pub record: Option<RecordConfig>,
 }
 
 /// Runs a node until `stop`.
@@ -117,7 +119,9 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
         validator_api = %servers.validator_api.local_addr()?,
         "node started"
     );
-    let mut node = start_node(&data, started, histories, builder.as_deref(), &stops);
+    let setup = node_setup(&data, started, builder.as_deref());
+    let mut node =
+        start_node(record::begin(config.record.as_ref(), &data, setup, histories), started, &stops);
     let (archive, registered) = recall(&mut node, &data, started, (&chain, builder.as_ref()))?;
     let engine = Engine {
         node,
@@ -222,14 +226,7 @@ fn look_at_beacon_nodes(chain: &ChainSide) -> monitor::Look<beacon::NodeHealth> 
     Box::new(move || beacon.health())
 }
 
-fn start_node(
-    data: &DataFolder,
-    started: types::Millis,
-    histories: Vec<History>,
-    builder: Option<&Builder>,
-    stops: &Stops,
-) -> Node {
-    let mut node = Node::new(node_setup(data, started, builder), histories);
+fn start_node(mut node: Recorded, started: types::Millis, stops: &Stops) -> Recorded {
     // Before anything else: a node that was stopped starts stopped.
     for input in stops.at_start() {
         node.handle(started, input);
@@ -238,7 +235,7 @@ fn start_node(
     let mut boot = Root::ZERO;
     OsRng.fill_bytes(&mut boot.0);
     node.handle(started, Input::Born { boot });
-    if let Some(until) = node.follow_until() {
+    if let Some(until) = node.node().follow_until() {
         tracing::info!(%until, "following only, up to this slot: it may have begun before this start");
     }
     node
@@ -259,7 +256,7 @@ fn registered(chain: Arc<ChainSide>, builder: Option<Arc<Builder>>) -> engine::R
 /// Gives the machine what the disk remembers of approvals, and the chain's side whom blocks pay by them. Returns who
 /// keeps and who is told what comes of them from now on.
 fn recall(
-    node: &mut Node,
+    node: &mut Recorded,
     data: &DataFolder,
     now: types::Millis,
     (chain, builder): (&Arc<ChainSide>, Option<&Arc<Builder>>),

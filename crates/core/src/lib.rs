@@ -31,6 +31,7 @@ mod registry;
 pub mod schedule;
 pub mod stop;
 mod unscheduled;
+pub mod words;
 
 pub use halves::{HalfAggregate, HalfAttestation, HalfSelection, HalfSyncMessage};
 

@@ -10,6 +10,7 @@ mod bodies;
 mod builders;
 mod explained;
 mod recipients;
+mod recorded;
 #[allow(dead_code, reason = "the search is shared with a larger test, which needs all of it")]
 #[path = "../../../tests/tests/secrets/scan.rs"]
 mod scan;

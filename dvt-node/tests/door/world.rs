@@ -13,6 +13,7 @@ use crypto::signature::PublicKeyPoint;
 use crypto::slot::{Job, settle};
 use dvt_node::engine::Explanation;
 use dvt_node::monitor::{self, Monitor, Peer, Witness};
+use dvt_node::record::{Recorded, Start, Tape};
 use dvt_node::validator_api::{
     Api, Duties, ForwardRequest, ForwardResponse, Seat, Upstream, UpstreamError, ValidatorEntry, router,
 };
@@ -27,7 +28,7 @@ use std::time::Duration;
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::{History, Row};
 use symbolon_core::mutants::Rules;
-use symbolon_core::node::{ExitApproval, Node, Setup, Validator};
+use symbolon_core::node::{ExitApproval, Setup, Validator};
 use symbolon_core::{
     Answer, Ask, CombineJob, Combined, Fault, Input, Output, RequestId, SignJob, Submission, To,
 };
@@ -73,11 +74,13 @@ pub(crate) fn spec() -> ChainSpec {
         slots_per_epoch: 8,
         genesis_fork_version: ForkVersion([0, 0, 0, 0x51]),
         genesis_validators_root: Root([0x67; 32]),
-        forks: vec![ForkEpoch {
-            fork: Fork::Electra,
-            version: ForkVersion([5, 0, 0, 0x51]),
-            epoch: Epoch(0),
-        }],
+        forks: [(Fork::Capella, 3), (Fork::Deneb, 4), (Fork::Electra, 5)]
+            .map(|(fork, number)| ForkEpoch {
+                fork,
+                version: ForkVersion([number, 0, 0, 0x51]),
+                epoch: Epoch(0),
+            })
+            .to_vec(),
         timing: SlotTiming::default(),
         chain_id: 0x51,
     }
@@ -186,7 +189,7 @@ pub(crate) struct Marks {
 
 /// The node and all that was written down about it.
 pub(crate) struct Room {
-    node: Node,
+    node: Recorded,
     now: Millis,
     operators: Vec<Operator>,
     signer: NodeSigner,
@@ -339,11 +342,11 @@ impl Duties for Way {
 
 impl Witness for Way {
     async fn explain(&self, slots: RangeInclusive<Slot>) -> Option<Explanation> {
-        Some(Explanation::of(&mut self.0.lock().unwrap().node, &slots))
+        Some(Explanation::of(self.0.lock().unwrap().node.node_mut(), &slots))
     }
 
     async fn exits(&self) -> Option<Vec<ExitApproval>> {
-        Some(self.0.lock().unwrap().node.exits())
+        Some(self.0.lock().unwrap().node.node().exits())
     }
 }
 
@@ -397,6 +400,15 @@ fn size() -> ClusterSize {
 /// A node in a slot, whose journal holds these promises, one per validator. Its beacon node says
 /// [`honest_vote`] and has no block yet.
 pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> World {
+    recorded_world(slot, histories, |_| None)
+}
+
+/// The same, with a tape that hears what the node hears.
+pub(crate) fn recorded_world(
+    slot: Slot,
+    histories: [History; VALIDATORS as usize],
+    tape: impl FnOnce(&Start) -> Option<Tape>,
+) -> World {
     let (keys, halves): (Vec<_>, Vec<_>) = (0..VALIDATORS).map(Keys::deal).unzip();
     let public = |bytes| secret(bytes).public();
     let point = |bytes| PublicKeyPoint::parse(&public(bytes)).unwrap();
@@ -415,10 +427,18 @@ pub(crate) fn world(slot: Slot, histories: [History; VALIDATORS as usize]) -> Wo
         rules: Rules::default(),
         started,
     };
+    let operators = operators();
+    let start = Start {
+        version: "door".to_owned(),
+        cluster: CLUSTER,
+        node_keys: operators.iter().map(|operator| operator.key().public()).collect(),
+        setup,
+        histories: histories.into(),
+    };
     let room = Room {
-        node: Node::new(setup, histories.into()),
+        node: Recorded::new(start.node(), tape(&start)),
         now: started,
-        operators: operators(),
+        operators,
         signer: NodeSigner::new(seats).unwrap(),
         points: points.collect(),
         vote: Some(honest_vote()),
@@ -510,7 +530,7 @@ impl World {
         let mut room = self.room();
         let sealed = wire::seal(message, &CLUSTER, &room.operators[usize::from(from) - 1]);
         let message = wire::decode(&sealed.message().to_frame()).unwrap();
-        assert!(room.node.wants(&message));
+        assert!(room.node.node().wants(&message));
         let me = &room.operators[usize::from(ME) - 1];
         let verified = wire::verify(message, operator(from), size(), &CLUSTER, me).unwrap();
         room.input(Input::Peer(verified));

@@ -13,8 +13,12 @@
 mod at_rest;
 mod chain;
 mod cluster_files;
+#[allow(dead_code, reason = "shared with the test that draws every kind of input")]
+#[path = "../../../dvt-node/tests/record/inputs.rs"]
+mod inputs;
 mod moving;
 mod nodes;
+mod records;
 pub mod vectors;
 
 /// One parser, and what it must keep to.
@@ -95,6 +99,12 @@ pub const TARGETS: &[Target] = &[
         what: "peers.toml, or the value of --peer",
         run: nodes::peers_file,
         seeds: nodes::peers_files,
+    },
+    Target {
+        name: "record",
+        what: "a record of a node, also with its checks put right",
+        run: records::record,
+        seeds: records::records,
     },
     Target {
         name: "registration",

@@ -2,7 +2,7 @@
 //!
 //! - `persons`: who comes up, dies, and hears what. `grant`: what nodes wish for. `strike`: what goes wrong.
 //! - `post`: what is said, and how it gets there. `beacon_side`: the beacon nodes. `client_side`: the validator clients.
-//! - `ordinary`: validators that the world runs itself. `words`: for transcripts.
+//! - `ordinary`: validators that the world runs itself.
 
 mod beacon_side;
 mod client_side;
@@ -11,7 +11,6 @@ mod ordinary;
 mod persons;
 mod post;
 mod strike;
-mod words;
 
 use crate::chain::{Chain, Genesis};
 use crate::curve::Symbolic;

@@ -1,6 +1,6 @@
 //! What persons say to each other, and how it gets there.
 
-use super::words::describe;
+use symbolon_core::words::describe;
 use super::{CLUSTER, Event, World};
 use crate::judges::Sight;
 use crate::setup::Flaw;

@@ -1,12 +1,14 @@
-//! Messages in words, for transcripts.
+//! Messages in words, for transcripts: of worlds in the jar, and of recorded nodes.
 
-use symbolon_core::To;
+use crate::To;
 use types::Root;
 use types::wire::Message;
 
-/// A message in words, for transcripts.
-pub(super) fn describe(message: &Message, to: To) -> String {
-    let short = |root: &Root| hex::encode(&root.0[..4]);
+/// A message in words: which agreement's, and what it says; hashes by their first four bytes. One line, for transcripts.
+///
+/// - `to`: where it goes to one operator only, that one is named.
+pub fn describe(message: &Message, to: To) -> String {
+    let short = |root: &Root| root.to_string()[2..10].to_owned();
     let instance = message.instance();
     let what = match message {
         Message::Vote(vote) => {
