@@ -195,7 +195,8 @@ impl Journal {
     /// - Errors: [`JournalError`]; the rows may then be durable or not, and importing them again does no harm.
     pub fn import(&mut self, rows: &[Row]) -> Result<BTreeSet<PublicKey>, JournalError> {
         let history = |row: &Row| self.histories.get(&row.key).copied().unwrap_or_default();
-        let rising: Vec<Row> = rows.iter().filter(|row| raises(&history(row), row)).copied().collect();
+        let rising = |row: &&Row| history(row).would_rise(row.promise);
+        let rising: Vec<Row> = rows.iter().filter(rising).copied().collect();
         self.append(&rising)?;
         Ok(rising.iter().map(|row| row.key).collect())
     }
@@ -223,15 +224,6 @@ impl Journal {
         match self.durability {
             Durability::Synced => fdatasync(&self.file).map_err(|error| JournalError::Sync(error.into())),
             Durability::FlushOnly => Ok(()),
-        }
-    }
-}
-
-fn raises(history: &History, row: &Row) -> bool {
-    match row.promise {
-        Promise::Block { slot } => history.block.is_none_or(|last| slot > last.slot),
-        Promise::Attestation { source, target } => {
-            history.attestation.is_none_or(|last| source > last.source_max || target > last.target_max)
         }
     }
 }

@@ -299,7 +299,7 @@ impl Room {
                 panic!("operator {author} is played honestly or badly, not double")
             }
             Output::SecondInstance { shown_by } => self.second_instance = Some(shown_by),
-            Output::Doppelgangers { .. } | Output::TwoProcesses { .. } => {}
+            Output::Doppelgangers { .. } | Output::TwoProcesses { .. } | Output::RolledBack { .. } => {}
             Output::Outcome(_) | Output::Closed(_) | Output::Keep(_) => {}
         }
     }

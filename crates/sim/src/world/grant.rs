@@ -78,6 +78,11 @@ impl World {
             }
             // No process in the jar draws an id, so none is asked for it.
             Output::SecondInstance { .. } | Output::TwoProcesses { .. } => {}
+            Output::RolledBack { shown_by, until, .. } => {
+                self.tell(person, || {
+                    format!("is shown by #{shown_by} that its journal is too old: silent up to {until}")
+                });
+            }
             Output::Outcome(outcome) => {
                 let who = self.persons[person].operator;
                 self.tell(person, || format!("{}: {:?}", outcome.instance, outcome.ending));

@@ -58,6 +58,11 @@ pub(super) fn check(message: &Message) -> Result<(), FrameError> {
             shape(statement.hash != question.last, "an overlap of a process with itself")?;
             shape(statement.extra == question.nonce(), "an overlap whose answer is to another question")
         }
+        Message::Held(signed) => {
+            step_is(signed, Step::Partial)?;
+            let slashable = signed.statement.instance.kind.is_slashable();
+            shape(slashable, "a held statement of what nobody is slashed for")
+        }
     }
 }
 
