@@ -91,17 +91,7 @@ impl Kind {
 
     /// Whether a validator can be slashed for what is signed.
     pub const fn is_slashable(self) -> bool {
-        match self {
-            Self::Attest | Self::Propose => true,
-            Self::Aggregate
-            | Self::Contribute
-            | Self::Randao
-            | Self::SyncMessage
-            | Self::Selection
-            | Self::SyncSelection
-            | Self::Exit
-            | Self::Registration => false,
-        }
+        matches!(self, Self::Attest | Self::Propose)
     }
 
     /// In a word, for logs, metrics and JSON.
