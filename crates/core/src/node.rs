@@ -220,6 +220,7 @@ impl Node {
             // However long ago it was signed.
             let generation = self.setup.generation;
             return instance.generation == generation
+                && !self.setup.rules.break_with(Mutant::HeldIgnored)
                 && self.held.proves_loss(&self.setup.spec, &self.journal, signed);
         }
         // The proof of a second process is as good as it was when its answer was given.
