@@ -307,6 +307,7 @@ impl Loop {
                 tracing::error!(%shown_by, "an operator has shown that another process holds this node key");
                 self.remember(|stops| stops.second_instance());
             }
+            Output::RolledBack { shown_by, proof, until } => self.rolled_back(shown_by, &proof, until),
             Output::TwoProcesses { peer, first, second } => self.two_processes(peer, &first, &second),
             Output::Keep(kept) => self.keep(kept),
             Output::FetchDuties { .. }
@@ -339,6 +340,19 @@ impl Loop {
             let told = tokio::task::spawn_blocking(move || what(&stops)).await;
             told.ok().flatten().unwrap_or(Input::Tick)
         });
+    }
+
+    fn rolled_back(&self, shown_by: ShareIndex, proof: &Signed, until: Slot) {
+        self.engine.metrics.journal_rolled_back();
+        tracing::error!(
+            %shown_by,
+            signed = %proof.statement.instance,
+            hash = %proof.statement.hash,
+            %until,
+            "the journal is older than what this operator has signed: restored from a backup or a snapshot? Every validator's \
+             watermarks were raised, and nothing is signed up to that slot. If nothing was restored, somebody else holds \
+             this node's key"
+        );
     }
 
     fn two_processes(&self, peer: ShareIndex, first: &Signed, second: &Signed) {

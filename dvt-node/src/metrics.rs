@@ -87,6 +87,7 @@ pub struct Metrics {
     clock_skew_slots: Gauge,
     doppelgangers: Counter,
     two_processes: Family<PeerLabels, Counter>,
+    journal_rolled_back: Counter,
     unknown_routes: Counter,
     requests_shed: Counter,
     messages_dropped: Counter,
@@ -124,6 +125,7 @@ impl Default for Metrics {
             clock_skew_slots: Gauge::default(),
             doppelgangers: Counter::default(),
             two_processes: Family::default(),
+            journal_rolled_back: Counter::default(),
             unknown_routes: Counter::default(),
             requests_shed: Counter::default(),
             messages_dropped: Counter::default(),
@@ -180,6 +182,8 @@ impl Metrics {
         registry.register("doppelgangers", help, self.doppelgangers.clone());
         let help = "Times that an operator's node key was found in use by two live processes";
         registry.register("two_processes", help, self.two_processes.clone());
+        let help = "Times that an operator showed a signature of this node that its journal had no row for";
+        registry.register("journal_rolled_back", help, self.journal_rolled_back.clone());
     }
 
     /// In OpenMetrics' text form.
@@ -320,6 +324,11 @@ impl Metrics {
     /// Two processes share an operator's node key.
     pub fn two_processes(&self, peer: ShareIndex) {
         self.two_processes.get_or_create(&peer_label(peer)).inc();
+    }
+
+    /// The journal was found older than what was signed.
+    pub fn journal_rolled_back(&self) {
+        self.journal_rolled_back.inc();
     }
 
     /// A request was turned away.

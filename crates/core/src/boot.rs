@@ -147,7 +147,8 @@ impl Boots {
             | Message::Partial(_)
             | Message::Fetch(_)
             | Message::Value(_)
-            | Message::Contents(_) => Vec::new(),
+            | Message::Contents(_)
+            | Message::Held(_) => Vec::new(),
         }
     }
 

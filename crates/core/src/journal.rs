@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use types::approval::registration_root;
 use types::builder::ValidatorRegistrationV1;
 use types::operations::VoluntaryExit;
+use types::wire::{Instance, Kind};
 use types::{ChainSpec, DomainType, Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
 
 /// What a row promises.
@@ -109,13 +110,63 @@ impl History {
         }
     }
 
+    /// Whether a promise raises a watermark.
+    pub fn would_rise(&self, promise: Promise) -> bool {
+        match promise {
+            Promise::Block { slot } => self.block.is_none_or(|last| slot > last.slot),
+            Promise::Attestation { source, target } => {
+                self.attestation.is_none_or(|last| source > last.source_max || target > last.target_max)
+            }
+        }
+    }
+
     /// The highest slot in which this node promised anything: up to there it may have voted.
     ///
     /// Imported rows do not count. They bind what is signed for their validator, and say nothing of an agreement.
     pub fn slot_max(&self) -> Option<Slot> {
-        let block = self.block.filter(|last| last.root.is_some()).map(|last| last.slot);
-        let attestation = self.attestation.map(|last| last.slot).filter(|slot| *slot > Slot(0));
-        block.max(attestation)
+        self.block_slot_max().max(self.attestation_slot_max())
+    }
+
+    /// The newest slot of this node's own rows, of attestations or of blocks. `None` for kinds that have no rows.
+    pub(crate) fn newest(&self, kind: Kind) -> Option<Slot> {
+        match kind {
+            Kind::Attest => self.attestation_slot_max(),
+            Kind::Propose => self.block_slot_max(),
+            Kind::Aggregate
+            | Kind::Contribute
+            | Kind::Randao
+            | Kind::SyncMessage
+            | Kind::Selection
+            | Kind::SyncSelection
+            | Kind::Exit
+            | Kind::Registration => None,
+        }
+    }
+
+    /// The slot of the last block, if it is one of this node's own.
+    fn block_slot_max(&self) -> Option<Slot> {
+        self.block.filter(|last| last.root.is_some()).map(|last| last.slot)
+    }
+
+    /// The highest slot of an attestation of this node's own.
+    fn attestation_slot_max(&self) -> Option<Slot> {
+        self.attestation.map(|last| last.slot).filter(|slot| *slot > Slot(0))
+    }
+
+    /// Whether blocks of this slot, or votes for this target, may still be promised.
+    pub(crate) fn is_below(&self, kind: Kind, slot: Slot, target: Epoch) -> bool {
+        match kind {
+            Kind::Propose => self.block.is_none_or(|last| last.slot < slot),
+            Kind::Attest => self.attestation.is_none_or(|last| last.target_max < target),
+            Kind::Aggregate
+            | Kind::Contribute
+            | Kind::Randao
+            | Kind::SyncMessage
+            | Kind::Selection
+            | Kind::SyncSelection
+            | Kind::Exit
+            | Kind::Registration => false,
+        }
     }
 }
 
@@ -243,6 +294,8 @@ pub struct Journal {
     histories: Vec<History>,
     pending: BTreeMap<Ticket, Vec<Permit>>,
     stops: Stops,
+    /// Up to here rows may be missing.
+    lost_until: Option<Slot>,
     rules: Rules,
 }
 
@@ -252,7 +305,14 @@ impl Journal {
     /// - `keys`, `histories`: one per validator, in the lock's order.
     pub fn new(keys: Vec<PublicKey>, histories: Vec<History>) -> Self {
         assert_eq!(keys.len(), histories.len(), "one history per validator");
-        Self { keys, histories, pending: BTreeMap::new(), stops: Stops::default(), rules: Rules::default() }
+        Self {
+            keys,
+            histories,
+            pending: BTreeMap::new(),
+            stops: Stops::default(),
+            lost_until: None,
+            rules: Rules::default(),
+        }
     }
 
     /// The same journal under these rules.
@@ -278,6 +338,46 @@ impl Journal {
     /// The highest slot in which anything was promised for any validator.
     pub fn slot_max(&self) -> Option<Slot> {
         self.histories.iter().filter_map(History::slot_max).max()
+    }
+
+    /// What is promised, one history per validator, in the lock's order.
+    pub fn histories(&self) -> &[History] {
+        &self.histories
+    }
+
+    /// Up to which slot every validator is taken to have signed anything, if rows were found missing since the start.
+    pub const fn lost_until(&self) -> Option<Slot> {
+        self.lost_until
+    }
+
+    /// Rows are missing, nobody knows which: from now on every validator may have signed anything up to this slot.
+    ///
+    /// - Returns rows to be written: a block of this slot, and a vote for its epoch from the epoch before, for each
+    ///   validator whose watermarks rise by that. They are like imported ones: equal to nothing.
+    /// - What was promised up to this slot and is not signed yet will not be: [`Journal::forbids`].
+    pub fn roll_forward(&mut self, spec: &ChainSpec, until: Slot) -> Vec<Row> {
+        let target = spec.epoch_of(until);
+        let source = Epoch(target.0.saturating_sub(1));
+        let vote = (spec.epoch_start(target), Promise::Attestation { source, target });
+        let mut rows = Vec::new();
+        for (key, history) in self.keys.iter().zip(&mut self.histories) {
+            for (slot, promise) in [vote, (until, Promise::Block { slot: until })] {
+                if history.would_rise(promise) {
+                    let row = Row { key: *key, slot, promise, root: None };
+                    history.append(&row);
+                    rows.push(row);
+                }
+            }
+        }
+        self.lost_until = self.lost_until.max(Some(until));
+        rows
+    }
+
+    /// Why nothing is signed in an instance, whatever was promised there.
+    pub fn forbids(&self, instance: Instance) -> Option<Refusal> {
+        let lost = self.lost_until.filter(|until| instance.kind.is_slashable() && instance.slot <= *until);
+        let stopped = self.stops.forbids(instance.kind).map(Refusal::Stopped);
+        stopped.or(lost.map(|until| Refusal::RolledBack { until }))
     }
 
     /// What the guard would say, without promising anything.

@@ -23,6 +23,7 @@ mod duty;
 mod ending;
 pub mod guard;
 mod halves;
+mod held;
 pub mod journal;
 pub mod mutants;
 pub mod node;
@@ -221,6 +222,14 @@ pub enum Refusal {
     /// The journal could not be written.
     #[error("the slashing-protection journal could not be written: nothing is signed")]
     JournalFailed,
+    /// It was promised before it came out that the journal lacks rows up to a slot.
+    #[error(
+        "the slashing-protection journal was older than what this operator had signed: nothing is signed up to slot {until}"
+    )]
+    RolledBack {
+        /// The last slot for which nothing is signed.
+        until: Slot,
+    },
     /// The node is stopped.
     #[error("this node signs nothing: {0}")]
     Stopped(stop::Reason),
@@ -606,6 +615,16 @@ pub enum Output {
     SecondInstance {
         /// Who showed the proof.
         shown_by: ShareIndex,
+    },
+    /// An operator has shown a signature of this node that the journal has no row for: it was rolled back, or somebody else
+    /// holds the node key. The rows that make up for it go to [`Output::Journal`]; this is for the node's operator.
+    RolledBack {
+        /// Who showed it.
+        shown_by: ShareIndex,
+        /// This node's statement.
+        proof: Signed,
+        /// Up to here nothing is signed.
+        until: Slot,
     },
     /// An operator's node key is used by two live processes.
     TwoProcesses {

@@ -14,6 +14,8 @@ pub enum Mutant {
     CertificatesIgnored,
     /// A restarted node speaks where it may have spoken before (rule 11).
     VotesAfterRestart,
+    /// A node takes no notice of what peers hold under its own signature.
+    HeldIgnored,
 }
 
 /// Which rules are in force.

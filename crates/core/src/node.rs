@@ -23,6 +23,7 @@ use crate::duty::propose::Propose;
 use crate::duty::registration::Registrations;
 use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
+use crate::held::Held;
 use crate::journal::{History, Journal};
 use crate::mutants::{Mutant, Rules};
 use crate::outcome::Story;
@@ -163,6 +164,7 @@ pub struct Node {
     unscheduled: Unscheduled,
     past: Past,
     boots: Boots,
+    held: Held,
     sightings: Sightings,
     /// The last slot whose duties were begun.
     begun: Option<Slot>,
@@ -184,6 +186,8 @@ impl Node {
             true => None,
             false => at_start.max(journal.slot_max()),
         };
+        let started = setup.spec.slot_at(setup.started).unwrap_or_default();
+        let held = Held::new(setup.me, started, &journal);
         let view = View::new(setup.me, Registry::new(&setup.validators));
         Self {
             follow_until,
@@ -199,6 +203,7 @@ impl Node {
             unscheduled: Unscheduled::default(),
             past: Past::default(),
             boots: Boots::new(setup.me, setup.generation),
+            held,
             sightings: Sightings::new(setup.size, setup.validators.len(), setup.started),
             begun: None,
             closed: None,
@@ -211,6 +216,13 @@ impl Node {
     /// Whether a message is worth the cost of checking its signatures: inside the window, of our generation.
     pub fn wants(&self, message: &Message) -> bool {
         let instance = message.instance();
+        if let Message::Held(signed) = message {
+            // However long ago it was signed.
+            let generation = self.setup.generation;
+            return instance.generation == generation
+                && !self.setup.rules.break_with(Mutant::HeldIgnored)
+                && self.held.proves_loss(&self.setup.spec, &self.journal, signed);
+        }
         // The proof of a second process is as good as it was when its answer was given.
         let timeless = matches!(message, Message::Overlap(_));
         let items_max = self.setup.validators.len().saturating_mul(SUBCOMMITTEES as usize);
@@ -320,9 +332,10 @@ impl Node {
         if !self.wants(message.message()) {
             return;
         }
-        if self.hear_of_processes(&message) {
+        if self.hear_of_processes(&message) || self.hear_of_loss(&message) {
             return;
         }
+        self.held.keep(message.sender(), message.message());
         let instance = message.message().instance();
         if is_approved(instance.kind) {
             return self.with_approvals(instance.kind, Event::Input(Input::Peer(message)));
@@ -429,6 +442,9 @@ impl Node {
         let changed = if up { self.view.present.insert(peer) } else { self.view.present.remove(&peer) };
         if !changed {
             return;
+        }
+        if up {
+            self.show_held(peer);
         }
         self.sightings.presence(self.now, peer, up);
         self.boots.presence(self.now, peer, up);

@@ -201,7 +201,8 @@ impl Story {
             | Message::Contents(_)
             | Message::Challenge(_)
             | Message::Boot(_)
-            | Message::Overlap(_) => {}
+            | Message::Overlap(_)
+            | Message::Held(_) => {}
         }
     }
 

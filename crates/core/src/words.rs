@@ -35,6 +35,7 @@ pub fn describe(message: &Message, to: To) -> String {
         Message::Challenge(_) => "asks which process speaks".into(),
         Message::Boot(signed) => format!("speaks as process {}", short(&signed.statement.hash)),
         Message::Overlap(overlap) => format!("shows process {}", short(&overlap.other.statement.hash)),
+        Message::Held(signed) => format!("shows that it holds partials of {}", signed.author),
         Message::Fetch(id) => format!("asks for the value {}", short(&id.hash)),
         Message::Value(answer) => format!("sends the value {}", short(&answer.id.hash)),
     };

@@ -89,6 +89,11 @@ impl Kind {
         }
     }
 
+    /// Whether a validator can be slashed for what is signed.
+    pub const fn is_slashable(self) -> bool {
+        matches!(self, Self::Attest | Self::Propose)
+    }
+
     /// In a word, for logs, metrics and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -424,6 +429,9 @@ pub enum Message {
     Boot(Signed),
     /// `OVERLAP`: another process holds the node key of whom this is sent to. Proves itself to that one.
     Overlap(Overlap),
+    /// `HELD`: the newest statement of a kind's partials that the sender holds of whom this is sent to. It is that one's own
+    /// signature that makes it true.
+    Held(Signed),
 }
 
 impl Message {
@@ -439,7 +447,7 @@ impl Message {
             Self::Fetch(id) => id.instance,
             Self::Value(answer) | Self::Contents(answer) => answer.id.instance,
             Self::Challenge(challenge) => challenge.instance,
-            Self::Boot(signed) => signed.statement.instance,
+            Self::Boot(signed) | Self::Held(signed) => signed.statement.instance,
             Self::Overlap(overlap) => overlap.other.statement.instance,
         }
     }
@@ -465,6 +473,7 @@ impl Message {
             Self::Challenge(_) => "challenge",
             Self::Boot(_) => "boot",
             Self::Overlap(_) => "overlap",
+            Self::Held(_) => "held",
         }
     }
 
@@ -581,6 +590,7 @@ pub fn verify(
         Message::Vote(vote) => door.own(sender, &vote.signed)?,
         Message::Commit(signed) | Message::Boot(signed) => door.own(sender, signed)?,
         Message::Overlap(overlap) => door.signed(&overlap.other)?,
+        Message::Held(signed) => door.signed(signed)?,
         Message::Partial(partials) => door.own(sender, &partials.signed)?,
         Message::Cert(quorum) | Message::Decided(quorum) => door.quorum(quorum)?,
         Message::NewRound(new_round) => {
@@ -616,7 +626,8 @@ pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> 
         | Message::Value(_)
         | Message::Contents(_)
         | Message::Challenge(_)
-        | Message::Overlap(_) => None,
+        | Message::Overlap(_)
+        | Message::Held(_) => None,
     };
     if let Some(signed) = own {
         *signed = sign(signed.statement, cluster, node_key);

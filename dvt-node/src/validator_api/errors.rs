@@ -129,6 +129,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NotApproved(_) => Self::bad(refusal),
             Refusal::NoAggregate { .. } => Self::new(StatusCode::NOT_FOUND, refusal),
             Refusal::JournalFailed
+            | Refusal::RolledBack { .. }
             | Refusal::Stopped(_)
             | Refusal::TooLate(_)
             | Refusal::TooFewSelections(_) => Self::unavailable(refusal),

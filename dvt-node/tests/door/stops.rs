@@ -92,3 +92,24 @@ async fn a_node_that_is_shown_another_process_under_its_key_stops_and_a_lie_does
     shown(1);
     assert_eq!(world.room().second_instance, None, "it is told once");
 }
+
+#[tokio::test]
+async fn a_node_that_is_shown_what_its_journal_lacks_signs_nothing_up_to_the_next_slot_and_a_lie_does_nothing()
+ {
+    let world = world(ATTEST, Default::default());
+    agree(&world);
+    let instance = instance(ATTEST, Kind::Propose);
+    let hash = Root([0xb0; 32]);
+    let statement = Statement { instance, step: Step::Partial, round: 0, hash, extra: Root::ZERO };
+    let held = |by: u8| Message::Held(world.room().sign_as(by, statement));
+    // What another operator has signed binds it, and not us: its signature is not even checked.
+    let of_another = held(3);
+    assert!(!world.room().wants(&of_another));
+    let half = world.keys[0].half(1, &attestation_root(&honest_vote()));
+    taken(&world.attest(0, &honest_vote(), half).await);
+    let lost = held(1);
+    world.hear(2, lost.clone());
+    refused(&world.get(VOTE).await, 503, "journal was older than what this operator had signed");
+    assert_eq!(world.room().rolled_back.take(), Some(ATTEST.next()));
+    assert!(!world.room().wants(&lost), "it is told once");
+}

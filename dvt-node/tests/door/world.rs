@@ -207,6 +207,8 @@ pub(crate) struct Room {
     pub(crate) block_asked: bool,
     /// Who has shown that another process runs with this node's key.
     pub(crate) second_instance: Option<ShareIndex>,
+    /// Up to which slot the node signs nothing, as it was shown that its journal was rolled back.
+    pub(crate) rolled_back: Option<Slot>,
     replies: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     own: VecDeque<wire::Verified>,
     results: VecDeque<Input>,
@@ -227,6 +229,11 @@ fn duties(keys: &[PublicKey]) -> (Vec<AttesterDuty>, Vec<ProposerDuty>) {
 }
 
 impl Room {
+    /// Whether the node takes a message at all.
+    pub(crate) fn wants(&self, message: &Message) -> bool {
+        self.node.wants(message)
+    }
+
     /// What an operator's node key signs.
     pub(crate) fn sign_as(&self, by: u8, statement: Statement) -> Signed {
         wire::sign(statement, &CLUSTER, &self.operators[usize::from(by) - 1])
@@ -302,6 +309,7 @@ impl Room {
                 panic!("operator {author} is played honestly or badly, not double")
             }
             Output::SecondInstance { shown_by } => self.second_instance = Some(shown_by),
+            Output::RolledBack { until, .. } => self.rolled_back = Some(until),
             Output::Doppelgangers { .. } | Output::TwoProcesses { .. } => {}
             Output::Outcome(_) | Output::Closed(_) | Output::Keep(_) => {}
         }
@@ -451,6 +459,7 @@ pub(crate) fn recorded_world(
         asked: 0,
         block_asked: false,
         second_instance: None,
+        rolled_back: None,
         replies: BTreeMap::new(),
         own: VecDeque::new(),
         results: VecDeque::new(),

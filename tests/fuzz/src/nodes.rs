@@ -232,6 +232,7 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         Message::Challenge(challenge),
         Message::Boot(boot),
         Message::Overlap(Overlap { question, other: boot }),
+        Message::Held(partial),
     ];
     messages.iter().map(Message::to_frame).collect()
 }

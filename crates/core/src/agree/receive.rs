@@ -50,7 +50,8 @@ impl Agree {
             | Message::Contents(_)
             | Message::Challenge(_)
             | Message::Boot(_)
-            | Message::Overlap(_) => {}
+            | Message::Overlap(_)
+            | Message::Held(_) => {}
         }
     }
 

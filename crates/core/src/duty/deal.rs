@@ -204,8 +204,11 @@ impl Deal {
 
     /// The node was stopped: whoever waits is told why, and agreement goes on without this node's word if that is so.
     pub(crate) fn stopped(&mut self, desk: &mut Desk<'_>) {
-        if let Some(reason) = desk.journal.stops().reason() {
-            self.answer(desk, &Answer::Refused(Refusal::Stopped(reason)));
+        if let Some(refusal) = desk.journal.forbids(self.instance()) {
+            if let Refusal::RolledBack { .. } = refusal {
+                self.signing.close(refusal.clone());
+            }
+            self.answer(desk, &Answer::Refused(refusal));
         }
         if desk.journal.stops().is_silent() {
             self.tell(desk.now, agree::Input::Follow);

@@ -151,6 +151,12 @@ impl Tickets {
         ticket
     }
 
+    /// A new ticket whose result nobody waits for.
+    pub(crate) fn issue_unawaited(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next)
+    }
+
     /// A ticket comes back, once.
     pub(crate) fn redeem(&mut self, ticket: Ticket) -> Option<(Instance, Purpose)> {
         self.out.remove(&ticket)
@@ -200,7 +206,7 @@ pub(crate) enum Event {
     Reconnected(ShareIndex),
     /// Another duty has written on the board.
     Board,
-    /// Nothing is signed from now on.
+    /// Nothing is signed from now on, or nothing up to some slot: [`Journal::forbids`].
     Stopped,
     /// Anything else, as the node got it.
     Input(Input),

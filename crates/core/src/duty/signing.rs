@@ -25,7 +25,7 @@ enum Stage {
     Journaling,
     /// Halves are welcome.
     Open,
-    /// Nothing is signed, for this reason: the journal could not be written, or the node was stopped meanwhile.
+    /// Nothing is signed: the journal could not be written, the node was stopped meanwhile, or the journal was found too old.
     Closed,
 }
 
@@ -139,8 +139,7 @@ impl Signing {
     pub(crate) fn journaled(&mut self, desk: &mut Desk<'_>, ticket: Ticket, durable: bool) {
         let permits = desk.journal.settle(ticket, durable);
         self.permits.extend(permits.into_iter().map(|permit| (Item::of(permit.validator()), permit)));
-        let stopped = desk.journal.stops().reason().map(Refusal::Stopped);
-        self.closed = if durable { stopped } else { Some(Refusal::JournalFailed) };
+        self.closed = if durable { self.stopped(desk) } else { Some(Refusal::JournalFailed) };
         self.stage = if self.closed.is_none() { Stage::Open } else { Stage::Closed };
     }
 
@@ -165,9 +164,17 @@ impl Signing {
         self.refused.values().next().filter(|_| all).cloned()
     }
 
-    /// What stops this node from signing anything of this kind.
+    /// What stops this node from signing anything here.
     fn stopped(&self, desk: &Desk<'_>) -> Option<Refusal> {
-        desk.journal.stops().forbids(self.instance.kind).map(Refusal::Stopped)
+        desk.journal.forbids(self.instance)
+    }
+
+    /// Halves are not welcome any more, and never will be again.
+    pub(crate) fn close(&mut self, refusal: Refusal) {
+        if self.is_open() {
+            self.stage = Stage::Closed;
+            self.closed = Some(refusal);
+        }
     }
 
     /// Takes halves that match what was agreed. `refused` and positions are of the client's request.

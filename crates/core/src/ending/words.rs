@@ -168,7 +168,8 @@ const AGREED_LATE: &str = "\
 const REFUSED: &str = "\
     What was agreed on, or offered, could be slashed in the light of what this node's journal has for these \
     validators, so this node signed nothing. That is the journal's work, and not a fault to be switched off. \
-    It is expected right after a move, when an imported history ends later than the present slot. If it goes \
+    It is expected right after a move, when an imported history ends later than the present slot, and for an \
+    epoch after a journal was found rolled back (`docs/protection.md`). If it goes \
     on, the same keys may be running elsewhere: find out before anything else. Never delete the journal.";
 
 const JOURNAL_FAILED: &str = "\

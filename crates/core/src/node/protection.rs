@@ -1,4 +1,4 @@
-//! What protects the validators beside the journal: stops, doppelgangers, second processes.
+//! What protects the validators beside the journal: stops, doppelgangers, second processes, what others hold of us.
 
 use super::Node;
 use crate::boot::Said;
@@ -6,8 +6,8 @@ use crate::duty::Event;
 use crate::stop::Reason;
 use crate::{Output, To};
 use std::collections::BTreeSet;
-use types::wire::Verified;
-use types::{Epoch, ValidatorNo};
+use types::wire::{Message, Verified};
+use types::{Epoch, ShareIndex, ValidatorNo};
 
 impl Node {
     /// Puts a reason to sign nothing in force, and tells the duties that run.
@@ -70,5 +70,30 @@ impl Node {
             }
         }
         message.message().is_of_processes()
+    }
+
+    /// Shows a peer what it signed last. Before anything else: a decision that it could sign takes words of other operators,
+    /// and these come behind this one.
+    pub(super) fn show_held(&mut self, peer: ShareIndex) {
+        let shown = self.held.of(peer).map(|message| Output::Send { to: To::One(peer), message });
+        self.out.extend(shown);
+    }
+
+    /// `true` if the message shows what this node signed, and so is about no duty that runs. Without a row for it, every
+    /// validator's watermarks rise to now.
+    pub(super) fn hear_of_loss(&mut self, message: &Verified) -> bool {
+        let Message::Held(proof) = message.message() else { return false };
+        let spec = &self.setup.spec;
+        if self.held.proves_loss(spec, &self.journal, proof) {
+            // Duties of the next slot may have begun: clocks differ.
+            let ahead = spec.slot_at(self.now).unwrap_or_default().next();
+            let until = proof.statement.instance.slot.max(ahead);
+            let rows = self.journal.roll_forward(spec, until);
+            let ticket = self.tickets.issue_unawaited();
+            self.out.push_back(Output::Journal { ticket, rows });
+            self.out.push_back(Output::RolledBack { shown_by: message.sender(), proof: *proof, until });
+            self.with_all(|| Event::Stopped);
+        }
+        true
     }
 }

@@ -208,7 +208,8 @@ impl Villain for Chaos {
             | Message::Contents(_)
             | Message::Challenge(_)
             | Message::Boot(_)
-            | Message::Overlap(_) => 0,
+            | Message::Overlap(_)
+            | Message::Held(_) => 0,
         };
         self.top = self.top.max(round);
         self.words.truncate(HEARD_MAX);

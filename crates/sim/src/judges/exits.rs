@@ -49,7 +49,7 @@ impl Exits {
                     }
                 }
             }
-            Sight::Sent { .. } | Sight::Durable { .. } | Sight::Submitted { .. } | Sight::Doubled { .. } => {}
+            Sight::Sent { .. } | Sight::Durable { .. } | Sight::Submitted { .. } | Sight::Alarmed { .. } => {}
         }
     }
 }

@@ -39,7 +39,7 @@ impl Journal {
                     }
                 }
             }
-            Sight::Sent { .. } | Sight::Approved { .. } | Sight::Submitted { .. } | Sight::Doubled { .. } => {
+            Sight::Sent { .. } | Sight::Approved { .. } | Sight::Submitted { .. } | Sight::Alarmed { .. } => {
             }
         }
     }

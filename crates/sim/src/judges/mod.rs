@@ -65,14 +65,16 @@ pub enum Sight<'a> {
         /// The answer.
         result: &'a Result<(), Rejection>,
     },
-    /// An operator's node believes that another process runs with its key.
-    Doubled {
+    /// An operator's node believes that another process runs with its key, or that its journal is an old one.
+    Alarmed {
         /// When.
         at: Millis,
         /// Whose.
         author: ShareIndex,
-        /// Whether none does.
+        /// Whether it is wrong.
         honest: bool,
+        /// In what it believes.
+        about: &'static str,
     },
 }
 

@@ -1,4 +1,5 @@
-//! No honest node hands a signature to its beacon node that does not verify, and none that runs alone believes in a second.
+//! No honest node hands a signature to its beacon node that does not verify, and none believes in
+//! a second process or an old journal without reason.
 
 use super::{Sight, Violation};
 use crate::chain::Rejection;
@@ -19,8 +20,8 @@ impl Submissions {
             {
                 (at, format!("operator {author} submitted what the chain refuses: {rejection}"))
             }
-            Sight::Doubled { at, author, honest: true } => {
-                (at, format!("operator {author} believes in a second process of its own"))
+            Sight::Alarmed { at, author, honest: true, about } => {
+                (at, format!("operator {author} believes without reason in {about}"))
             }
             _ => return,
         };

@@ -57,7 +57,8 @@ fn word(message: &Message) -> Option<(&Signed, (Root, Root))> {
         | Message::Contents(_)
         | Message::Challenge(_)
         | Message::Boot(_)
-        | Message::Overlap(_) => return None,
+        | Message::Overlap(_)
+        | Message::Held(_) => return None,
     };
     Some((signed, (signed.statement.hash, extra)))
 }

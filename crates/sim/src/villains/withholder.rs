@@ -23,7 +23,8 @@ impl Mischief for Withholder {
             | Message::Fetch(_)
             | Message::Challenge(_)
             | Message::Boot(_)
-            | Message::Overlap(_) => false,
+            | Message::Overlap(_)
+            | Message::Held(_) => false,
         };
         let to = if confides { To::One(scene.victim()) } else { to };
         vec![Parcel::plain(to, message)]

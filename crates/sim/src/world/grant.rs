@@ -32,7 +32,8 @@ fn step_of(output: &Output) -> Option<Step> {
             | Message::Contents(_)
             | Message::Challenge(_)
             | Message::Boot(_)
-            | Message::Overlap(_) => None,
+            | Message::Overlap(_)
+            | Message::Held(_) => None,
         },
         Output::Journal { .. } => Some(Step::Journal),
         Output::Reply { answer, .. } => match answer {
@@ -59,6 +60,7 @@ fn step_of(output: &Output) -> Option<Step> {
         | Output::Doppelgangers { .. }
         | Output::SecondInstance { .. }
         | Output::TwoProcesses { .. }
+        | Output::RolledBack { .. }
         | Output::Keep(_) => None,
     }
 }
@@ -125,6 +127,13 @@ impl World {
             Output::SecondInstance { .. } => self.second_instance(person),
             // For the operators' ears: the one concerned has stopped by itself.
             Output::TwoProcesses { .. } => {}
+            Output::RolledBack { shown_by, until, .. } => {
+                self.tell(person, || {
+                    format!("is shown by #{shown_by} that its journal is too old: silent up to {until}")
+                });
+                let (author, honest) = (self.persons[person].operator, self.persons[person].honest);
+                self.saw(Sight::Alarmed { at: self.now, author, honest, about: "an old journal" });
+            }
             Output::Outcome(outcome) => {
                 let who = self.persons[person].operator;
                 self.tell(person, || format!("{}: {:?}", outcome.instance, outcome.ending));

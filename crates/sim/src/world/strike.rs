@@ -101,7 +101,7 @@ impl World {
     pub(super) fn second_instance(&mut self, person: usize) {
         self.persons[person].stopped = true;
         let (author, honest) = (self.persons[person].operator, self.persons[person].honest);
-        self.saw(Sight::Doubled { at: self.now, author, honest });
+        self.saw(Sight::Alarmed { at: self.now, author, honest, about: "a second process" });
     }
 
     /// An amnesiac's slot begins: it may die and come back with an old disk.

@@ -58,6 +58,11 @@ pub(super) fn check(message: &Message) -> Result<(), FrameError> {
             shape(statement.hash != question.last, "an overlap of a process with itself")?;
             shape(statement.extra == question.nonce(), "an overlap whose answer is to another question")
         }
+        Message::Held(signed) => {
+            step_is(signed, Step::Partial)?;
+            let slashable = signed.statement.instance.kind.is_slashable();
+            shape(slashable, "a held statement of what nobody is slashed for")
+        }
     }
 }
 
@@ -112,4 +117,25 @@ fn shape(holds: bool, rule: &'static str) -> Result<(), FrameError> {
 
 fn ascending<T: PartialOrd>(items: impl Iterator<Item = T>) -> bool {
     items.is_sorted_by(|a, b| a < b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Kind, Statement, decode};
+    use crate::{Generation, ShareIndex, Slot};
+
+    #[test]
+    fn what_is_held_of_an_operator_are_partials_of_what_can_be_slashed() {
+        for kind in Kind::ALL {
+            for (step, right) in [(Step::Partial, kind.is_slashable()), (Step::Commit, false)] {
+                let instance = Instance::new(Generation(0), Slot(9), kind);
+                let statement =
+                    Statement { instance, step, round: 0, hash: Root([1; 32]), extra: Root([2; 32]) };
+                let held = Message::Held(statement.unsigned(ShareIndex::new(1).unwrap()));
+                let refused = matches!(decode(&held.to_frame()), Err(FrameError::Shape(_)));
+                assert_eq!(refused, !right, "{kind} {step:?}");
+            }
+        }
+    }
 }

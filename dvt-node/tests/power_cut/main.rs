@@ -9,7 +9,9 @@
 //! The control does the same without the last sync, and must lose rows; otherwise the cut would cut nothing.
 //!
 //! Needs root and loop devices; without them it says so and shows nothing. `SYMBOLON_POWER_CUTS` sets the number of
-//! cuts of the synced journal.
+//! cuts of the synced journal. What was not synced may also arrive in parts, in any order: `torn` tries that on any machine.
+
+mod torn;
 
 use dvt_node::journal::{Durability, Journal};
 use std::env;
@@ -211,7 +213,12 @@ fn cut(how: &str, seed: u64) -> Left {
 /// How many rows, counted from the first, an image holds.
 fn surviving(image: &Path, folder: &TempDir) -> Result<u64, String> {
     let disk = Disk::mount(image, folder.path().join("after"))?;
-    let journal = Journal::open(&disk.place.join("journal"), CLUSTER).map_err(|error| error.to_string())?;
+    surviving_rows(&disk.place.join("journal"))
+}
+
+/// How many rows, counted from the first, a journal holds.
+fn surviving_rows(folder: &Path) -> Result<u64, String> {
+    let journal = Journal::open(folder, CLUSTER).map_err(|error| error.to_string())?;
     let mut there = 0;
     // Each validator's value is that of its last row: the rows are there up to the first that is not.
     let keys: Vec<_> = (0..VALIDATORS).map(|number| row(number).key).collect();
