@@ -1,9 +1,12 @@
 //! Each judge of the world in a jar is able to fail: a broken rule, of the machines or of the shells around them, is found
 //! by the judge whose business it is, within a thousand seeds.
 
+use sim::fault::{Fault, Step, What};
 use sim::plan::{Bound, Plan};
 use sim::setup::Flaw;
+use sim::villains::Habit;
 use symbolon_core::mutants::{Mutant, Rules};
+use types::{Millis, ShareIndex, Slot};
 
 /// Seeds in which a mutant must be found.
 const SEEDS: u64 = 1000;
@@ -57,9 +60,23 @@ fn a_certificate_of_too_few_votes_is_found_by_the_judge_of_agreement() {
     assert!(found("agreement", any, machine(Mutant::SmallCertificate)).is_some());
 }
 
+/// A liar, and one operator that votes for an older head and hears late what the others do.
+fn deny(plan: &mut Plan) {
+    machine(Mutant::CertificatesIgnored)(plan);
+    let operators = plan.setup.size.operators();
+    plan.setup.habits = vec![Habit::Honest; operators];
+    plan.setup.habits[0] = Habit::Liar;
+    plan.setup.head_delays = vec![Millis(0); operators];
+    plan.setup.head_delays[1] = Millis(5_000);
+    let who = ShareIndex::new(2).unwrap();
+    let fault =
+        |slot| Fault { who, what: What::Stall, lasts: Millis(8_000), step: Step::Begin, from: Slot(slot) };
+    plan.faults = (2..plan.slots).map(fault).collect();
+}
+
 #[test]
 fn a_leader_that_ignores_certificates_is_found_by_the_judge_of_agreement() {
-    assert!(found("agreement", any, machine(Mutant::CertificatesIgnored)).is_some());
+    assert!(found("agreement", within, deny).is_some());
 }
 
 #[test]

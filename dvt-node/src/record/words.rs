@@ -40,6 +40,9 @@ pub(super) fn of_output(output: &Output) -> String {
             format!("has seen {} validators sign elsewhere in epoch {epoch}", validators.len())
         }
         Output::SecondInstance { shown_by } => format!("is shown its second process by #{shown_by}"),
+        Output::RolledBack { shown_by, until, .. } => {
+            format!("is shown by #{shown_by} that its journal is too old: silent up to {until}")
+        }
         Output::TwoProcesses { peer, .. } => format!("has seen two processes of #{peer}"),
         Output::Keep(kept) => format!("keeps {}", of_kept(kept)),
         Output::FetchDuties { epoch } => format!("asks its beacon nodes for the duties of epoch {epoch}"),

@@ -1,8 +1,9 @@
 //! One certificate for each round, and one decided value: counted from votes and commits that were sent, by villains too.
+//! Whoever shows a certificate shows enough votes, and who proposes after one proposes what it is for.
 
 use super::{Sight, Violation};
 use std::collections::{BTreeMap, BTreeSet};
-use types::wire::{Instance, Message, Step};
+use types::wire::{Instance, Message, Proposal, Quorum, Statement, Step};
 use types::{ClusterSize, Millis, Root, ShareIndex};
 
 /// The judge.
@@ -30,16 +31,21 @@ impl Agreement {
 
     /// Watches.
     pub fn see(&mut self, sight: Sight<'_>) {
-        let Sight::Sent { at, author, message, .. } = sight else { return };
-        let statement = match message {
-            Message::Vote(vote) => vote.signed.statement,
-            Message::Commit(signed) => signed.statement,
-            // An honest node acts on what it shows, however it came by it.
-            Message::Decided(quorum) => {
-                return self.decide(at, quorum.statement.instance, quorum.statement.hash);
+        let Sight::Sent { at, author, honest, message } = sight else { return };
+        match message {
+            Message::Vote(vote) => self.count(at, author, vote.signed.statement),
+            Message::Commit(signed) => self.count(at, author, signed.statement),
+            Message::Cert(quorum) if honest => self.check_quorum(at, author, quorum),
+            Message::Decided(quorum) if honest => {
+                self.check_quorum(at, author, quorum);
+                self.decide(at, quorum.statement.instance, quorum.statement.hash);
             }
-            _ => return,
-        };
+            Message::Proposal(proposal) if honest => self.check_proposal(at, author, proposal),
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, at: Millis, author: ShareIndex, statement: Statement) {
         let (instance, round, hash) = (statement.instance, statement.round, statement.hash);
         let voices = self.voices.entry((instance, statement.step, round, hash)).or_default();
         voices.insert(author);
@@ -55,6 +61,27 @@ impl Agreement {
         }
     }
 
+    fn check_quorum(&mut self, at: Millis, author: ShareIndex, quorum: &Quorum) {
+        let authors: BTreeSet<_> = quorum.signatures.iter().map(|one| one.author).collect();
+        if authors.len() < self.size.quorum() {
+            let (instance, count) = (quorum.statement.instance, authors.len());
+            self.find(at, format!("operator {author} takes {count} signatures of {instance} for a quorum"));
+        }
+    }
+
+    /// The certificate of the highest round in a proposal's justification says what it has to be.
+    fn check_proposal(&mut self, at: Millis, author: ShareIndex, proposal: &Proposal) {
+        let shown = proposal.justification.iter().flat_map(|new_round| &new_round.best);
+        let Some(best) = shown.max_by_key(|quorum| quorum.statement.round) else { return };
+        let (instance, hash) = (proposal.signed.statement.instance, proposal.signed.statement.hash);
+        if best.statement.hash != hash {
+            let what = format!(
+                "operator {author} proposes {hash} for {instance} against a certificate that it shows"
+            );
+            self.find(at, what);
+        }
+    }
+
     fn decide(&mut self, at: Millis, instance: Instance, hash: Root) {
         let before = *self.decided.entry(instance).or_insert(hash);
         self.compare(at, &format!("{instance} is decided"), before, hash);
@@ -62,8 +89,11 @@ impl Agreement {
 
     fn compare(&mut self, at: Millis, what: &str, before: Root, now: Root) {
         if before != now {
-            let what = format!("{what} for {before} and for {now}");
-            self.violations.push(Violation { at: Some(at), what });
+            self.find(at, format!("{what} for {before} and for {now}"));
         }
+    }
+
+    fn find(&mut self, at: Millis, what: String) {
+        self.violations.push(Violation { at: Some(at), what });
     }
 }

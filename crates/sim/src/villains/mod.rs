@@ -7,6 +7,7 @@ pub mod amnesiac;
 pub mod equivocator;
 pub mod forger;
 pub mod laggard;
+pub mod liar;
 pub mod mute;
 pub mod poisoner;
 pub mod replayer;
@@ -44,11 +45,13 @@ pub enum Habit {
     Withholder,
     /// Puts values forward that would harm whoever signed them.
     Poisoner,
+    /// Denies in a change of rounds what it has voted for.
+    Liar,
 }
 
 impl Habit {
     /// All of them, the good one first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Honest,
         Self::Mute,
         Self::Equivocator,
@@ -59,6 +62,7 @@ impl Habit {
         Self::SplitBrain,
         Self::Withholder,
         Self::Poisoner,
+        Self::Liar,
     ];
 
     /// In one word.
@@ -74,6 +78,7 @@ impl Habit {
             Self::SplitBrain => "split-brain",
             Self::Withholder => "withholder",
             Self::Poisoner => "poisoner",
+            Self::Liar => "liar",
         }
     }
 
@@ -86,6 +91,7 @@ impl Habit {
             Self::Replayer => Some(Box::<replayer::Replayer>::default()),
             Self::Withholder => Some(Box::new(withholder::Withholder)),
             Self::Poisoner => Some(Box::new(poisoner::Poisoner)),
+            Self::Liar => Some(Box::<liar::Liar>::default()),
         }
     }
 }

@@ -150,7 +150,8 @@ pub(super) fn people(setup: &Setup) -> Vec<Person> {
             | Habit::Replayer
             | Habit::Amnesiac
             | Habit::Withholder
-            | Habit::Poisoner => people.push(person),
+            | Habit::Poisoner
+            | Habit::Liar => people.push(person),
             Habit::SplitBrain => {
                 let second = split_brain::second_process(&mut person, SECOND_BEACON);
                 people.extend([person, second]);

@@ -1,11 +1,11 @@
 //! What persons say to each other, and how it gets there.
 
-use symbolon_core::words::describe;
 use super::{CLUSTER, Event, World};
 use crate::judges::Sight;
 use crate::setup::Flaw;
 use crate::villains::{Parcel, Scene, Words};
 use sha2::{Digest as _, Sha256};
+use symbolon_core::words::describe;
 use symbolon_core::{Input, To};
 use types::wire::{self, Message, Verified};
 use types::{Machine as _, Millis, Root, Slot};
