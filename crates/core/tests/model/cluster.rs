@@ -6,6 +6,7 @@
 //!
 //! Every question of what the rules allow goes to `symbolon_core::agree::rules`. Here stands only what one step changes.
 
+use super::promises;
 use super::state::{Best, LIVES, Life, NODES, ROUNDS_MAX, SECOND, State, VALUES, Value, Values};
 use stateright::{Model, Property};
 use std::collections::BTreeMap;
@@ -54,11 +55,13 @@ pub(crate) struct Cluster {
     size: ClusterSize,
     instance: Instance,
     /// No node asks for a round above.
-    rounds_end: u32,
+    pub(crate) rounds_end: u32,
     pub(crate) byzantine: Option<usize>,
     /// Whether the Byzantine node has said everything, or nothing.
     speaks: bool,
     restart: Option<Restart>,
+    /// What was said before.
+    begin: State,
     /// Answers of rule 9 by question.
     pub(crate) answers: RwLock<BTreeMap<u128, Values>>,
 }
@@ -77,6 +80,7 @@ impl Cluster {
             byzantine: None,
             speaks: true,
             restart: None,
+            begin: State::default(),
             answers: RwLock::default(),
         }
     }
@@ -90,11 +94,20 @@ impl Cluster {
         Self { restart: Some(restart), ..self }
     }
 
+    /// All honest nodes have voted for this value in round 0.
+    pub(crate) fn after_first_votes(self, value: Value) -> Self {
+        let mut begin = self.begin;
+        for node in self.honest() {
+            begin.lives[node].votes.say(0, value);
+        }
+        Self { begin, ..self }
+    }
+
     /// The same cluster, whose Byzantine node says nothing, with as many rounds as fit.
     pub(crate) fn silenced(&self) -> Self {
-        let Self { book, rules, size, instance, byzantine, restart, .. } = *self;
+        let Self { book, rules, size, instance, byzantine, restart, begin, .. } = *self;
         let (rounds_end, speaks, answers) = (ROUNDS_MAX, false, RwLock::default());
-        Self { book, rules, size, instance, rounds_end, byzantine, speaks, restart, answers }
+        Self { book, rules, size, instance, rounds_end, byzantine, speaks, restart, begin, answers }
     }
 
     pub(crate) fn is_byzantine(&self, node: usize) -> bool {
@@ -105,7 +118,7 @@ impl Cluster {
         self.instance.leader(round, self.size).position()
     }
 
-    fn rounds(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(crate) fn rounds(&self) -> impl Iterator<Item = u32> + use<> {
         self.book.first_round()..=self.rounds_end
     }
 
@@ -114,15 +127,9 @@ impl Cluster {
         (0..NODES).filter(|node| !self.is_byzantine(*node))
     }
 
-    /// Honest nodes that have not stopped so far.
-    pub(crate) fn steadfast(&self, state: &State) -> impl Iterator<Item = usize> {
-        self.honest().filter(|node| !state.is_restarted(*node))
-    }
-
-    /// Whether no more nodes are faulty than agreement lives with; a restart counts (rule 11).
-    pub(crate) fn is_within_faults(&self, state: &State) -> bool {
-        let faults = usize::from(self.byzantine.is_some()) + usize::from(state.restarted.is_some());
-        faults <= usize::from(self.size.faults())
+    /// How many more faults agreement lives with (`f`; a restart counts, rule 11); `None` if there are more already.
+    pub(crate) fn faults_left(&self, faulty: usize) -> Option<usize> {
+        usize::from(self.size.faults()).checked_sub(faulty)
     }
 
     /// How many nodes have done something, in any of their lives.
@@ -141,19 +148,19 @@ impl Cluster {
         self.rounds().any(|round| self.is_decided_in(state, round, value))
     }
 
-    fn is_decided_in(&self, state: &State, round: u32, value: Value) -> bool {
+    pub(crate) fn is_decided_in(&self, state: &State, round: u32, value: Value) -> bool {
         let equal = self.count(state, |life| life.commits.get(round) == Some(value));
         self.book.is_decision(Tally::Commits { equal }) || self.is_fast(state, round, value)
     }
 
     /// The fast path.
-    fn is_fast(&self, state: &State, round: u32, value: Value) -> bool {
+    pub(crate) fn is_fast(&self, state: &State, round: u32, value: Value) -> bool {
         let equal = self.count(state, |life| life.votes.get(round) == Some(value));
         self.book.is_decision(Tally::Votes { round, equal })
     }
 
     /// Whether partial signatures for this value combine.
-    fn is_signed(&self, state: &State, value: Value) -> bool {
+    pub(crate) fn is_signed(&self, state: &State, value: Value) -> bool {
         self.is_enough(self.count(state, |life| life.signed() == Some(value)))
     }
 
@@ -219,7 +226,8 @@ impl Cluster {
 
     /// Whether `q` nodes have asked for a round.
     pub(crate) fn is_entered(&self, state: &State, round: u32) -> bool {
-        round > self.book.first_round() && self.book.is_entered(self.count(state, |life| life.asked.get(round).is_some()))
+        round > self.book.first_round()
+            && self.book.is_entered(self.count(state, |life| life.asked.get(round).is_some()))
     }
 
     /// Rule 8: whether `f+1` authors of `NEWROUND`s pull to this round those who have heard of it.
@@ -236,7 +244,13 @@ impl Cluster {
 
     /// All steps that are open to one life.
     fn steps(&self, state: &State, node: usize, life: usize, steps: &mut Vec<(usize, Step)>) {
+        for value in VALUES.into_iter().filter(|value| self.is_decided(state, *value)) {
+            steps.push((life, Step::Sign(value)));
+        }
         let standing = self.standing(state, life);
+        if standing.silent {
+            return; // What it learns it shows to nobody.
+        }
         let ends = |round: &u32| *round <= self.rounds_end;
         if let Some(round) = standing.votes_in() {
             steps.extend(self.votable(state, round).iter().map(|value| (life, Step::Vote(round, value))));
@@ -253,12 +267,9 @@ impl Cluster {
         let next = standing.asks_next().filter(ends);
         steps.extend(next.map(|round| (life, Step::Ask(round))));
         for round in (standing.frontier() + 1..=self.rounds_end).filter(|round| Some(*round) != next) {
-            if !standing.silent && self.is_pulling(state, round) {
+            if self.is_pulling(state, round) {
                 steps.push((life, Step::Ask(round)));
             }
-        }
-        for value in VALUES.into_iter().filter(|value| self.is_decided(state, *value)) {
-            steps.push((life, Step::Sign(value)));
         }
     }
 
@@ -321,7 +332,7 @@ impl Model for Cluster {
     type Action = (usize, Step);
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::default()]
+        vec![self.named(self.begin)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Self::Action>) {
@@ -339,39 +350,8 @@ impl Model for Cluster {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let is_done = |cluster: &Self, state: &State| VALUES.iter().any(|value| cluster.is_signed(state, *value));
-        let mut properties = vec![
-            Property::always(ONE_CERTIFICATE, |cluster: &Self, state| {
-                cluster.rounds().all(|round| !VALUES.iter().all(|value| cluster.is_certified(state, round, *value)))
-            }),
-            Property::always(ONE_DECISION, |cluster: &Self, state| {
-                !VALUES.iter().all(|value| cluster.is_decided(state, *value))
-            }),
-            Property::always(ONE_SIGNATURE, |cluster: &Self, state| {
-                !VALUES.iter().all(|value| cluster.is_signed(state, *value))
-            }),
-            Property::always(NOT_LOST, Self::recovers),
-            // Not promises, but what shows that the promises were tried.
-            Property::sometimes(DONE, is_done),
-            Property::sometimes(FAST, |cluster: &Self, state| {
-                VALUES.iter().any(|value| cluster.is_fast(state, cluster.book.first_round(), *value))
-            }),
-        ];
-        if self.rounds_end > self.book.first_round() {
-            properties.push(Property::sometimes(LATE, |cluster: &Self, state| {
-                VALUES.iter().any(|value| cluster.is_decided_in(state, cluster.rounds_end, *value))
-            }));
-        }
-        properties
+        promises::properties(self)
     }
 }
-
-pub(crate) const ONE_CERTIFICATE: &str = "one certificate per round";
-pub(crate) const ONE_DECISION: &str = "one decided value";
-pub(crate) const ONE_SIGNATURE: &str = "no group signature on two values";
-pub(crate) const NOT_LOST: &str = "no duty lost for good with at most f faults";
-const DONE: &str = "a group signature is made";
-const FAST: &str = "all first votes are equal";
-const LATE: &str = "the last round decides";
 
 const _: () = assert!(LIVES == SECOND + 1, "the second life stands last");

@@ -26,7 +26,8 @@ impl Cluster {
 
     /// All that the answer depends on, in one number.
     fn question(&self, state: &State, round: u32) -> u128 {
-        let code = |claim: Option<(u32, Value)>| claim.map_or(0, |(round, value)| round * 2 + value as u32 + 1);
+        let code =
+            |claim: Option<(u32, Value)>| claim.map_or(0, |(round, value)| round * 2 + value as u32 + 1);
         let mut question = u128::from(round) << 3 | u128::from(state.restarted.unwrap_or(7));
         for life in &state.lives {
             let bits = life.shown(round).map_or(0, |shown| 256 | code(shown.best) << 4 | code(shown.last));

@@ -6,24 +6,38 @@
 //! none. Whatever a leader is allowed to propose on the way has to end the duty.
 
 use super::cluster::{Cluster, Step};
-use super::state::{Life, ROUNDS_MAX, SECOND, State, VALUES, Value};
+use super::state::{NODES, ROUNDS_MAX, State, VALUES, Value};
 use symbolon_core::agree::rules::Standing;
 
 /// Steps of one recovery: each node asks, proposes, votes, commits at most once in each round that fits.
 const STEPS_MAX: u32 = 200;
 
 impl Cluster {
-    /// Whether the duty ends from here. More faults than `f` promise nothing.
+    /// Whether the duty ends from here, also if another node than those that are faulty already stops now, as long as
+    /// no more than `f` are. More faults promise nothing.
+    ///
+    /// To stop is to take no step any more, so the state of a cluster in which a node has stopped some time ago is
+    /// reached without that, too.
     pub(crate) fn recovers(&self, state: &State) -> bool {
-        if !self.is_within_faults(state) {
-            return true;
+        let faulty = (0..NODES).filter(|node| self.is_byzantine(*node) || state.is_restarted(*node)).count();
+        match self.faults_left(faulty) {
+            None => true,
+            Some(0) => self.recovers_without(state, None),
+            Some(_) => {
+                let stopped = (0..NODES).map(Some).chain([None]);
+                stopped.into_iter().all(|stopped| self.recovers_without(state, stopped))
+            }
         }
-        let mut heard = *state;
-        if let Some(stopped) = heard.restarted.take() {
-            heard.lives[usize::from(stopped)] = Life::default();
-            heard.lives[SECOND] = Life::default();
+    }
+
+    fn recovers_without(&self, state: &State, stopped: Option<usize>) -> bool {
+        let is_awake =
+            |node: &usize| !self.is_byzantine(*node) && !state.is_restarted(*node) && stopped != Some(*node);
+        let awake: Vec<usize> = (0..NODES).filter(is_awake).collect();
+        let mut heard = State::default();
+        for node in &awake {
+            heard.lives[*node] = state.lives[*node];
         }
-        let awake = self.steadfast(state).collect();
         Recovery { loud: self, quiet: self.silenced(), awake }.ends(heard, STEPS_MAX)
     }
 }
