@@ -116,6 +116,15 @@
 //! honest leader's round ends it. A duty is missed only with more faults, when time runs out, or when the checks
 //! on the value fail at more than `n - q` honest nodes.
 //!
+//! # What was explored
+//!
+//! What the rules allow is answered by [`rules`], without messages and signatures. A model of this crate's tests
+//! (`tests/model`) asks the same functions, and goes through every state of `n = 4`, `f = 1` with two values: one
+//! certificate per round, one decided value, no group signature on two values, no duty lost for good. Plain tests go as far
+//! as one changed round; three rounds are exhausted by `.ci/model`, with figures in `docs/evidence.md`. The same model
+//! finds what is wrong with rules 5, 9 and 11 once one of them is broken ([`crate::mutants`]). Beyond it, `agree_random`
+//! samples schedules of this machine itself.
+//!
 //! # What it costs
 //!
 //! | case | attest, delays to the decision | block |

@@ -305,6 +305,10 @@ impl Cluster {
     }
 
     /// The same state under the names that come first in order: values can be exchanged, and nodes that are alike.
+    ///
+    /// No rule looks at which of two values it is, or at which node, but for who leads. Of two certificates of one round
+    /// the lower value is taken; that is not symmetric, but those are a broken promise already. Leaders above the last
+    /// round occur in `recovery` only, where whatever any of them may propose has to end the duty.
     fn named(&self, state: State) -> State {
         [state, state.swapped()].map(|named| self.sorted(named)).into_iter().min().expect("there are two")
     }
