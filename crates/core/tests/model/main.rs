@@ -98,7 +98,8 @@ fn a_led_duty_keeps_its_promises_beside_a_byzantine_node_in_any_place() {
     }
 }
 
-/// That a node has crashed is no step of its own: `recovery`.
+/// That a node has crashed is no step of its own: `recovery`. More rounds would show nothing new: what a node says that keeps
+/// to the rules, a Byzantine one in its place may say, and recovery is asked without its help there as well.
 #[test]
 fn a_duty_keeps_its_promises_when_any_node_crashes_at_any_time() {
     exhaust("attest to round 1, a crash", sound(Kind::Attest, 1), 90_000);
