@@ -12,6 +12,8 @@ pub enum Mutant {
     SmallCertificate,
     /// A leader, and who checks its proposal, look at last votes only, and not at certificates (rule 9).
     CertificatesIgnored,
+    /// Without a certificate, only last votes of the highest round that occurs count (rule 9 as ADR 0003 first had it).
+    LaterVotesFirst,
     /// A restarted node speaks where it may have spoken before (rule 11).
     VotesAfterRestart,
     /// A node takes no notice of what peers hold under its own signature.

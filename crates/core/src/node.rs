@@ -13,6 +13,7 @@ pub use crate::approve::ExitApproval;
 pub use accounts::ACCOUNT_EPOCHS;
 
 use crate::agree::Timers;
+use crate::agree::rules::follow_until;
 use crate::approve::STATED_AHEAD;
 use crate::boot::Boots;
 use crate::doppelganger::Sightings;
@@ -25,7 +26,7 @@ use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::held::Held;
 use crate::journal::{History, Journal};
-use crate::mutants::{Mutant, Rules};
+use crate::mutants::Rules;
 use crate::outcome::Story;
 use crate::registry::Registry;
 use crate::schedule::Schedule;
@@ -181,11 +182,7 @@ impl Node {
     pub fn new(setup: Setup, histories: Vec<History>) -> Self {
         let keys: Vec<_> = setup.validators.iter().map(|validator| validator.group_key).collect();
         let journal = Journal::new(keys.clone(), histories).under(setup.rules);
-        let at_start = setup.spec.slot_at(setup.started).map(Slot::next);
-        let follow_until = match setup.rules.break_with(Mutant::VotesAfterRestart) {
-            true => None,
-            false => at_start.max(journal.slot_max()),
-        };
+        let follow_until = follow_until(setup.rules, setup.spec.slot_at(setup.started), journal.slot_max());
         let started = setup.spec.slot_at(setup.started).unwrap_or_default();
         let held = Held::new(setup.me, started, &journal);
         let view = View::new(setup.me, Registry::new(&setup.validators));

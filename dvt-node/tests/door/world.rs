@@ -231,7 +231,7 @@ fn duties(keys: &[PublicKey]) -> (Vec<AttesterDuty>, Vec<ProposerDuty>) {
 impl Room {
     /// Whether the node takes a message at all.
     pub(crate) fn wants(&self, message: &Message) -> bool {
-        self.node.wants(message)
+        self.node.node().wants(message)
     }
 
     /// What an operator's node key signs.

@@ -1,6 +1,6 @@
 //! Rules 8 to 10: asking for a round, being pulled to it, entering it, and leading it.
 
-use super::choice::Choice;
+use super::rules::Choice;
 use super::{Agree, Output, Verdict};
 use types::wire::{LastVote, Message, NewRound, Proposal, Step};
 use types::{Millis, Root};
@@ -20,7 +20,7 @@ impl Agree {
     /// Messages that were too far ahead before are taken up on the way.
     pub(super) fn catch_up(&mut self) {
         loop {
-            let pulled = self.pulled_to();
+            let pulled = self.book().pulled_to(self.reached.values().copied());
             if pulled > self.frontier() {
                 self.ask(pulled);
             }
@@ -43,7 +43,7 @@ impl Agree {
 
     /// Rule 8, second half: the timer of the own round ended, or round 0 is split for good.
     pub(super) fn expire(&mut self) {
-        let Some(end) = self.round_end() else { return };
+        let (Some(next), Some(end)) = (self.standing().asks_next(), self.round_end()) else { return };
         let expired = end <= self.now;
         if !expired && !self.is_split() {
             return;
@@ -51,7 +51,7 @@ impl Agree {
         if self.round > 0 {
             self.expired.insert(self.judge().leader(self.round));
         }
-        self.ask(self.round.saturating_add(1));
+        self.ask(next);
     }
 
     /// Whether no value can reach `q` votes of round 0 any more, even if all who were heard from lately and
@@ -81,22 +81,14 @@ impl Agree {
         self.broadcast(Message::NewRound(NewRound { signed, best, last, proposal }));
     }
 
-    /// The highest round that `f+1` authors asked for, or one above it.
-    fn pulled_to(&self) -> u32 {
-        let mut reached: Vec<u32> = self.reached.values().copied().collect();
-        reached.sort_unstable_by(|a, b| b.cmp(a));
-        reached.get(self.faults()).copied().unwrap_or(0)
-    }
-
     /// Rules 3 and 10: proposes if this node leads the round it is in and all it needs is there.
     pub(super) fn propose(&mut self) {
-        let round = self.frontier();
-        let leads = round > 0 && self.judge().leader(round) == self.setup.me;
-        if !leads || self.proposed >= round || self.is_silent() || self.now < self.setup.start {
+        let Some(round) = self.standing().proposes_in() else { return };
+        if self.judge().leader(round) != self.setup.me || self.now < self.setup.start {
             return;
         }
         let mut justification = self.justification(round);
-        if round > self.judge().first_round() && !self.is_collected(round, justification.len()) {
+        if !self.book().opens(round) && !self.is_collected(round, justification.len()) {
             if self.judge().choice(justification.iter().copied()) == Choice::Free {
                 self.need_own(round);
             }
@@ -120,7 +112,7 @@ impl Agree {
     /// Rule 10: `q` `NEWROUND`s, and either one shows a certificate of the round before, or all nodes heard
     /// from lately are in, or the wait for more is over.
     fn is_collected(&self, round: u32, held: usize) -> bool {
-        let Some(kept) = self.rounds.get(round).filter(|_| held >= self.setup.size.quorum()) else {
+        let Some(kept) = self.rounds.get(round).filter(|_| self.book().is_entered(held)) else {
             return false;
         };
         let fresh = |new_round: &NewRound| {
@@ -167,7 +159,7 @@ impl Agree {
                 return if self.is_votable(&hash) { Pick::Propose(hash) } else { Pick::Await(hash) };
             }
             justification.retain(|new_round| !names(new_round, &hash));
-            if justification.len() < self.setup.size.quorum() {
+            if !self.book().is_entered(justification.len()) {
                 *justification = everybody;
                 return match self.judge().choice(justification.iter().copied()) {
                     Choice::Only(forced) => Pick::Propose(forced),

@@ -4,24 +4,32 @@
 //! proposal shows. It is the whole lock of the protocol: nothing else makes a later round keep an earlier
 //! round's value.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use types::Root;
-use types::wire::NewRound;
+
+/// What one `NEWROUND` brings into the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown<H> {
+    /// Round and hash of the best certificate.
+    pub best: Option<(u32, H)>,
+    /// Round and hash of the last vote.
+    pub last: Option<(u32, H)>,
+}
 
 /// What a justification lets its leader propose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub enum Choice<H> {
     /// This hash and no other: a certificate shows it, or it has the most last votes.
-    Only(Root),
+    Only(H),
     /// One of these, which have equally many: at least two.
-    Among(BTreeSet<Root>),
+    Among(BTreeSet<H>),
     /// Nobody voted: the leader's own value.
     Free,
 }
 
-impl Choice {
+impl<H: Copy + Ord> Choice<H> {
     /// Whether a proposal of `hash` follows the choice.
-    pub(super) fn allows(&self, hash: &Root) -> bool {
+    pub fn allows(&self, hash: &H) -> bool {
         match self {
             Self::Only(only) => only == hash,
             Self::Among(tied) => tied.contains(hash),
@@ -36,28 +44,29 @@ impl Choice {
 /// value, and are more than `f` in any quorum. To prefer those of higher rounds would hand the choice to one
 /// faulty leader, who can sign a header for anything and claim to have voted for it.
 ///
-/// - `justification`: `NEWROUND`s of one round and of distinct authors; their order does not matter.
+/// - `shown`: of `NEWROUND`s of one round and of distinct authors; their order does not matter.
 /// - Two certificates of one round need more than `f` faulty operators; then the lower hash is taken, so that
 ///   leader and voters still compute the same.
 /// - Cost: linear in the number of `NEWROUND`s, no hashing.
-pub(super) fn choice<'a>(justification: impl IntoIterator<Item = &'a NewRound> + Clone) -> Choice {
-    let certificates = justification.clone().into_iter().flat_map(|new_round| &new_round.best);
-    let highest =
-        certificates.max_by_key(|best| (best.statement.round, std::cmp::Reverse(best.statement.hash)));
-    if let Some(best) = highest {
-        return Choice::Only(best.statement.hash);
-    }
-    plurality(justification)
+pub(super) fn choice<H: Copy + Ord>(shown: impl IntoIterator<Item = Shown<H>> + Clone) -> Choice<H> {
+    certified(shown.clone()).unwrap_or_else(|| plurality(shown))
+}
+
+/// The certificate of the highest round.
+fn certified<H: Copy + Ord>(shown: impl IntoIterator<Item = Shown<H>>) -> Option<Choice<H>> {
+    let certificates = shown.into_iter().filter_map(|one| one.best);
+    let highest = certificates.max_by_key(|(round, hash)| (*round, Reverse(*hash)));
+    highest.map(|(_, hash)| Choice::Only(hash))
 }
 
 /// Rule 9 without certificates: the most frequent last vote, else anything.
-pub(super) fn plurality<'a>(justification: impl IntoIterator<Item = &'a NewRound>) -> Choice {
-    let mut counts: BTreeMap<Root, usize> = BTreeMap::new();
-    for last in justification.into_iter().flat_map(|new_round| &new_round.last) {
-        *counts.entry(last.hash).or_default() += 1;
+pub(super) fn plurality<H: Copy + Ord>(shown: impl IntoIterator<Item = Shown<H>>) -> Choice<H> {
+    let mut counts: BTreeMap<H, usize> = BTreeMap::new();
+    for (_, hash) in shown.into_iter().filter_map(|one| one.last) {
+        *counts.entry(hash).or_default() += 1;
     }
     let most = counts.values().copied().max().unwrap_or(0);
-    let mut tied: BTreeSet<Root> =
+    let mut tied: BTreeSet<H> =
         counts.into_iter().filter(|(_, count)| *count == most).map(|(hash, _)| hash).collect();
     match tied.len() {
         0 | 1 => tied.pop_first().map_or(Choice::Free, Choice::Only),
@@ -65,59 +74,53 @@ pub(super) fn plurality<'a>(justification: impl IntoIterator<Item = &'a NewRound
     }
 }
 
+/// Rule 9 broken: without a certificate, only last votes of the highest round are counted.
+pub(super) fn latest<H: Copy + Ord>(shown: impl IntoIterator<Item = Shown<H>> + Clone) -> Choice<H> {
+    let rounds = shown.clone().into_iter().filter_map(|one| one.last).map(|(round, _)| round);
+    let highest = rounds.max();
+    let counted = shown
+        .clone()
+        .into_iter()
+        .map(|one| Shown { best: None, last: one.last.filter(|(round, _)| Some(*round) == highest) });
+    certified(shown).unwrap_or_else(|| plurality(counted))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use types::wire::{Instance, Kind, LastVote, Quorum, Statement, Step};
-    use types::{Generation, ShareIndex, Slot};
 
-    fn statement(step: Step, round: u32, hash: Root) -> Statement {
-        let instance = Instance::new(Generation(0), Slot(1), Kind::Attest);
-        Statement { instance, step, round, hash, extra: Root::ZERO }
-    }
+    type Claim = Option<(u32, u8)>;
 
-    fn new_round(author: u8, best: Option<(u32, u8)>, last: Option<(u32, u8)>) -> NewRound {
-        let author = ShareIndex::new(author).expect("a share index");
-        let quorum = |(round, hash)| Quorum {
-            statement: statement(Step::Vote, round, Root([hash; 32])),
-            signatures: Vec::new(),
-        };
-        NewRound {
-            signed: statement(Step::NewRound, 9, Root::ZERO).unsigned(author),
-            best: best.map(quorum).into_iter().collect(),
-            last: last.map(|(round, hash)| LastVote { round, hash: Root([hash; 32]) }).into_iter().collect(),
-            proposal: Vec::new(),
-        }
+    fn shown(best: Claim, last: Claim) -> Shown<u8> {
+        Shown { best, last }
     }
 
     /// The sentence of rule 9, one question per hash, with nothing remembered between them.
-    fn obviously_allowed(all: &[NewRound], hash: Root) -> bool {
-        let certificates: Vec<_> = all.iter().flat_map(|one| &one.best).map(|best| best.statement).collect();
+    fn obviously_allowed(all: &[Shown<u8>], hash: u8) -> bool {
+        let certificates: Vec<_> = all.iter().filter_map(|one| one.best).collect();
         if !certificates.is_empty() {
             return certificates
                 .iter()
-                .any(|mine| mine.hash == hash && certificates.iter().all(|other| other.round <= mine.round));
+                .any(|mine| mine.1 == hash && certificates.iter().all(|other| other.0 <= mine.0));
         }
-        let votes: Vec<_> = all.iter().flat_map(|one| &one.last).collect();
-        let count = |wanted: Root| votes.iter().filter(|vote| vote.hash == wanted).count();
-        votes.is_empty() || (count(hash) > 0 && votes.iter().all(|vote| count(vote.hash) <= count(hash)))
+        let votes: Vec<_> = all.iter().filter_map(|one| one.last).map(|(_, hash)| hash).collect();
+        let count = |wanted: u8| votes.iter().filter(|vote| **vote == wanted).count();
+        votes.is_empty() || (count(hash) > 0 && votes.iter().all(|vote| count(*vote) <= count(hash)))
     }
 
     proptest! {
         #[test]
         fn the_choice_is_the_sentence_of_rule_9(
             // The hash of a certificate is a function of its round: there is one certificate per round.
-            shown in prop::collection::vec((prop::option::weighted(0.3, 0..3u32), prop::option::of((0..3u32, 0..3u8))), 0..7),
+            claims in prop::collection::vec((prop::option::weighted(0.3, 0..3u32), prop::option::of((0..3u32, 0..3u8))), 0..7),
         ) {
-            let all: Vec<_> = shown
+            let all: Vec<_> = claims
                 .iter()
-                .zip(1..)
-                .map(|((best, last), author)| new_round(author, best.map(|round| (round, round as u8)), *last))
+                .map(|(best, last)| shown(best.map(|round| (round, round as u8)), *last))
                 .collect();
-            let choice = choice(&all);
+            let choice = choice(all.iter().copied());
             for hash in 0..4 {
-                let hash = Root([hash; 32]);
                 prop_assert_eq!(choice.allows(&hash), obviously_allowed(&all, hash), "{:?}", choice);
             }
         }
@@ -125,29 +128,20 @@ mod tests {
 
     #[test]
     fn a_certificate_beats_any_number_of_later_votes() {
-        let all = [
-            new_round(1, Some((0, 7)), None),
-            new_round(2, None, Some((3, 8))),
-            new_round(3, None, Some((3, 8))),
-        ];
-        assert_eq!(choice(&all), Choice::Only(Root([7; 32])));
+        let all = [shown(Some((0, 7)), None), shown(None, Some((3, 8))), shown(None, Some((3, 8)))];
+        assert_eq!(choice(all), Choice::Only(7));
     }
 
     #[test]
     fn a_claim_of_a_vote_in_a_higher_round_counts_once_like_any_other() {
-        let all = [
-            new_round(1, None, Some((1, 7))),
-            new_round(2, None, Some((0, 8))),
-            new_round(3, None, Some((0, 8))),
-        ];
-        assert_eq!(choice(&all), Choice::Only(Root([8; 32])));
+        let all = [shown(None, Some((1, 7))), shown(None, Some((0, 8))), shown(None, Some((0, 8)))];
+        assert_eq!(choice(all), Choice::Only(8));
     }
 
     #[test]
     fn a_tie_leaves_the_pick_among_the_tied() {
-        let all =
-            [new_round(1, None, Some((0, 7))), new_round(2, None, Some((0, 8))), new_round(3, None, None)];
-        assert_eq!(choice(&all), Choice::Among([Root([7; 32]), Root([8; 32])].into()));
-        assert!(!choice(&all).allows(&Root([9; 32])));
+        let all = [shown(None, Some((0, 7))), shown(None, Some((0, 8))), shown(None, None)];
+        assert_eq!(choice(all), Choice::Among([7, 8].into()));
+        assert!(!choice(all).allows(&9));
     }
 }

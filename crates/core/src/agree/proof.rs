@@ -1,17 +1,16 @@
 //! What proves itself: certificates, decisions, `NEWROUND`s, proposals. Pure; signatures are already right.
 
 use super::authors::Authors;
-use super::choice::{Choice, choice, plurality};
-use crate::mutants::{Mutant, Rules};
+use super::rules::{Choice, Rulebook, Shown, Tally};
 use types::wire::{Instance, NewRound, Proposal, Quorum, Signed, Step};
-use types::{ClusterSize, ShareIndex};
+use types::{ClusterSize, Root, ShareIndex};
 
 /// Judges the proofs of one instance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judge {
     pub(super) instance: Instance,
     pub(super) size: ClusterSize,
-    pub(super) rules: Rules,
+    pub(super) book: Rulebook,
 }
 
 impl Judge {
@@ -20,34 +19,29 @@ impl Judge {
     }
 
     pub(super) const fn first_round(&self) -> u32 {
-        self.instance.kind.first_round()
+        self.book.first_round()
     }
 
     /// `q` equal votes of a round.
     pub(super) fn certificate(&self, quorum: &Quorum) -> bool {
-        quorum.statement.step == Step::Vote && self.at_least(quorum, self.votes_needed())
-    }
-
-    /// How many equal votes are a certificate: `q`.
-    pub(super) fn votes_needed(&self) -> usize {
-        self.size.quorum() - usize::from(self.rules.break_with(Mutant::SmallCertificate))
+        quorum.statement.step == Step::Vote
+            && self.equal(quorum).is_some_and(|equal| self.book.is_certificate(equal))
     }
 
     /// Rule 9 over `NEWROUND`s of one round.
-    pub(super) fn choice<'a>(&self, justification: impl IntoIterator<Item = &'a NewRound> + Clone) -> Choice {
-        if self.rules.break_with(Mutant::CertificatesIgnored) {
-            return plurality(justification);
-        }
-        choice(justification)
+    pub(super) fn choice<'a>(
+        &self,
+        justification: impl IntoIterator<Item = &'a NewRound, IntoIter: Clone>,
+    ) -> Choice<Root> {
+        self.book.choice(justification.into_iter().map(shown))
     }
 
-    /// Rule 6: `q` equal commits of one round, or `n` equal votes of the first round (the fast path).
+    /// Rule 6.
     pub(super) fn decision(&self, quorum: &Quorum) -> bool {
+        let Some(equal) = self.equal(quorum) else { return false };
         match quorum.statement.step {
-            Step::Commit => self.at_least(quorum, self.size.quorum()),
-            Step::Vote => {
-                quorum.statement.round == self.first_round() && self.at_least(quorum, self.size.operators())
-            }
+            Step::Commit => self.book.is_decision(Tally::Commits { equal }),
+            Step::Vote => self.book.is_decision(Tally::Votes { round: quorum.statement.round, equal }),
             Step::NewRound | Step::Proposal | Step::Partial | Step::Boot => false,
         }
     }
@@ -61,7 +55,8 @@ impl Judge {
             && statement.step == Step::NewRound
             && self.size.contains(new_round.signed.author)
             && round > self.first_round();
-        let earlier = |best: &Quorum| self.certificate(best) && best.statement.round < round;
+        let earlier =
+            |best: &Quorum| self.certificate(best) && self.book.may_show(round, best.statement.round);
         proper && new_round.best.iter().all(earlier) && self.last_vote(new_round, round)
     }
 
@@ -72,7 +67,7 @@ impl Judge {
         let by_leader = statement.round > 0
             && statement.step == Step::Proposal
             && proposal.signed.author == self.leader(statement.round);
-        if !by_leader || statement.round <= self.first_round() {
+        if !by_leader || self.book.opens(statement.round) {
             return by_leader && proposal.justification.is_empty();
         }
         let mut authors = Authors::default();
@@ -83,22 +78,17 @@ impl Judge {
             authors.insert(new_round.signed.author);
         }
         authors.len() == proposal.justification.len()
-            && authors.len() >= self.size.quorum()
-            && self.choice(&proposal.justification).allows(&statement.hash)
+            && self.book.justifies(proposal.justification.iter().map(shown), &statement.hash)
     }
 
     fn last_vote(&self, new_round: &NewRound, round: u32) -> bool {
         let Some(last) = new_round.last.first() else { return new_round.proposal.is_empty() };
-        if last.round < self.first_round() || last.round >= round {
-            return false;
-        }
-        match new_round.proposal.first() {
-            None => last.round == 0,
-            Some(header) => last.round > 0 && self.header(header, last.round, last.hash),
-        }
+        let header = new_round.proposal.first();
+        self.book.may_claim(round, last.round, header.is_some())
+            && header.is_none_or(|header| self.header(header, last.round, last.hash))
     }
 
-    fn header(&self, header: &Signed, round: u32, hash: types::Root) -> bool {
+    fn header(&self, header: &Signed, round: u32, hash: Root) -> bool {
         let statement = header.statement;
         statement.instance == self.instance
             && statement.step == Step::Proposal
@@ -106,13 +96,22 @@ impl Judge {
             && header.author == self.leader(round)
     }
 
-    fn at_least(&self, quorum: &Quorum, wanted: usize) -> bool {
+    /// How many signed a statement of this instance; `None` unless all of them are operators, each once.
+    fn equal(&self, quorum: &Quorum) -> Option<usize> {
         let authors: Authors = quorum.signatures.iter().map(|one| one.author).collect();
-        quorum.statement.instance == self.instance
-            && quorum.statement.extra == types::Root::ZERO
+        let proper = quorum.statement.instance == self.instance
+            && quorum.statement.extra == Root::ZERO
             && quorum.statement.round >= self.first_round()
             && quorum.signatures.iter().all(|one| self.size.contains(one.author))
-            && authors.len() == quorum.signatures.len()
-            && authors.len() >= wanted
+            && authors.len() == quorum.signatures.len();
+        proper.then_some(authors.len())
+    }
+}
+
+/// What a `NEWROUND` brings into rule 9.
+fn shown(new_round: &NewRound) -> Shown<Root> {
+    Shown {
+        best: new_round.best.first().map(|best| (best.statement.round, best.statement.hash)),
+        last: new_round.last.first().map(|last| (last.round, last.hash)),
     }
 }

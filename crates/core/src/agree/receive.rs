@@ -126,12 +126,12 @@ impl Agree {
         if !self.is_kept(round) {
             return;
         }
-        let (now, quorum) = (self.now, self.setup.size.quorum());
+        let (now, book) = (self.now, self.book());
         let kept = self.rounds.at(round);
         match kept.weigh(&signed) {
             Word::First => {
                 kept.new_rounds.insert(signed.author, new_round);
-                if kept.new_rounds.len() >= quorum {
+                if book.is_entered(kept.new_rounds.len()) {
                     kept.quorum_at.get_or_insert(now);
                 }
             }

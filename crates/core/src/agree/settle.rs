@@ -1,6 +1,7 @@
 //! Rules 5 and 6: certificates, commits, the decision, and what follows from it.
 
 use super::rounds::quorum;
+use super::rules::Tally;
 use super::{Agree, Decision, Output, Stage, Verdict};
 use crate::{Fault, To};
 use types::wire::{Message, Quorum, Statement, Step};
@@ -11,7 +12,7 @@ impl Agree {
     pub(super) fn count_votes(&mut self, statement: Statement) {
         let Some(round) = self.rounds.get(statement.round) else { return };
         let votes = round.voters(&statement.hash).len();
-        if votes >= self.judge().votes_needed() && !round.certified {
+        if self.book().is_certificate(votes) && !round.certified {
             let certificate = quorum(&round.votes, statement);
             self.on_certificate(&certificate);
         }
@@ -20,8 +21,9 @@ impl Agree {
 
     fn try_fast_path(&mut self, statement: Statement) {
         let Some(round) = self.rounds.get(statement.round) else { return };
-        let all = round.voters(&statement.hash).len() == self.setup.size.operators();
-        if all && statement.round == self.judge().first_round() && self.decision.is_none() {
+        let equal = round.voters(&statement.hash).len();
+        let tally = Tally::Votes { round: statement.round, equal };
+        if self.book().is_decision(tally) && self.decision.is_none() {
             let proof = quorum(&round.votes, statement);
             self.on_decision(proof);
         }
@@ -31,7 +33,7 @@ impl Agree {
     pub(super) fn count_commits(&mut self, statement: Statement) {
         let Some(round) = self.rounds.get(statement.round) else { return };
         let equal = round.commits.values().filter(|commit| commit.statement == statement).count();
-        if equal >= self.setup.size.quorum() && self.decision.is_none() {
+        if self.book().is_decision(Tally::Commits { equal }) && self.decision.is_none() {
             let proof = quorum(&round.commits, statement);
             self.on_decision(proof);
         }
@@ -57,7 +59,7 @@ impl Agree {
             if !self.ended {
                 self.broadcast(Message::Cert(certificate.clone()));
             }
-            if !self.is_silent() && self.asked <= round {
+            if self.standing().commits_in(round) {
                 let commit = self.statement(Step::Commit, round, statement.hash, Root::ZERO);
                 self.broadcast(Message::Commit(commit));
             }

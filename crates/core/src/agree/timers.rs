@@ -60,9 +60,7 @@ impl Agree {
     /// When the current round ends; `None` while nothing would follow from it: already asked for another, a
     /// decision is known, or this node may not ask.
     pub(super) fn round_end(&self) -> Option<Millis> {
-        if self.asked > self.round || self.decision.is_some() || self.is_silent() {
-            return None;
-        }
+        self.standing().asks_next()?;
         let timers = &self.setup.timers;
         if self.round == 0 {
             return Some(self.setup.deadline.max(self.setup.start).after(timers.open_grace));

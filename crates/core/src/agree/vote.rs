@@ -6,14 +6,8 @@ use types::wire::{Message, Signed, Step, Vote};
 
 impl Agree {
     /// Votes if a rule says so.
-    ///
-    /// Only ever in the highest round asked for or entered, and above the last vote's: so there is one vote
-    /// per round, none below a `NEWROUND` sent (rule 1), and the last vote is that of the highest round.
     pub(super) fn vote(&mut self) {
-        let round = self.frontier();
-        if self.is_silent() || self.voted.is_some_and(|voted| voted.round >= round) {
-            return;
-        }
+        let Some(round) = self.standing().votes_in() else { return };
         if round == 0 {
             return self.vote_openly();
         }
@@ -54,7 +48,7 @@ impl Agree {
             .votes
             .values()
             .map(|vote| (std::cmp::Reverse(round.voters(&vote.statement.hash).len()), vote.statement.hash))
-            .filter(|(votes, _)| votes.0 > self.faults())
+            .filter(|(votes, _)| self.book().is_vouched(votes.0))
             .collect();
         counted.sort_unstable();
         counted.dedup();
@@ -66,7 +60,9 @@ impl Agree {
     pub(super) fn is_votable(&self, hash: &Root) -> bool {
         match self.values.verdict(hash) {
             Some(Verdict::Good) => true,
-            Some(Verdict::OnlyHard) => self.rounds.backers(hash).without(self.setup.me).len() > self.faults(),
+            Some(Verdict::OnlyHard) => {
+                self.book().is_vouched(self.rounds.backers(hash).without(self.setup.me).len())
+            }
             Some(Verdict::Refused | Verdict::WrongBytes) | None => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Duty, Node};
 use crate::Input;
+use crate::agree::rules::follows;
 use crate::duty::Event;
 use crate::duty::attest::{Attest, Due};
 use crate::duty::gather::{self, Gather};
@@ -16,8 +17,7 @@ use types::{Slot, ValidatorNo};
 impl Node {
     /// Begins the duties of a slot that are known and have not begun.
     pub(super) fn begin(&mut self, slot: Slot) {
-        let restarted = self.follow_until.is_some_and(|until| slot <= until);
-        let follow_only = restarted || self.journal.stops().is_silent();
+        let follow_only = follows(self.follow_until, slot) || self.journal.stops().is_silent();
         let attesters = self.schedule.attesters(&self.setup.spec, slot).to_vec();
         let members = self.schedule.members(&self.setup.spec, slot).to_vec();
         let proposer = self.schedule.proposer(&self.setup.spec, slot).cloned();
