@@ -26,7 +26,7 @@ use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::held::Held;
 use crate::journal::{History, Journal};
-use crate::mutants::Rules;
+use crate::mutants::{Mutant, Rules};
 use crate::outcome::Story;
 use crate::registry::Registry;
 use crate::schedule::Schedule;

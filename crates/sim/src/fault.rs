@@ -86,6 +86,8 @@ named! { What, "What goes wrong.",
     BeaconLate = "beacon-late",
     /// Its beacon node follows another branch, with an older justified checkpoint.
     BeaconFork = "beacon-fork",
+    /// Its beacon node makes blocks that pay somebody else.
+    BeaconStray = "beacon-stray",
     /// Its beacon node refuses every other submission.
     BeaconPicky = "beacon-picky",
     /// Its disk fails every write.
@@ -96,6 +98,8 @@ named! { What, "What goes wrong.",
     ClientSilent = "client-silent",
     /// Its validator client asks a slot late.
     ClientLate = "client-late",
+    /// Its validator client asks a slot late and signs nothing.
+    ClientAsleep = "client-asleep",
     /// Its validator client asks and signs nothing.
     ClientIdle = "client-idle",
     /// Its validator client signs with another key.

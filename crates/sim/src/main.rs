@@ -28,6 +28,9 @@ struct Args {
     /// Runs a plan of a file, as a failed run prints it, and tells its story.
     #[arg(long)]
     plan: Option<PathBuf>,
+    /// Shows the plan of the first seed, and runs nothing.
+    #[arg(long)]
+    show: bool,
     /// Does not ask how often each fault and each ending occurred.
     #[arg(long)]
     any_coverage: bool,
@@ -38,6 +41,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.show {
+        say(&Plan::draw(args.first).to_string());
+        return ExitCode::SUCCESS;
+    }
     let Some(path) = &args.plan else { return many(&args) };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

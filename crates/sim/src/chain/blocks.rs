@@ -36,7 +36,9 @@ impl Chain {
         graffiti: Root,
         fee_recipient: Address,
     ) -> ProposedBlock {
-        let waiting = self.pool.iter().filter(|(data, _)| data.slot < slot);
+        let fits =
+            |data: &AttestationData| data.slot < slot && slot.0 <= data.slot.0 + self.spec().slots_per_epoch;
+        let waiting = self.pool.iter().filter(|(data, _)| fits(data));
         let packed: Vec<_> = waiting.filter_map(|(data, votes)| self.pack(curve, data, votes)).collect();
         let newest = packed.len().saturating_sub(ATTESTATIONS_MAX);
         let execution_payload = ExecutionPayloadDeneb {

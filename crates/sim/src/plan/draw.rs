@@ -15,11 +15,18 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use types::{Epoch, Millis, ShareIndex, Slot};
 
 /// Pairs of fault and step that a seed tries.
-const CELLS: u64 = 4;
+const CELLS: u64 = 8;
+/// So far apart in the table are those of one seed, so that they are of different faults and steps; prime to its length.
+const STRIDE: u64 = 89;
 /// Every so many seeds more than `f` operators are faulty.
 const BEYOND: u64 = 4;
 /// Every so many seeds, a multiple of [`BEYOND`], a run is long enough for votes that surround others.
 const LONG: u64 = 40;
+/// Every so many seeds, a multiple of [`BEYOND`], views are split and leaders are cut off.
+const SPLIT: u64 = 12;
+
+/// One in so many of the runs with many faulty operators has a fault at all of them that the table would seldom put there.
+const EVERYBODY: u64 = 5;
 
 struct Draw(ChaCha8Rng);
 
@@ -54,6 +61,7 @@ impl Plan {
         match bound {
             Bound::Within => few(&mut draw, &mut plan),
             Bound::Beyond if seed % LONG == LONG - 1 => astray(&mut draw, &mut plan),
+            Bound::Beyond if seed % SPLIT == SPLIT - 1 => split(&mut draw, &mut plan),
             Bound::Beyond => many(&mut draw, &mut plan),
         }
         plan
@@ -85,14 +93,26 @@ fn surround(draw: &mut Draw, setup: &mut Setup) {
     }
 }
 
+/// The table of all pairs of fault and step. Not every operator proposes soon, and whoever has imported a record is silent
+/// when the next thing is due: these are in it twice.
+fn table() -> Vec<(What, Step)> {
+    let steps = || Step::ALL.iter().chain([&Step::Propose]);
+    What::ALL.iter().chain([&What::Record]).flat_map(|what| steps().map(move |step| (*what, *step))).collect()
+}
+
 /// The pairs of fault and step whose turn it is.
-fn cells(seed: u64) -> impl Iterator<Item = (What, Step)> {
-    let steps = Step::ALL.len() as u64;
-    let count = What::ALL.len() as u64 * steps;
-    (0..CELLS).map(move |number| {
-        let cell = (seed * CELLS + number) % count;
-        (What::ALL[(cell / steps) as usize], Step::ALL[(cell % steps) as usize])
-    })
+fn cells(seed: u64) -> Vec<(What, Step)> {
+    let table = table();
+    let count = table.len() as u64;
+    let cell = |number| {
+        let turn = seed * CELLS + number;
+        // Each time around a step further, lest the same seeds always had the same cells.
+        table[((turn * STRIDE + turn / count) % count) as usize]
+    };
+    let mut cells: Vec<_> = (0..CELLS).map(cell).collect();
+    // Who has imported a record that reaches ahead is silent from then on, and nothing more would happen to it.
+    cells.sort_by_key(|(what, _)| *what == What::Record);
+    cells
 }
 
 /// How long a fault lasts, in milliseconds: from a moment to some slots.
@@ -106,11 +126,13 @@ fn lasts(draw: &mut Draw, what: What, slot_ms: u64) -> Millis {
         | What::BeaconDead
         | What::BeaconLate
         | What::BeaconFork
+        | What::BeaconStray
         | What::BeaconPicky
         | What::DiskFails
         | What::DiskSlow
         | What::ClientSilent
         | What::ClientLate
+        | What::ClientAsleep
         | What::ClientIdle
         | What::ClientBad
         | What::ClientHalf => [slot_ms / 2, 3 * slot_ms],
@@ -135,7 +157,7 @@ fn few(draw: &mut Draw, plan: &mut Plan) {
         if faulty.is_empty() {
             break;
         }
-        let (who, from) = (draw.pick(&faulty), Slot(1 + 2 * number + draw.below(3)));
+        let (who, from) = (draw.pick(&faulty), Slot(1 + 5 * number / 4 + draw.below(2)));
         plan.faults.push(Fault { who, what, lasts: lasts(draw, what, slot_ms), step, from });
     }
     if let Some(one) = faulty.first().filter(|_| draw.one_in(8)) {
@@ -155,8 +177,15 @@ fn many(draw: &mut Draw, plan: &mut Plan) {
         // Who asks once, an epoch ahead, has asked in vain for the epoch if too many were down just then.
         plan.setup.selecting = vec![Selecting::SlotAhead; size.operators()];
     }
-    let count = faults + 1 + draw.below((size.operators() - faults) as u64) as usize;
-    for (number, (what, step)) in (0..).zip(cells(plan.setup.seed).take(2)) {
+    let mut count = faults + 1 + draw.below((size.operators() - faults) as u64) as usize;
+    let mut cells = cells(plan.setup.seed);
+    cells.truncate(2);
+    if draw.one_in(EVERYBODY) {
+        // What nobody makes up for.
+        count = size.operators();
+        cells[0] = (draw.pick(&[What::BeaconStray, What::DiskFails]), Step::Begin);
+    }
+    for (number, (what, step)) in (0..).zip(cells) {
         let mut operators: Vec<ShareIndex> = size.indices().collect();
         let from = Slot(1 + 3 * number + draw.below(3));
         for _ in 0..count {
@@ -178,4 +207,22 @@ fn astray(draw: &mut Draw, plan: &mut Plan) {
         plan.faults.push(Fault { who, what: What::BeaconFork, lasts, step: Step::Begin, from: first });
     }
     plan.slots = first.0 + spec.slots_per_epoch;
+}
+
+/// Half of the beacon nodes follow another branch, and whoever is about to propose a way out is cut off.
+fn split(draw: &mut Draw, plan: &mut Plan) {
+    let (slot_ms, size) = (plan.setup.slot_ms, plan.setup.size);
+    let (from, epoch) = (Slot(2 + draw.below(4)), plan.setup.spec().slots_per_epoch);
+    for who in size.indices() {
+        let lasts = Millis(3 * slot_ms);
+        if who.position() < size.operators() / 2 {
+            plan.faults.push(Fault { who, what: What::BeaconFork, lasts, step: Step::Begin, from });
+        }
+        // Longer than votes are of use.
+        let lasts = Millis((epoch + 1 + draw.below(3)) * slot_ms);
+        plan.faults.push(Fault { who, what: What::Cut, lasts, step: Step::Propose, from });
+    }
+    if plan.setup.selecting.contains(&Selecting::EpochAhead) {
+        plan.setup.selecting = vec![Selecting::SlotAhead; size.operators()];
+    }
 }

@@ -12,8 +12,10 @@ use types::attestation::SingleAttestation;
 use types::block::ProposedBlock;
 use types::offer::Offer;
 use types::wire::{Instance, Kind};
-use types::{Epoch, Generation, Millis, Root, Signature, Slot};
+use types::{Address, Epoch, Generation, Millis, Root, Signature, Slot};
 
+/// Whom a stray beacon node's blocks pay.
+const STRANGER: Address = Address([0x5e; 20]);
 /// How long a late beacon node takes to learn of things, on top of its usual.
 const BEACON_LATE: Millis = Millis(3_000);
 
@@ -110,10 +112,11 @@ impl World {
     fn produce(&mut self, person: usize, slot: Slot, randao: Signature) -> ProposedBlock {
         let head = self.head_of(person);
         let me = &self.persons[person];
+        let payee = if me.suffers(What::BeaconStray, self.now) { STRANGER } else { FEE_RECIPIENT };
         let mut graffiti = [0; 32];
         graffiti[0] = me.operator.get();
         graffiti[1] = me.side as u8;
-        self.chain.produce(&Symbolic, slot, head, randao, Root(graffiti), FEE_RECIPIENT)
+        self.chain.produce(&Symbolic, slot, head, randao, Root(graffiti), payee)
     }
 
     pub(super) fn submit(&mut self, person: usize, ticket: Ticket, submission: Submission) {

@@ -49,7 +49,8 @@ impl World {
         }
         let (validators, plain) = (self.setup.validators, self.setup.plain);
         let asks = speak(&mut one.client, &Roster { chain: &self.chain, validators, plain });
-        let is_late = self.persons[person].suffers(What::ClientLate, now);
+        let one = &self.persons[person];
+        let is_late = one.suffers(What::ClientLate, now) || one.suffers(What::ClientAsleep, now);
         for (request, ask) in asks {
             let input = Input::Ask { request, ask };
             match is_late {
@@ -106,7 +107,7 @@ impl World {
         let roster = Roster { chain: &self.chain, validators, plain };
         let one = &mut self.persons[person];
         let next = one.client.answer(&roster, request, passed_on.as_ref().unwrap_or(answer));
-        if one.suffers(What::ClientIdle, self.now) {
+        if one.suffers(What::ClientIdle, self.now) || one.suffers(What::ClientAsleep, self.now) {
             return;
         }
         let (bad, half) = (one.suffers(What::ClientBad, self.now), one.suffers(What::ClientHalf, self.now));

@@ -73,11 +73,13 @@ impl World {
             What::BeaconDead
             | What::BeaconLate
             | What::BeaconFork
+            | What::BeaconStray
             | What::BeaconPicky
             | What::DiskFails
             | What::DiskSlow
             | What::ClientSilent
             | What::ClientLate
+            | What::ClientAsleep
             | What::ClientIdle
             | What::ClientBad
             | What::ClientHalf => {
