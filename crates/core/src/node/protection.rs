@@ -7,7 +7,7 @@ use crate::stop::Reason;
 use crate::{Output, To};
 use std::collections::BTreeSet;
 use types::wire::Verified;
-use types::{Epoch, ValidatorNo};
+use types::{Epoch, ShareIndex, ValidatorNo};
 
 impl Node {
     /// Puts a reason to sign nothing in force, and tells the duties that run.
@@ -58,6 +58,7 @@ impl Node {
         for said in self.boots.hear(self.now, peer, message.message()) {
             match said {
                 Said::Reply(message) => self.out.push_back(Output::Send { to: To::One(peer), message }),
+                Said::Restarted => self.peer_was_restarted(peer),
                 Said::TwoProcesses { first, second } => {
                     self.out.push_back(Output::TwoProcesses { peer, first, second });
                 }
@@ -70,5 +71,13 @@ impl Node {
             }
         }
         message.message().is_of_processes()
+    }
+
+    /// Its new process only follows in this slot and the next (rule 11): nobody has to wait for what it would lead.
+    fn peer_was_restarted(&mut self, peer: ShareIndex) {
+        if let Some(slot) = self.setup.spec.slot_at(self.now) {
+            self.view.follows_until(peer, slot.next());
+            self.with_all(|| Event::Presence);
+        }
     }
 }
