@@ -94,7 +94,7 @@ fn frame(noise: &Bytes, heard: &VecDeque<Bytes>) -> Bytes {
         0 if !heard.is_empty() => heard[at].clone(),
         1 if !heard.is_empty() => changed(&heard[at]),
         _ => {
-            let longest = if draw % LONG_EVERY == 0 { noise.len() } else { SHORT_LEN_MAX };
+            let longest = if draw.is_multiple_of(LONG_EVERY) { noise.len() } else { SHORT_LEN_MAX };
             let len = OsRng.next_u32() as usize % longest;
             let from = OsRng.next_u32() as usize % (noise.len() - len);
             noise.slice(from..from + len)

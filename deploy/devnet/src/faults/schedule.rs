@@ -84,7 +84,7 @@ mod tests {
         let kills = kills.iter().map(|kill| kill.parse().unwrap()).collect();
         Schedule::new(
             ClusterSize::new_safe(4, 3).unwrap(),
-            strikes.iter().cloned().flatten().collect(),
+            strikes.iter().flatten().cloned().collect(),
             kills,
         )
     }
