@@ -12,6 +12,9 @@
 //! for either process, and is sent whenever the one that it concerns has just answered. So no peer can stop a node by a lie, nor by what
 //! it kept of the node's past.
 //!
+//! An id that was not heard before, where another was, is a restart ([`Said::Restarted`]): that process only follows for two
+//! slots (rule 11), so nobody waits for what it would lead. A peer that lies about it is waited for less, and no more.
+//!
 //! Bound: [`BOOTS_MAX`] ids of each peer.
 
 use std::collections::{BTreeMap, VecDeque};
