@@ -2,10 +2,14 @@
 //!
 //! A row counts as durable after `flush()` *and* `fdatasync` on sled's file: `flush()` alone is
 //! `sync_file_range` on Linux, which a power cut undoes (ADR 0004). One writer thread takes all rows that
-//! wait, applies them as one batch and syncs once: a slot costs one sync, however many validators it has. Constant
-//! space: one value per key and kind.
+//! wait, applies them as one batch and syncs it and its `seal` once: a slot costs as much however many validators it has.
+//! Constant space: one value per key and kind. A database that is not what the seal says does not open.
+
+mod seal;
 
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
+use seal::{Found, Seal, Tip};
+use sha2::{Digest as _, Sha256};
 use ssz::{Decode as _, Encode as _};
 use ssz_derive::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +37,8 @@ const WAITING_MAX: usize = 256;
 
 const META: &str = "meta";
 const ROWS: &str = "rows";
+/// Among the rows, and shorter than their keys: the tip, in the batch that it counts.
+const TIP: &[u8] = b"tip";
 const KIND_BLOCK: u8 = 0;
 const KIND_ATTESTATION: u8 = 1;
 
@@ -69,6 +75,42 @@ pub enum JournalError {
         have: ClusterId,
         /// The node's.
         want: ClusterId,
+    },
+    /// A write failed before: what is on the disk is not known until the journal is opened again.
+    #[error(
+        "the slashing-protection journal failed before and takes no rows until the node is started again"
+    )]
+    Failed,
+    /// The database has lost rows that were durable.
+    #[error(
+        "the slashing-protection journal {path} is damaged: it holds {have} batches of promises, {sealed} were made \
+         durable. This node must not sign; docs/moving.md says how a history is brought back"
+    )]
+    RolledBack {
+        /// Its folder.
+        path: PathBuf,
+        /// Batches that it holds.
+        have: u64,
+        /// Batches that its seal names.
+        sealed: u64,
+    },
+    /// The database holds other rows than were sealed.
+    #[error(
+        "the slashing-protection journal {path} is damaged: its rows are not those that were made durable. This node \
+         must not sign; docs/moving.md says how a history is brought back"
+    )]
+    OtherRows {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// The seal is gone, or cannot be read.
+    #[error(
+        "the slashing-protection journal {path} is damaged: its file `seal` is gone or unreadable. This node must not \
+         sign; docs/moving.md says how a history is brought back"
+    )]
+    Unsealed {
+        /// The journal's folder.
+        path: PathBuf,
     },
     /// A value that no version of this program wrote.
     #[error("the journal holds a damaged row for validator {0}")]
@@ -114,6 +156,9 @@ pub struct Journal {
     file: File,
     durability: Durability,
     histories: BTreeMap<PublicKey, History>,
+    tip: Tip,
+    seal: Seal,
+    failed: bool,
     _lock: File,
 }
 
@@ -146,9 +191,15 @@ impl Journal {
         let path = folder.join("sled").join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
         let rows = database.open_tree(ROWS)?;
-        let mut journal = Self { database, rows, file, durability, histories: BTreeMap::new(), _lock: lock };
+        let path = folder.join("seal");
+        let (seal, found) = Seal::open(&path).map_err(at(&path))?;
+        let histories = BTreeMap::new();
+        let tip = Tip { batches: 0, digest: digest(&histories) };
+        let mut journal =
+            Self { database, rows, file, durability, histories, tip, seal, failed: false, _lock: lock };
         journal.check_meta(cluster)?;
         journal.load()?;
+        journal.check_seal(found, folder)?;
         for folder in [folder.join("sled"), folder.to_owned()] {
             let directory = File::open(&folder).map_err(at(&folder))?;
             fsync(&directory).map_err(|error| JournalError::Sync(error.into()))?;
@@ -176,11 +227,47 @@ impl Journal {
     fn load(&mut self) -> Result<(), JournalError> {
         for entry in self.rows.iter() {
             let (key, value) = entry?;
+            if key == TIP {
+                continue;
+            }
             let (key, kind) = split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
             let history = self.histories.entry(key).or_default();
             read_value(history, kind, &value).ok_or(JournalError::Damaged(key))?;
         }
         Ok(())
+    }
+
+    /// Compares what was loaded with what was durable. A journal that was never sealed is sealed as it is.
+    fn check_seal(&mut self, found: Found, folder: &Path) -> Result<(), JournalError> {
+        let path = folder.to_owned();
+        let digest = digest(&self.histories);
+        let tip = match self.rows.get(TIP)? {
+            Some(bytes) => Some(Tip::from_ssz_bytes(&bytes).map_err(|_| JournalError::OtherRows { path })?),
+            None => None,
+        };
+        let path = folder.to_owned();
+        let have = tip.map_or(0, |tip| tip.batches);
+        match found {
+            // Batches are counted from the first seal on, so nothing can be missing before it.
+            Found::Nothing if have == 0 => {}
+            Found::Nothing | Found::Unreadable => return Err(JournalError::Unsealed { path }),
+            Found::Sealed(Tip { batches: sealed, .. }) if tip.is_none() || have < sealed => {
+                return Err(JournalError::RolledBack { path, have, sealed });
+            }
+            Found::Sealed(sealed) if have == sealed.batches && tip != Some(sealed) => {
+                return Err(JournalError::OtherRows { path });
+            }
+            Found::Sealed(_) => {}
+        }
+        if tip.is_some_and(|tip| tip.digest != digest) {
+            return Err(JournalError::OtherRows { path });
+        }
+        self.tip = Tip { batches: have, digest };
+        if tip.is_none() {
+            self.rows.insert(TIP, self.tip.as_ssz_bytes())?;
+            self.sync()?;
+        }
+        self.seal.press(&self.tip).map_err(JournalError::Sync)
     }
 
     /// What is promised for these keys, in their order.
@@ -206,8 +293,26 @@ impl Journal {
         Ok(rising.iter().map(|row| row.key).collect())
     }
 
-    /// Makes rows durable: one batch, one sync.
+    /// Makes rows durable: one batch, and its seal.
+    ///
+    /// - Errors: [`JournalError`]; after one nothing is taken any more, and the rows bind this process all the same.
     pub fn append(&mut self, rows: &[Row]) -> Result<(), JournalError> {
+        let failed = std::mem::replace(&mut self.failed, true);
+        let batch = self.batch(rows);
+        if failed {
+            return Err(JournalError::Failed);
+        }
+        self.rows.apply_batch(batch)?;
+        self.sync()?;
+        if self.durability == Durability::Synced {
+            self.seal.press(&self.tip).map_err(JournalError::Sync)?;
+        }
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Takes rows into the histories; what has to be written of them, with the tip after it.
+    fn batch(&mut self, rows: &[Row]) -> sled::Batch {
         let mut batch = sled::Batch::default();
         for row in rows {
             let history = self.histories.entry(row.key).or_default();
@@ -220,8 +325,9 @@ impl Journal {
             key.push(kind);
             batch.insert(key, value.expect("the row was just appended"));
         }
-        self.rows.apply_batch(batch)?;
-        self.sync()
+        self.tip = Tip { batches: self.tip.batches.saturating_add(1), digest: digest(&self.histories) };
+        batch.insert(TIP, self.tip.as_ssz_bytes());
+        batch
     }
 
     fn sync(&self) -> Result<(), JournalError> {
@@ -252,6 +358,22 @@ fn open_database(folder: &Path, mut wait: impl FnMut() -> bool) -> Result<sled::
 /// Whether this is sled's way to say that somebody has its lock: an error of no kind of its own.
 fn is_locked(error: &io::Error) -> bool {
     error.to_string().starts_with("could not acquire lock")
+}
+
+/// Of all rows, in the order of their keys.
+fn digest(histories: &BTreeMap<PublicKey, History>) -> Root {
+    let mut hasher = Sha256::new();
+    for (key, history) in histories {
+        let values = [history.block.map(write_block), history.attestation.map(write_attestation)];
+        for (kind, value) in [KIND_BLOCK, KIND_ATTESTATION].into_iter().zip(values) {
+            let Some(value) = value else { continue };
+            hasher.update(key.0);
+            hasher.update([kind]);
+            hasher.update((value.len() as u64).to_le_bytes());
+            hasher.update(value);
+        }
+    }
+    Root(hasher.finalize().into())
 }
 
 fn lock_folder(folder: &Path) -> Result<File, JournalError> {
@@ -340,7 +462,6 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     const CLUSTER: ClusterId = Root([7; 32]);
 
@@ -434,17 +555,6 @@ mod tests {
         entries.map(bytes).sum()
     }
 
-    /// sled's own threads may hold its file for a moment after it was closed.
-    fn open_again(folder: &Path) -> Journal {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            match Journal::open(folder, CLUSTER) {
-                Err(JournalError::Database(_)) if Instant::now() < until => std::thread::yield_now(),
-                opened => return opened.unwrap(),
-            }
-        }
-    }
-
     #[test]
     fn the_disk_stays_constant_over_200_000_rows_of_eight_validators() {
         const VALIDATORS: u8 = 8;
@@ -466,13 +576,13 @@ mod tests {
                 largest[quarter] = bytes_in(folder.path()).max(largest[quarter]);
             }
         }
-        assert_eq!(journal.rows.len(), usize::from(VALIDATORS));
+        assert_eq!(journal.rows.len(), usize::from(VALIDATORS) + 1, "rows and the tip");
         assert!(largest.iter().all(|bytes| *bytes <= BYTES_MAX), "{largest:?}");
         // sled gives segments back in a thread of its own, so one more or less may be there when it is looked at.
         assert!(largest[3] <= largest[2] + SEGMENT_LEN, "it still grows: {largest:?}");
         for _ in 0..10 {
             drop(journal);
-            journal = open_again(folder.path());
+            journal = Journal::open(folder.path(), CLUSTER).unwrap();
         }
         let opened_again = bytes_in(folder.path());
         assert!(opened_again <= BYTES_MAX, "{opened_again} bytes after ten more starts");

@@ -12,6 +12,9 @@
 //! for either process, and is sent whenever the one that it concerns has just answered. So no peer can stop a node by a lie, nor by what
 //! it kept of the node's past.
 //!
+//! An id that was not heard before, where another was, is a restart ([`Said::Restarted`]): that process only follows for two
+//! slots (rule 11), so nobody waits for what it would lead. A peer that lies about it is waited for less, and no more.
+//!
 //! Bound: [`BOOTS_MAX`] ids of each peer.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -69,6 +72,8 @@ pub(crate) enum Said {
     },
     /// Another process runs with this node's key.
     SecondInstance,
+    /// The peer was started again: a process answers that was not heard of, where another was before.
+    Restarted,
 }
 
 /// The processes behind the operators' keys.
@@ -178,9 +183,13 @@ impl Boots {
         let returned = peer.heard(boot, signed);
         let process = peer.processes.back_mut().expect("just heard");
         let mut said = Vec::new();
-        if let Some(first) = before.filter(|_| returned && !process.told) {
-            process.told = true;
-            said.push(Said::TwoProcesses { first, second: *signed });
+        match before {
+            Some(first) if returned && !process.told => {
+                process.told = true;
+                said.push(Said::TwoProcesses { first, second: *signed });
+            }
+            Some(_) if !returned => said.push(Said::Restarted),
+            Some(_) | None => {}
         }
         said.extend(process.overlap.map(|overlap| Said::Reply(Message::Overlap(overlap))));
         said
@@ -265,7 +274,9 @@ mod tests {
         let mut pair = Pair::new();
         for start in 1..=20_u8 {
             let mut alive = process(2, Root([start; 32]));
-            assert_eq!(pair.meet(&mut alive), []);
+            let said = pair.meet(&mut alive);
+            assert!(if start == 1 { said.is_empty() } else { said[0] == Said::Restarted });
+            assert!(!two_processes(&said));
             pair.now = pair.asker.wake_at().unwrap();
             assert_eq!(pair.ask(&mut alive), [], "the same once more");
         }
@@ -277,7 +288,7 @@ mod tests {
         let mut pair = Pair::new();
         let (mut x, mut y) = (process(2, X), process(2, Y));
         assert_eq!(pair.meet(&mut x), []);
-        assert_eq!(pair.meet(&mut y), [], "so far a restart");
+        assert_eq!(pair.meet(&mut y)[0], Said::Restarted, "so far");
         let back = pair.meet(&mut x);
         let [Said::TwoProcesses { first, second }, Said::Reply(to_x)] = &back[..] else { panic!("{back:?}") };
         assert_eq!((first.statement.hash, second.statement.hash), (Y, X));

@@ -1,4 +1,5 @@
-//! A node is stopped at every step of an attestation: whatever was on its way, no signature leaves it.
+//! A node is stopped at every step of an attestation: whatever was on its way, no signature leaves it. And a peer that is
+//! started again.
 
 mod net;
 
@@ -406,4 +407,49 @@ fn what_is_seen_with_a_wrong_clock_is_no_doppelganger() {
     desk.input(Input::Liveness { epoch: Epoch(EPOCH), live: Some([VALIDATOR].into()) });
     run_to(&mut desk, NEXT + 30);
     assert_eq!((desk.liveness.len(), desk.doppelgangers.len()), (asked, 0));
+}
+
+/// Peer 3's link goes down and comes up again, and its process answers the question that follows.
+fn meets_again(desk: &mut Desk, boot: u8) {
+    for up in [false, true] {
+        desk.input(Input::Presence { peer: index(3), up });
+    }
+    desk.now = desk.now.after(Millis(2_000));
+    desk.sent.clear();
+    desk.input(Input::Tick);
+    let asked = desk.sent.iter().find_map(|message| match message {
+        Message::Challenge(challenge) => Some(*challenge),
+        _ => None,
+    });
+    let challenge = asked.expect("who comes back is asked");
+    let statement = Statement {
+        instance: challenge.instance,
+        step: Step::Boot,
+        round: 0,
+        hash: Root([boot; 32]),
+        extra: challenge.nonce,
+    };
+    desk.hear(3, Message::Boot(statement.unsigned(index(3))));
+}
+
+#[test]
+fn a_peer_that_was_started_again_is_not_waited_for_in_two_slots_and_one_that_was_only_away_is() {
+    for (second_boot, number, is_split) in [(9, 1, true), (9, 3, false), (8, 1, false)] {
+        let mut desk = Desk::new();
+        desk.input(Input::Born { boot: Root([1; 32]) });
+        desk.now = spec().slot_start(slot(0));
+        desk.input(Input::Tick);
+        meets_again(&mut desk, 8);
+        meets_again(&mut desk, second_boot);
+        desk.begin(slot(number));
+        // One vote each for two values: with both others no quorum can be split yet, with one of them it is.
+        let other = BeaconVote { beacon_block_root: Root([8; 32]), ..vote(slot(number)) };
+        let (instance, hash) = (instance(slot(number)), Root::of(&other));
+        let statement = Statement { instance, step: Step::Vote, round: 0, hash, extra: Root::ZERO };
+        let signed = statement.unsigned(index(2));
+        desk.hear(2, Message::Vote(Vote { signed, value: vec![other.as_ssz_bytes().into()] }));
+        assert!(desk.voted());
+        let asks = desk.sent.iter().any(|message| matches!(message, Message::NewRound(_)));
+        assert_eq!(asks, is_split, "boot {second_boot}, slot {number}");
+    }
 }

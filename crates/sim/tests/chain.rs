@@ -285,3 +285,21 @@ fn a_member_with_two_seats_signs_twice() {
     let other = Symbolic.group_key(ValidatorNo(1));
     assert!(!Symbolic.verify_aggregate(&[other, other], &root, &twice), "two seats of another do not cancel");
 }
+
+#[test]
+fn after_an_epoch_without_blocks_the_next_one_is_made_without_what_is_too_old() {
+    for (empty, carried) in [(8, true), (9, false)] {
+        let mut chain = chain(32);
+        attest_all(&mut chain);
+        let slot = Slot(SLOT.0 + empty);
+        let epoch = spec().epoch_of(slot);
+        let proposer = chain.proposer(slot);
+        let randao = sign(proposer, &SigningRoot::randao(&spec(), epoch));
+        let made = chain.produce(&Symbolic, slot, chain.head(), randao, Root::ZERO, Address::ZERO);
+        let block = BeaconBlock::<BodyElectra<Minimal>>::from_ssz_bytes(&made.ssz.0).unwrap();
+        assert_eq!(!block.body.attestations.is_empty(), carried);
+        let root = SigningRoot::of(&spec(), DomainType::BeaconProposer, epoch, made.root);
+        let now = spec().slot_start(slot);
+        assert_eq!(chain.propose(&Symbolic, now, &made, &sign(proposer, &root)), Ok(()));
+    }
+}

@@ -3,6 +3,8 @@
 use crate::client::Client;
 use crate::client::selections::Selecting;
 use crate::exits::Exit;
+use crate::faults::flags::FaultFlags;
+use crate::faults::flood;
 use crate::front::BeaconFault;
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
@@ -56,6 +58,8 @@ enum ProcessRole {
     },
     /// A plain validator client.
     Client(ClientArgs),
+    /// Garbage under an operator's node key.
+    Flood(FloodArgs),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +76,16 @@ struct ClientArgs {
     /// When it has its selection proofs combined; never outside distributed mode.
     #[arg(long, value_enum, default_value = "in-slot")]
     selections: Selecting,
+}
+
+#[derive(Debug, Args)]
+struct FloodArgs {
+    /// The operator's data folder.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Where the others look for the operator.
+    #[arg(long)]
+    listen: net::Multiaddr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,9 +156,6 @@ struct PoolArgs {
     /// the other. Repeat for more.
     #[arg(long = "exit")]
     exits: Vec<Exit>,
-    /// Round trips between operators, in milliseconds.
-    #[arg(long)]
-    rtt_ms: Option<u64>,
     /// Run the pool's coordinator too.
     #[arg(long)]
     pool: bool,
@@ -160,6 +171,8 @@ struct PoolArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    faults: FaultFlags,
 }
 
 impl PoolArgs {
@@ -199,6 +212,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             dvt_node::cli::run(named("dvt-node", args))
         }
         Some(Role::Process { process: ProcessRole::Client(args) }) => end(run_client(args)),
+        Some(Role::Process { process: ProcessRole::Flood(args) }) => end(run_flood(args)),
         None => end(run_pool(cli.pool)),
     }
 }
@@ -237,9 +251,19 @@ fn run_client(args: ClientArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn run_flood(args: FloodArgs) -> anyhow::Result<ExitCode> {
+    start_logs();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(flood::run(&args.data_dir, args.listen))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
-    if args.rtt_ms.is_some() {
-        bail!("--rtt-ms comes with a later release");
+    if args.faults.any() && args.chain != ChainKind::Sim {
+        bail!("faults of nodes and lines happen on the toy chain");
+    }
+    if args.import.is_none() {
+        args.faults.check(args.operators, args.slots)?;
     }
     if args.pool {
         bail!("--pool comes with a later release");
@@ -294,6 +318,7 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
         kills: args.kills.clone(),
         beacon_nodes: usize::from(args.beacon_nodes),
         beacon_faults: args.beacon_faults.clone(),
+        faults: args.faults.clone(),
         import: args.import.clone(),
         run_dir,
         lodestar_dir: args.lodestar_dir.clone(),

@@ -6,6 +6,7 @@
 //! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
 //! - [`exits`]: a validator that leaves. [`front`]: what stands before a beacon node for one operator, and can fail.
+//! - [`faults`]: what happens to nodes and the lines between them, and what may be missed because of it.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
 //! - [`strict_chain`]: the pool on a strict chain of current forks, with [`strict`] for its beacon node.
 //! - [`npm`]: what a chain's Node programs import, installed once per machine.
@@ -18,6 +19,7 @@ pub mod client;
 pub mod clock;
 pub mod curve;
 pub mod exits;
+pub mod faults;
 pub mod front;
 pub mod lodestar;
 pub mod lodestar_chain;

@@ -92,7 +92,7 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
     let ordinary = ValidatorClient::start(&site, &around).await?;
     let around = Surroundings { _engine: engine, node, _node_shim: node_shim, ordinary };
     let (shims, clients) = start_clients(&site, orders, &operators).await?;
-    let logs = nodes.logs().to_vec();
+    let logs = nodes.logs();
     let judgement = play(orders, &around, nodes).await;
     stop_all(clients.into_iter().map(|client| client.process)).await;
     drop(shims);
@@ -229,6 +229,7 @@ fn report(
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
         inexcusable: inexcusable as u64,
+        wrong: Vec::new(),
         slashable: 0,
         rejected: missed.iter().map(|miss| format!("missed: {miss:?}")).collect(),
         differing: Vec::new(),

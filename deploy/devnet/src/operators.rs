@@ -45,6 +45,8 @@ pub struct Around {
     pub beacon_urls: Vec<String>,
     /// More flags of the node.
     pub flags: Vec<String>,
+    /// Whether its disk will be full.
+    pub bears_full_disk: bool,
 }
 
 /// What the ceremony made.

@@ -1,5 +1,7 @@
 //! The nodes of a pool, and who is killed when.
 
+use crate::faults::flags::FaultFlags;
+use crate::faults::full_disk;
 use crate::front::BeaconFault;
 use crate::operators::{Around, Operator};
 use crate::process::{Process, stop_all};
@@ -52,6 +54,8 @@ pub struct Orders {
     pub beacon_nodes: usize,
     /// Whose beacon node fails when.
     pub beacon_faults: Vec<BeaconFault>,
+    /// What happens to nodes and the lines between them.
+    pub faults: FaultFlags,
     /// Where all files of the run go.
     pub run_dir: PathBuf,
     /// An Obol cluster that moves in, instead of a ceremony.
@@ -70,11 +74,31 @@ impl Orders {
     }
 }
 
+/// How a node is started, again and again.
+#[derive(Clone, Debug)]
+struct Launch {
+    operator: Operator,
+    around: Around,
+    network: PathBuf,
+    log: PathBuf,
+}
+
+impl Launch {
+    fn start(&self) -> anyhow::Result<Process> {
+        let name = format!("node of operator {}", self.operator.number);
+        let command = self.operator.node(&self.around, &self.network)?;
+        Ok(match self.around.bears_full_disk {
+            true => Process::start_heard(&name, full_disk::bearing(&command), &self.log)?,
+            false => Process::start(&name, command, &self.log)?,
+        })
+    }
+}
+
 /// Nodes that run.
 #[derive(Debug)]
 pub struct Nodes {
     running: BTreeMap<usize, Process>,
-    logs: Vec<PathBuf>,
+    launches: BTreeMap<usize, Launch>,
     kills: Vec<Kill>,
 }
 
@@ -89,20 +113,23 @@ impl Nodes {
         network: &Path,
         kills: &[Kill],
     ) -> anyhow::Result<Self> {
-        let (mut running, mut logs) = (BTreeMap::new(), Vec::new());
+        let (mut running, mut launches) = (BTreeMap::new(), BTreeMap::new());
         for (place, operator) in operators.iter().enumerate() {
-            let log = run_dir.join(format!("node-{}.log", operator.number));
-            let name = format!("node of operator {}", operator.number);
-            let command = operator.node(&around(place), network)?;
-            running.insert(operator.number, Process::start(&name, command, &log)?);
-            logs.push(log);
+            let launch = Launch {
+                operator: operator.clone(),
+                around: around(place),
+                network: network.to_owned(),
+                log: run_dir.join(format!("node-{}.log", operator.number)),
+            };
+            running.insert(operator.number, launch.start()?);
+            launches.insert(operator.number, launch);
         }
         for operator in operators {
             let address = ("127.0.0.1", operator.api_port);
             let process = running.get_mut(&operator.number).context("every operator has a node")?;
             process.wait_ready(NODE_START_MAX, async || TcpStream::connect(address).await.is_ok()).await?;
         }
-        Ok(Self { running, logs, kills: kills.to_vec() })
+        Ok(Self { running, launches, kills: kills.to_vec() })
     }
 
     /// Kills those whose slot has come; notices those that have ended by themselves.
@@ -110,17 +137,45 @@ impl Nodes {
         let (due, later): (Vec<_>, Vec<_>) = self.kills.iter().partition(|kill| kill.slot <= slot);
         self.kills = later;
         for kill in due {
-            if let Some(process) = self.running.remove(&kill.operator) {
-                process.kill().await;
+            if self.kill(kill.operator).await {
                 tracing::info!(operator = kill.operator, slot, "node killed");
             }
         }
         self.running.values_mut().try_for_each(|process| Ok(process.check()?))
     }
 
+    /// Kills an operator's node; whether it ran.
+    pub async fn kill(&mut self, operator: usize) -> bool {
+        match self.take(operator) {
+            Some(process) => {
+                process.kill().await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Starts the node of an operator that does not run, and does not wait for it.
+    pub fn start_again(&mut self, operator: usize) -> anyhow::Result<()> {
+        let launch = self.launches.get(&operator);
+        let launch = launch.with_context(|| format!("there is no operator {operator}"))?;
+        self.running.insert(operator, launch.start()?);
+        Ok(())
+    }
+
+    /// The process of an operator's node; `None` if it does not run.
+    pub fn id(&self, operator: usize) -> Option<u32> {
+        self.running.get(&operator).and_then(Process::id)
+    }
+
+    /// Hands out an operator's node, which may end from now on.
+    pub fn take(&mut self, operator: usize) -> Option<Process> {
+        self.running.remove(&operator)
+    }
+
     /// Logs of all nodes, the killed ones included.
-    pub fn logs(&self) -> &[PathBuf] {
-        &self.logs
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.launches.values().map(|launch| launch.log.clone()).collect()
     }
 
     /// Ends them all.

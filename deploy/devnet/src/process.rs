@@ -11,6 +11,7 @@ use std::{
 };
 use thiserror::Error;
 use tokio::{
+    io::AsyncRead,
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
@@ -76,7 +77,17 @@ impl Process {
     ///
     /// - Errors: [`ProcessError::Start`], also when `log` cannot be opened.
     pub fn start(name: &str, command: Command, log: &Path) -> Result<Self, ProcessError> {
-        match spawn(command, log) {
+        Self::named(name, log, spawn(command, log))
+    }
+
+    /// The same, with outputs that come to this process, which writes them to `log`: where the child itself may be unable
+    /// to write to files.
+    pub fn start_heard(name: &str, command: Command, log: &Path) -> Result<Self, ProcessError> {
+        Self::named(name, log, spawn_heard(command, log))
+    }
+
+    fn named(name: &str, log: &Path, child: io::Result<Child>) -> Result<Self, ProcessError> {
+        match child {
             Ok(child) => Ok(Self { name: name.to_owned(), log: log.to_owned(), child }),
             Err(source) => Err(ProcessError::Start { name: name.to_owned(), source }),
         }
@@ -173,10 +184,31 @@ impl Process {
     }
 }
 
-fn spawn(mut command: Command, log: &Path) -> io::Result<Child> {
+fn spawn(command: Command, log: &Path) -> io::Result<Child> {
     let out = File::options().create(true).append(true).open(log)?;
     let err = out.try_clone()?;
+    spawn_into(command, out.into(), err.into())
+}
+
+fn spawn_heard(command: Command, log: &Path) -> io::Result<Child> {
+    let log = File::options().create(true).append(true).open(log)?;
+    let mut child = spawn_into(command, Stdio::piped(), Stdio::piped())?;
+    let (out, err) = (tokio::fs::File::from_std(log.try_clone()?), tokio::fs::File::from_std(log));
+    tokio::spawn(hear(child.stdout.take(), out));
+    tokio::spawn(hear(child.stderr.take(), err));
+    Ok(child)
+}
+
+fn spawn_into(mut command: Command, out: Stdio, err: Stdio) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).kill_on_drop(true).spawn()
+}
+
+/// Writes what a child says to its log, to the child's end.
+async fn hear(said: Option<impl AsyncRead + Unpin>, mut log: tokio::fs::File) {
+    let Some(mut said) = said else { return };
+    if let Err(error) = tokio::io::copy(&mut said, &mut log).await {
+        tracing::warn!(%error, "a log is not complete");
+    }
 }
 
 impl Drop for Process {

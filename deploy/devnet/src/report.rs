@@ -46,6 +46,8 @@ pub struct Report {
     pub killed_at: Option<u64>,
     /// Duties missed that `f` faults cannot excuse: all but those from the `f+1`-th kill on.
     pub inexcusable: u64,
+    /// What else should not have been, in words: signatures where none could be made, faults that nobody felt.
+    pub wrong: Vec<String>,
     /// Slashable pairs among everything that was handed in.
     pub slashable: usize,
     /// The chain's refusals of what was handed in.
@@ -59,7 +61,11 @@ pub struct Report {
 impl Report {
     /// Whether nothing was missed that `f` faults cannot excuse, and every answer was the beacon node's.
     pub fn ok(&self) -> bool {
-        self.attest.due > 0 && self.inexcusable == 0 && self.slashable == 0 && self.differing.is_empty()
+        self.attest.due > 0
+            && self.inexcusable == 0
+            && self.slashable == 0
+            && self.differing.is_empty()
+            && self.wrong.is_empty()
     }
 
     const fn missed(&self, count: Count) -> u64 {
@@ -101,6 +107,8 @@ impl Report {
             "finalized_epoch": self.finalized_epoch,
             "duties": duties,
             "excused": self.excused,
+            "inexcusable": self.inexcusable,
+            "wrong": self.wrong,
             "slashable": self.slashable,
             "rejected": self.rejected,
             "differing": self.differing,
@@ -128,6 +136,8 @@ impl Report {
         let mut lines = vec![head, line("attest", self.attest), line("propose", self.propose)];
         lines.extend(self.others.iter().map(|(kind, count)| line(kind, *count)));
         lines.extend(self.differing.iter().map(|route| format!("differs: {route}")));
+        lines.extend(self.wrong.iter().map(|words| format!("wrong: {words}")));
+        lines.extend(self.facts.iter().map(|(name, fact)| format!("{name}: {fact}")));
         lines.push(tail);
         lines.join("\n")
     }

@@ -4,6 +4,8 @@ use crate::beacon_api::{BeaconNode, Server};
 use crate::client::selections::Selecting;
 use crate::clock::{now, wait_until};
 use crate::curve::Bls;
+use crate::faults::schedule::Schedule;
+use crate::faults::stage::{self, Shown, Stage};
 use crate::front::Fronts;
 use crate::moving::Obol;
 use crate::network;
@@ -13,7 +15,6 @@ use crate::pool::{Nodes, Orders};
 use crate::process::{Process, stop_all};
 use crate::report::{Count, Report};
 use cluster::network::Network;
-use serde_json::Map;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ const LEAD: Millis = Millis(12_000);
 const IMPORT_MAX: Millis = Millis(600_000);
 /// An attestation of the last judged slot is in the block of the next, or of the one after if that one is late.
 const EXTRA_SLOTS: u64 = 2;
+/// Missed duties that a report names; their number is in it anyway.
+const WORDS_MAX: usize = 20;
 
 /// Runs a pool and judges it from the chain.
 pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
@@ -53,15 +56,35 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
     let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
     let asked = (operators.len(), orders.beacon_nodes);
     let fronts = Fronts::start(&server.url(), asked, &orders.beacon_faults, |_| Vec::new()).await?;
-    let around = |place| Around { beacon_urls: fronts.urls(place), ..Around::default() };
-    let nodes = Nodes::start(&orders.run_dir, &operators, around, &network, &orders.kills).await?;
+    let schedule = Schedule::new(size, orders.faults.strikes(), orders.kills.clone());
+    let stage = set_stage(orders, &operators, &fronts, (schedule.clone(), &network)).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
-    let played = play(orders, &spec, &server, (nodes, fronts), clients).await?;
+    let played = play(orders, &spec, &server, (stage, fronts), clients).await?;
     if let Some(obol) = &obol {
         let folders = obol.export(&orders.run_dir, &operators).await?;
         tracing::info!(operators = folders.len(), "exported, and verified");
     }
-    report(orders, size, &made, &server, &played)
+    report(orders, &schedule, &made, &server, played)
+}
+
+/// Starts the nodes, with lines between them if something is to happen to these.
+async fn set_stage(
+    orders: &Orders,
+    operators: &[Operator],
+    fronts: &Fronts,
+    (schedule, network): (Schedule, &Path),
+) -> anyhow::Result<Stage> {
+    let links = match orders.faults.weather() {
+        Some(weather) => Some(stage::put_between(operators, weather).await?),
+        None => None,
+    };
+    let around = |place| Around {
+        beacon_urls: fronts.urls(place),
+        bears_full_disk: orders.faults.fills_disk_of(place + 1),
+        ..Around::default()
+    };
+    let nodes = Nodes::start(&orders.run_dir, operators, around, network, &orders.kills).await?;
+    Stage::new(&orders.run_dir, operators, (nodes, links), schedule, orders.faults.rolling)
 }
 
 /// The numbers of an imported cluster are its own.
@@ -104,29 +127,29 @@ pub(crate) fn start_clients(run_dir: &Path, operators: &[Operator]) -> anyhow::R
     operators.iter().map(start).collect()
 }
 
-/// Slot after slot; returns the nodes' logs.
+/// Slot after slot.
 async fn play(
     orders: &Orders,
     spec: &ChainSpec,
     server: &Server,
-    (mut nodes, mut fronts): (Nodes, Fronts),
+    (mut stage, mut fronts): (Stage, Fronts),
     mut clients: Vec<Process>,
-) -> anyhow::Result<Vec<PathBuf>> {
+) -> anyhow::Result<Shown> {
     for slot in 0..=orders.slots + EXTRA_SLOTS {
         wait_until(spec.slot_start(Slot(slot))).await;
-        nodes.turn(slot).await?;
+        stage.turn(slot).await?;
         fronts.turn(slot);
         clients.iter_mut().try_for_each(Process::check)?;
         if let Some(judged) = slot.checked_sub(EXTRA_SLOTS).filter(|judged| *judged > 0) {
             tell_slot(server, judged);
         }
+        stage.within(spec, slot, slot <= orders.slots).await?;
     }
     // The last block of a run may still be on its way: its slot must pass.
     wait_until(spec.slot_start(Slot(orders.slots + EXTRA_SLOTS + 1))).await;
-    let logs = nodes.logs().to_vec();
-    nodes.stop().await;
+    let shown = stage.finish(orders.slots).await;
     stop_all(clients).await;
-    Ok(logs)
+    Ok(shown)
 }
 
 /// One line a slot: how many duties of each kind are due and done.
@@ -137,21 +160,39 @@ fn tell_slot(server: &Server, slot: u64) {
     tracing::info!(slot, duties = told.join(", "), "slot");
 }
 
+/// What was handed in for slots in which nothing could be signed, while it could not.
+fn breaches(server: &Server, schedule: &Schedule) -> Vec<String> {
+    let handed_in = server.node().handed_in().into_iter();
+    let silent = |of: Slot, at: Slot| (of.0..=at.0).all(|slot| schedule.silent(slot)) && of <= at;
+    let breach = handed_in.filter(|((of, at), _)| silent(*of, *at));
+    breach
+        .map(|((of, at), count)| {
+            format!("{count} signed things for slot {of} were handed in in slot {at}, by too few operators")
+        })
+        .collect()
+}
+
 fn report(
     orders: &Orders,
-    size: ClusterSize,
+    schedule: &Schedule,
     made: &Made,
     server: &Server,
-    logs: &[PathBuf],
+    Shown { logs, mut wrong, mut facts }: Shown,
 ) -> anyhow::Result<Report> {
-    let all = |slots| server.node().look(|chain| duties::due(chain, slots, |_| true, None));
-    let count = duties::count(&all(1..=orders.slots));
+    let all = server.node().look(|chain| duties::due(chain, 1..=orders.slots, |_| true, None));
+    let count = duties::count(&all);
     let of = |kind| {
         let duties::Tally { due, done } = count.get(&kind).copied().unwrap_or_default();
         Count { due: due as u64, done: done as u64 }
     };
-    let owed = 1..=orders.slots.min(orders.excused_from(size.faults()).saturating_sub(1));
-    let inexcusable = duties::missed(&all(owed)).len();
+    let owed: Vec<_> = all.iter().filter(|duty| schedule.owed(duty.slot.0)).copied().collect();
+    let inexcusable = duties::missed(&owed);
+    wrong.extend(inexcusable.iter().map(ToString::to_string).take(WORDS_MAX));
+    wrong.extend(breaches(server, schedule));
+    let silent: Vec<_> = (1..=orders.slots).filter(|slot| schedule.silent(*slot)).collect();
+    if !silent.is_empty() {
+        facts.insert("silent_slots".into(), silent.into());
+    }
     let tally = server.node().tally();
     Ok(Report {
         operators: orders.operators,
@@ -170,10 +211,11 @@ fn report(
         excused: 0,
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
-        inexcusable: inexcusable as u64,
+        inexcusable: inexcusable.len() as u64,
+        wrong,
         slashable: tally.slashable,
         rejected: tally.rejected,
         differing: Vec::new(),
-        facts: Map::new(),
+        facts,
     })
 }

@@ -87,10 +87,11 @@ pub async fn run(orders: &Orders, strict: StrictOrders) -> anyhow::Result<Report
     let asked = (operators.len(), orders.beacon_nodes);
     let fronts =
         Fronts::start(node.url(), asked, &orders.beacon_faults, |place| builders.headers(place)).await?;
-    let around = |place| Around { beacon_urls: fronts.urls(place), flags: builders.flags(place) };
+    let around =
+        |place| Around { beacon_urls: fronts.urls(place), flags: builders.flags(place), ..Around::default() };
     let nodes = Nodes::start(&orders.run_dir, &operators, around, &node.network, &orders.kills).await?;
     let clients = start_clients(&orders.run_dir, &operators)?;
-    let logs = nodes.logs().to_vec();
+    let logs = nodes.logs();
     let ask = || {
         let log = orders.run_dir.join("oracle.log");
         Oracle::start(&site, &operators[0], &made.keys, node.url(), &log)
@@ -201,6 +202,7 @@ fn report(
         latencies: Latencies::read(logs.iter().map(PathBuf::as_path))?,
         killed_at: orders.kills.iter().map(|kill| kill.slot).min(),
         inexcusable: duties.missed_before(orders.excused_from(size.faults())),
+        wrong: Vec::new(),
         slashable: judgement.slashable.len(),
         rejected: judgement.refused(),
         differing,

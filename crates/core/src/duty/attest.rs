@@ -77,7 +77,7 @@ impl Attest {
         let known = self.agreed.is_some();
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
+            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot))),
             Event::Reconnected(peer) => {
                 self.drive(desk, agree::Input::Reconnected(peer));
                 self.sync.signing.resend(desk, peer);

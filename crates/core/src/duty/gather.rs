@@ -120,7 +120,7 @@ impl Gather {
     pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
+            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.instance.slot))),
             Event::Reconnected(peer) => self.drive(desk, agree::Input::Reconnected(peer)),
             Event::Board => self.board(desk),
             Event::Stopped => self.stopped(desk),
@@ -254,7 +254,7 @@ impl Gather {
         let mut deal = Deal::new(desk, setup, []);
         std::mem::swap(&mut deal.story, &mut self.before);
         self.deal = Some(deal);
-        self.drive(desk, agree::Input::Heard(desk.view.present.clone()));
+        self.drive(desk, agree::Input::Heard(desk.view.heard(self.instance.slot)));
         for (_, (_, kept)) in std::mem::take(&mut self.early) {
             kept.into_iter().for_each(|verified| self.message(desk, verified));
         }

@@ -42,6 +42,8 @@ pub(crate) struct View {
     pub(crate) head: Option<(Slot, Root)>,
     /// Operators whose connection is up, this one included.
     pub(crate) present: BTreeSet<ShareIndex>,
+    /// Peers that were started again, and up to which slot each only follows.
+    following: BTreeMap<ShareIndex, Slot>,
     /// Whom our blocks pay.
     pub(crate) registry: Registry,
     known: VecDeque<Root>,
@@ -51,7 +53,19 @@ impl View {
     /// Nothing of the chain yet, and nobody but this operator.
     pub(crate) fn new(me: ShareIndex, registry: Registry) -> Self {
         let present = BTreeSet::from([me]);
-        Self { finalized: None, head: None, present, registry, known: VecDeque::new() }
+        let following = BTreeMap::new();
+        Self { finalized: None, head: None, present, following, registry, known: VecDeque::new() }
+    }
+
+    /// Notes that a peer was started again and only follows up to a slot.
+    pub(crate) fn follows_until(&mut self, peer: ShareIndex, slot: Slot) {
+        self.following.insert(peer, slot);
+    }
+
+    /// Who can be waited for in a slot: those who are present and do not only follow.
+    pub(crate) fn heard(&self, slot: Slot) -> BTreeSet<ShareIndex> {
+        let follows = |peer: &ShareIndex| self.following.get(peer).is_some_and(|until| slot <= *until);
+        self.present.iter().copied().filter(|peer| !follows(peer)).collect()
     }
 
     /// Remembers a block that the own beacon nodes know.

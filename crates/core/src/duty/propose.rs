@@ -114,7 +114,7 @@ impl Propose {
     pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.present.clone())),
+            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot))),
             Event::Reconnected(peer) => {
                 self.drive(desk, agree::Input::Reconnected(peer));
                 self.randao.resend(desk, peer);

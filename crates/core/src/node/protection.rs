@@ -58,6 +58,7 @@ impl Node {
         for said in self.boots.hear(self.now, peer, message.message()) {
             match said {
                 Said::Reply(message) => self.out.push_back(Output::Send { to: To::One(peer), message }),
+                Said::Restarted => self.peer_was_restarted(peer),
                 Said::TwoProcesses { first, second } => {
                     self.out.push_back(Output::TwoProcesses { peer, first, second });
                 }
@@ -95,5 +96,13 @@ impl Node {
             self.with_all(|| Event::Stopped);
         }
         true
+    }
+
+    /// Its new process only follows in this slot and the next (rule 11): nobody has to wait for what it would lead.
+    fn peer_was_restarted(&mut self, peer: ShareIndex) {
+        if let Some(slot) = self.setup.spec.slot_at(self.now) {
+            self.view.follows_until(peer, slot.next());
+            self.with_all(|| Event::Presence);
+        }
     }
 }

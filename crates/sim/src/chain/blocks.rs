@@ -36,9 +36,9 @@ impl Chain {
         graffiti: Root,
         fee_recipient: Address,
     ) -> ProposedBlock {
-        let fits =
-            |data: &AttestationData| data.slot < slot && slot.0 <= data.slot.0 + self.spec().slots_per_epoch;
-        let waiting = self.pool.iter().filter(|(data, _)| fits(data));
+        // After slots without a block some are too old by now.
+        let oldest = self.oldest_attested(slot);
+        let waiting = self.pool.iter().filter(|(data, _)| oldest <= data.slot && data.slot < slot);
         let packed: Vec<_> = waiting.filter_map(|(data, votes)| self.pack(curve, data, votes)).collect();
         let newest = packed.len().saturating_sub(ATTESTATIONS_MAX);
         let execution_payload = ExecutionPayloadDeneb {
@@ -153,10 +153,15 @@ impl Chain {
         }
         self.import_exits(block.slot, &cargo.exits);
         self.synced.insert(Slot(block.slot.0.saturating_sub(1)), cargo.sync.clone());
-        let oldest = Slot(block.slot.0.saturating_sub(self.spec().slots_per_epoch));
+        let oldest = self.oldest_attested(block.slot);
         self.pool.retain(|data, _| data.slot >= oldest);
         self.messages = self.messages.split_off(&(oldest, Root::ZERO));
         self.contributions = self.contributions.split_off(&(oldest, Root::ZERO));
+    }
+
+    /// The first slot whose attestations a block may carry.
+    fn oldest_attested(&self, block: Slot) -> Slot {
+        Slot(block.0.saturating_sub(self.spec().slots_per_epoch))
     }
 
     /// Whether a slot has its block.

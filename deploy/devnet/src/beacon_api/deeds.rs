@@ -28,9 +28,22 @@ pub(super) struct Deeds {
     votes: BTreeMap<ValidatorIndex, BTreeSet<Vote>>,
     blocks: BTreeMap<(Slot, ValidatorIndex), BTreeSet<Root>>,
     slashable: usize,
+    handed_in: BTreeMap<(Slot, Slot), usize>,
 }
 
 impl Deeds {
+    /// Something that only a group's signature makes was handed in, good or bad.
+    ///
+    /// - `of`: the slot that it is for. `at`: the slot in which it came.
+    pub(super) fn hand_in(&mut self, of: Slot, at: Slot) {
+        *self.handed_in.entry((of, at)).or_default() += 1;
+    }
+
+    /// How often something for one slot was handed in in another.
+    pub(super) const fn handed_in(&self) -> &BTreeMap<(Slot, Slot), usize> {
+        &self.handed_in
+    }
+
     /// A vote whose signature verifies.
     pub(super) fn vote(&mut self, who: ValidatorIndex, data: &AttestationData) {
         let vote = Vote { source: data.source.epoch, target: data.target.epoch, root: Root::of(data) };

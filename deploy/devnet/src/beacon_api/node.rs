@@ -149,6 +149,16 @@ impl BeaconNode {
         }
     }
 
+    /// How often something that only a group's signature makes was handed in: for which slot, in which slot.
+    pub fn handed_in(&self) -> BTreeMap<(Slot, Slot), usize> {
+        self.world().deeds.handed_in().clone()
+    }
+
+    /// Notes that something was handed in, whatever becomes of it.
+    fn hand_in(&self, of: Slot) {
+        self.world().deeds.hand_in(of, self.now().unwrap_or_default());
+    }
+
     /// A panic elsewhere leaves a chain that is whole: every change is made at once, after all checks.
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,6 +183,8 @@ impl BeaconNode {
         graffiti: Root,
     ) -> Result<ProposedBlock, NotDue> {
         let now = self.now().ok_or(NotDue::BeforeGenesis)?;
+        // The reveal is the proposer's.
+        self.hand_in(slot);
         if slot != now {
             return Err(NotDue::Slot { slot, now });
         }
@@ -194,6 +206,7 @@ impl BeaconNode {
     /// Takes an attestation into the pool.
     pub(super) fn attest(&self, attestation: &SingleAttestation) -> Result<(), Rejection> {
         let data = attestation.data;
+        self.hand_in(data.slot);
         let now = self.now().ok_or(Rejection::Slot(data.slot))?;
         let who = attestation.attester_index;
         let copy = (data.slot, who, Root::of(&data), attestation.signature);
@@ -218,6 +231,7 @@ impl BeaconNode {
     /// Takes a block onto the chain and tells it to who waits for heads.
     pub(super) fn publish(&self, signed: &SignedBlockParts) -> Result<(), Rejection> {
         let block = &signed.block;
+        self.hand_in(block.slot);
         let mut world = self.world();
         if world.headers.contains_key(&block.root) {
             return Err(Rejection::Known);
@@ -259,6 +273,7 @@ impl BeaconNode {
         take: impl FnOnce(&mut Chain, Millis) -> Result<(), Rejection>,
     ) -> Result<(), Rejection> {
         let now = clock::now();
+        self.hand_in(copy.0);
         let mut world = self.world();
         if world.copies.contains(&copy) {
             return Ok(());
