@@ -46,6 +46,8 @@ pub struct Setup {
     pub selecting: Vec<Selecting>,
     /// Whether clients vote for the head that the event stream tells them, before they could ask for the agreed one.
     pub eager: bool,
+    /// Whether processes draw ids and ask each other for them.
+    pub born: bool,
     /// Whether attestations and blocks are all there is: no aggregates and no sync committee, for worlds whose point is
     /// another one.
     pub plain: bool,
@@ -63,8 +65,8 @@ pub enum Flaw {
     AcksBeforeSync,
     /// What partial signatures combine to is not checked.
     CombinesBlindly,
-    /// A node is not told that a peer has come back.
-    MissesReturns,
+    /// A machine that wants to be woken earlier than it did before is not.
+    WakesLate,
 }
 
 impl Setup {
@@ -89,6 +91,7 @@ impl Setup {
             late: None,
             selecting: Vec::new(),
             eager: false,
+            born: false,
             plain: false,
             rules: Rules::default(),
             #[cfg(feature = "mutants")]

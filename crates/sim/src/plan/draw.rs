@@ -64,6 +64,7 @@ impl Plan {
             Bound::Beyond if seed % SPLIT == SPLIT - 1 => split(&mut draw, &mut plan),
             Bound::Beyond => many(&mut draw, &mut plan),
         }
+        plan.setup.born = draw.one_in(2) || plan.setup.habits.contains(&Habit::SplitBrain);
         plan
     }
 }

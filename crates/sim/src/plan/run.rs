@@ -32,7 +32,7 @@ pub struct Run {
     pub trace: Root,
     /// What struck.
     pub struck: Vec<(What, Step)>,
-    /// How duties ended at honest operators.
+    /// How duties ended, at all operators.
     pub endings: BTreeMap<Ending, u64>,
     /// Duties that had to be done.
     pub duties: BTreeMap<Kind, Tally>,

@@ -98,6 +98,7 @@ impl Plan {
             ("loud", []) => setup.loud = true,
             ("plain", []) => setup.plain = true,
             ("eager", []) => setup.eager = true,
+            ("born", []) => setup.born = true,
             ("slots", [slots]) => self.slots = *slots,
             ("within", []) => self.bound = Bound::Within,
             ("beyond", []) => self.bound = Bound::Beyond,
@@ -155,9 +156,13 @@ impl fmt::Display for Plan {
         for index in &setup.right {
             writeln!(f, "right {index}")?;
         }
-        for (word, said) in
-            [("parted", setup.parted), ("loud", setup.loud), ("plain", setup.plain), ("eager", setup.eager)]
-        {
+        for (word, said) in [
+            ("parted", setup.parted),
+            ("loud", setup.loud),
+            ("plain", setup.plain),
+            ("eager", setup.eager),
+            ("born", setup.born),
+        ] {
             if said {
                 writeln!(f, "{word}")?;
             }

@@ -4,7 +4,7 @@ use super::{Event, FEE_RECIPIENT, World};
 use crate::client::Client;
 use crate::curve::Symbolic;
 use crate::person::{Person, Side};
-use crate::setup::Setup;
+use crate::setup::{Flaw, Setup};
 use crate::villains::{Habit, equivocator, mute, split_brain};
 use sha2::{Digest as _, Sha256};
 use symbolon_core::Input;
@@ -54,7 +54,7 @@ impl World {
         if stopped {
             self.input(person, Input::Stop(Reason::SecondInstance));
         }
-        if self.setup.habits.contains(&Habit::SplitBrain) {
+        if self.setup.born {
             self.input(person, Input::Born { boot: boot_id(person, life) });
         }
         self.meet(person);
@@ -115,7 +115,8 @@ impl World {
         let one = &self.persons[person];
         let Some(at) = one.node.as_ref().and_then(types::Machine::wake_at) else { return };
         let at = one.clock.time_of(at).max(self.now);
-        if one.wake.is_none_or(|planned| at < planned || planned < self.now) {
+        let sooner = |planned| at < planned && !self.setup.has(Flaw::WakesLate);
+        if one.wake.is_none_or(|planned| sooner(planned) || planned < self.now) {
             self.persons[person].wake = Some(at);
             self.push(at, person, Event::Wake);
         }

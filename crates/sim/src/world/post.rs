@@ -2,7 +2,6 @@
 
 use super::{CLUSTER, Event, World};
 use crate::judges::Sight;
-use crate::setup::Flaw;
 use crate::villains::{Parcel, Scene, Words};
 use sha2::{Digest as _, Sha256};
 use symbolon_core::words::describe;
@@ -132,9 +131,6 @@ impl World {
 
     /// Two persons' processes have a connection again, if both are there and no other fault keeps it down.
     pub(super) fn reconnect(&mut self, one: usize, other: usize) {
-        if self.setup.has(Flaw::MissesReturns) {
-            return;
-        }
         if self.persons[one].node.is_some() && self.audience(one).contains(&other) {
             self.presence(one, other, true);
         }
