@@ -37,7 +37,7 @@ fn violations(setup: Setup, slots: u64) -> Vec<String> {
     world.violations().iter().map(ToString::to_string).collect()
 }
 
-fn is_slashing(what: &String) -> bool {
+fn is_slashing(what: &str) -> bool {
     what.contains("can be slashed for")
 }
 
@@ -51,7 +51,7 @@ fn as_many_as_two_quorums_share_do_produce_a_slashable_pair_and_the_judge_names_
         // They break the agreement, too, which the judge of that says.
         let agreed_twice =
             |what: &String| what.contains("has certificates in round") || what.contains("is decided for");
-        assert!(found.iter().any(is_slashing), "n = {n}");
+        assert!(found.iter().any(|what| is_slashing(what)), "n = {n}");
         assert!(found.iter().all(|what| is_slashing(what) || agreed_twice(what)), "{found:?}");
     }
 }

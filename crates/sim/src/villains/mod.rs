@@ -1,6 +1,6 @@
 //! Bad habits, one per file. A villain holds its own keys only.
 //!
-//! Most run an honest node and twist what it says ([`Mischief`]); equivocators and split brains run two, amnesiacs restore
+//! Most run an honest node and twist what it says (`Mischief`); equivocators and split brains run two, amnesiacs restore
 //! old disks, mutes run none.
 
 pub mod amnesiac;
