@@ -87,11 +87,12 @@ impl Network {
         Self { delay, weather, rng, partitions: Vec::new(), links: BTreeMap::new() }
     }
 
-    /// A draw below `end`. What is drawn for nothing would change every run, so zero chances draw nothing.
+    /// A draw below `end`.
     fn below(&mut self, end: u64) -> u64 {
         self.rng.next_u64() % end
     }
 
+    /// What is drawn for nothing would change every run, so no chance draws nothing.
     fn happens(&mut self, per_mille: u64) -> bool {
         per_mille > 0 && self.below(1000) < per_mille
     }

@@ -3,7 +3,7 @@
 use super::{Sight, Violation};
 use crate::curve::Symbolic;
 use std::collections::{BTreeMap, BTreeSet};
-use types::wire::{Kind, Message};
+use types::wire::Message;
 use types::{PublicKey, Root, ShareIndex, Signature};
 
 /// The judge.
@@ -26,7 +26,7 @@ impl Journal {
                 }
             }
             Sight::Sent { at, author, honest: true, message: Message::Partial(partials) } => {
-                if !matches!(partials.signed.statement.instance.kind, Kind::Attest | Kind::Propose) {
+                if !partials.signed.statement.instance.kind.is_slashable() {
                     return;
                 }
                 for partial in &partials.partials {

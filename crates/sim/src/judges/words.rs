@@ -3,7 +3,7 @@
 
 use super::{Sight, Violation};
 use std::collections::BTreeMap;
-use types::wire::{Instance, Kind, Message, Signed, Step};
+use types::wire::{Instance, Message, Signed, Step};
 use types::{Root, ShareIndex};
 
 /// A place: whose, in which agreement, which step of which round.
@@ -44,9 +44,7 @@ fn word(message: &Message) -> Option<(&Signed, (Root, Root))> {
         Message::Commit(signed) => (signed, signed.statement.extra),
         Message::Proposal(proposal) => (&proposal.signed, Root::ZERO),
         Message::NewRound(new_round) => (&new_round.signed, new_round.signed.statement.extra),
-        Message::Partial(partials)
-            if matches!(partials.signed.statement.instance.kind, Kind::Attest | Kind::Propose) =>
-        {
+        Message::Partial(partials) if partials.signed.statement.instance.kind.is_slashable() => {
             (&partials.signed, Root::ZERO)
         }
         Message::Partial(_)

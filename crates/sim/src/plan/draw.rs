@@ -57,6 +57,10 @@ impl Plan {
         let mut setup = Setup { seed, ..Setup::new(operators, threshold, 2 + draw.below(3) as u32) };
         surround(&mut draw, &mut setup);
         let bound = if seed % BEYOND == BEYOND - 1 { Bound::Beyond } else { Bound::Within };
+        if bound == Bound::Beyond && setup.selecting.contains(&Selecting::EpochAhead) {
+            // Who asks once, an epoch ahead, has asked in vain for the epoch if too many were down just then.
+            setup.selecting = vec![Selecting::SlotAhead; operators];
+        }
         let mut plan = Self { setup, faults: Vec::new(), bound, slots: SLOTS };
         match bound {
             Bound::Within => few(&mut draw, &mut plan),
@@ -174,10 +178,6 @@ fn many(draw: &mut Draw, plan: &mut Plan) {
         plan.setup.habits[villain] = draw.pick(&Habit::ALL[1..]);
     }
     let faults = usize::from(size.faults());
-    if plan.setup.selecting.contains(&Selecting::EpochAhead) {
-        // Who asks once, an epoch ahead, has asked in vain for the epoch if too many were down just then.
-        plan.setup.selecting = vec![Selecting::SlotAhead; size.operators()];
-    }
     let mut count = faults + 1 + draw.below((size.operators() - faults) as u64) as usize;
     let mut cells = cells(plan.setup.seed);
     cells.truncate(2);
@@ -222,8 +222,5 @@ fn split(draw: &mut Draw, plan: &mut Plan) {
         // Longer than votes are of use.
         let lasts = Millis((epoch + 1 + draw.below(3)) * slot_ms);
         plan.faults.push(Fault { who, what: What::Cut, lasts, step: Step::Propose, from });
-    }
-    if plan.setup.selecting.contains(&Selecting::EpochAhead) {
-        plan.setup.selecting = vec![Selecting::SlotAhead; size.operators()];
     }
 }

@@ -65,12 +65,14 @@ impl World {
     }
 
     pub(super) fn fetch_duties(&mut self, person: usize, epoch: Epoch) {
-        let dead = self.is_dead(person);
-        let told = |duties| (!dead).then_some(duties);
+        if self.is_dead(person) {
+            let nothing = Input::Duties { epoch, attesters: None, proposers: None, sync: None };
+            return self.soon(person, nothing);
+        }
         let roster = self.roster();
-        let attesters = told(()).map(|()| roster.epoch_attesters(epoch));
-        let sync = told(()).map(|()| roster.epoch_members(epoch));
-        let proposers = told(()).map(|()| self.chain.proposers(epoch));
+        let attesters = Some(roster.epoch_attesters(epoch));
+        let sync = Some(roster.epoch_members(epoch));
+        let proposers = Some(self.chain.proposers(epoch));
         self.soon(person, Input::Duties { epoch, attesters, proposers, sync });
     }
 

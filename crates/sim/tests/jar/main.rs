@@ -3,7 +3,7 @@
 //! - [`alive`]: everybody alive, some dead, some late, restarts, another sync committee, other duties.
 //! - [`selections`]: clients that ask for selection proofs at different times, or not at all.
 //! - [`exits`]: who approves what when. [`villains`]: leaders with two faces.
-//! - [`random`]: many seeds.
+//! - [`random`]: hundreds of seeds.
 
 mod alive;
 mod exits;

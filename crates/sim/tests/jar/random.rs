@@ -1,4 +1,4 @@
-//! Many healthy worlds with one crash, everything drawn from the seed: delays, late beacon nodes, crashes, when clients ask.
+//! Hundreds of worlds with one crash, everything drawn from the seed: delays, late beacon nodes, crashes, when clients ask.
 //!
 //! `SYMBOLON_SEEDS=first..end` runs others.
 
@@ -10,8 +10,8 @@ use sim::client::Selecting;
 use sim::network::Delay;
 use types::Millis;
 
-/// Seeds of the plain test run; `tests/faults.rs` has a thousand with everything that can go wrong.
-const SEEDS: std::ops::Range<u64> = 0..60;
+/// Seeds of the plain test run; `tests/faults.rs` has a thousand others, with everything that can go wrong.
+const SEEDS: std::ops::Range<u64> = 0..200;
 
 const LAST: u64 = 20;
 
