@@ -1,11 +1,10 @@
 //! Payloads and blobs: what belongs to a block that operators agree on in its blinded form.
 //!
 //! The node whose beacon node made a block sends its contents to all others, behind all messages; whoever holds them can
-//! publish the block. Bounds: four blocks of the own beacon nodes, and of each other operator one for this slot and
-//! one for each slot beside it: its first word counts, so that what was voted for stays.
+//! publish the block, and sends them to who asks. Bounds: four blocks of the own beacon nodes, and of each other operator
+//! two for this slot and two for each slot beside it: its first words count, so that what was voted for stays.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -16,10 +15,20 @@ use types::{ChainSpec, Root, ShareIndex, Slot};
 /// Blocks of the own beacon nodes: those of this slot's rounds and the last one's.
 const OWN_MAX: usize = 4;
 
+/// Blocks of one slot taken from one operator: its own, and one of another operator that it was asked for.
+const OTHERS_MAX: usize = 2;
+
 #[derive(Debug, Default)]
 struct Held {
     own: BTreeMap<(Slot, Root), BlockContents>,
-    others: BTreeMap<(ShareIndex, Slot), BlockContents>,
+    others: BTreeMap<(Slot, ShareIndex), Vec<BlockContents>>,
+}
+
+impl Held {
+    fn of(&self, root: Root) -> Option<&BlockContents> {
+        let others = self.others.values().flatten();
+        self.own.values().chain(others).find(|contents| contents.block.root == root)
+    }
 }
 
 /// Contents by block.
@@ -40,7 +49,8 @@ impl Contents {
         }
     }
 
-    /// Takes what another operator sent for a block of about this slot; its second for one slot counts no more.
+    /// Takes what another operator sent for a block of about this slot; its third for one slot counts no more. What is at
+    /// hand already is not kept twice.
     ///
     /// - Returns the block's root if the bytes are the contents of that block, in the fork of its slot, with as many
     ///   blobs as it commits to. Whether they are the blobs that it commits to only a beacon node knows.
@@ -64,11 +74,15 @@ impl Contents {
             return None;
         }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.others.retain(|(_, of), _| of.0.abs_diff(current.0) <= 1);
-        match held.others.entry((from, slot)) {
-            Entry::Occupied(_) => return None,
-            Entry::Vacant(place) => place.insert(contents),
-        };
+        held.others.retain(|(of, _), _| of.0.abs_diff(current.0) <= 1);
+        if held.of(root).is_some() {
+            return Some(root);
+        }
+        let kept = held.others.entry((slot, from)).or_default();
+        if kept.len() >= OTHERS_MAX {
+            return None;
+        }
+        kept.push(contents);
         drop(held);
         self.news.notify_waiters();
         Some(root)
@@ -77,9 +91,7 @@ impl Contents {
     /// The contents of a block, if they are at hand.
     pub fn of(&self, root: Root) -> Option<BlockContents> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = held.own.values().find(|contents| contents.block.root == root);
-        let found = own.or_else(|| held.others.values().find(|contents| contents.block.root == root));
-        found.cloned()
+        held.of(root).cloned()
     }
 
     /// The contents of a block, once they come, within a time.
@@ -96,7 +108,7 @@ impl Contents {
         tokio::time::timeout(within, come).await.ok()
     }
 
-    /// What is sent to the other operators for a block of the own beacon node.
+    /// What is sent to other operators for a block whose contents are at hand.
     pub fn message(&self, instance: Instance, root: Root) -> Option<ValueAnswer> {
         let contents = self.of(root)?;
         let value: Value = contents.to_ssz().into();
@@ -164,10 +176,17 @@ mod tests {
         kept.take(&spec, Slot(7), operator(2), &answer(&honest));
         for graffiti in 2..200 {
             let taken = kept.take(&spec, Slot(7), operator(3), &answer(&contents(7, graffiti)));
-            assert_eq!(taken.is_some(), graffiti == 2, "of one operator and slot the first");
+            assert_eq!(taken.is_some(), graffiti <= 3, "of one operator and slot the first two");
         }
         assert!(kept.of(honest.block.root).is_some() && kept.of(own.block.root).is_some());
-        assert!(kept.of(contents(7, 2).block.root).is_some(), "what was voted for stays");
+        for graffiti in [2, 3] {
+            assert!(kept.of(contents(7, graffiti).block.root).is_some(), "what was voted for stays");
+        }
+        let again = kept.take(&spec, Slot(7), operator(4), &answer(&honest));
+        assert_eq!(again, Some(honest.block.root), "known from another operator");
+        let more =
+            (4..6).map(|graffiti| kept.take(&spec, Slot(7), operator(4), &answer(&contents(7, graffiti))));
+        assert!(more.flatten().count() == 2, "and not counted as one of the two");
         assert_eq!(kept.take(&spec, Slot(9), operator(3), &answer(&contents(7, 9))), None, "long over");
         assert!(kept.take(&spec, Slot(9), operator(3), &answer(&contents(9, 9))).is_some());
         assert!(kept.of(honest.block.root).is_none(), "two slots ago");

@@ -233,15 +233,21 @@ impl Loop {
         });
     }
 
-    /// The payload of an own block, to everybody else.
-    fn send_contents(&self, instance: Instance, root: Root) {
+    /// The payload of a block, if it is still at hand.
+    fn send_contents(&self, to: To, instance: Instance, root: Root) {
         let (contents, wire) = (self.engine.contents.clone(), self.engine.wire.clone());
         let metrics = self.engine.metrics.clone();
         tokio::task::spawn_blocking(move || {
             let Some(answer) = contents.message(instance, root) else { return };
             let frame = Bytes::from(Message::Contents(answer).to_frame());
             metrics.frame_sent("contents");
-            for (peer, error) in wire.broadcast_bulk(&frame) {
+            let failed = match to {
+                To::All => wire.broadcast_bulk(&frame),
+                To::One(peer) => {
+                    wire.send_bulk(peer, frame).err().map(|error| (peer, error)).into_iter().collect()
+                }
+            };
+            for (peer, error) in failed {
                 tracing::debug!(%peer, %error, "contents not sent");
             }
         });
@@ -292,7 +298,7 @@ impl Loop {
                     Input::GroupVerified { ticket, valid: curve.verify(key, root, signature).await }
                 });
             }
-            Output::SendContents { instance, root } => self.send_contents(instance, root),
+            Output::SendContents { to, instance, root } => self.send_contents(to, instance, root),
             Output::Evidence { author, first, second } => self.evidence(author, &first, &second),
             Output::Fault { peer, instance, fault } => {
                 self.engine.metrics.fault(peer);

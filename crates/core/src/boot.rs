@@ -153,7 +153,8 @@ impl Boots {
             | Message::Fetch(_)
             | Message::Value(_)
             | Message::Contents(_)
-            | Message::Held(_) => Vec::new(),
+            | Message::Held(_)
+            | Message::FetchContents(_) => Vec::new(),
         }
     }
 

@@ -511,8 +511,11 @@ pub enum Output {
         /// The aggregator's duty.
         duty: AttesterDuty,
     },
-    /// Send the payload and blobs of the own block to every other operator, behind all other messages.
+    /// Send the payload and blobs of a block behind all other messages: the own block's to every other operator, and those
+    /// at hand to one that asks for them.
     SendContents {
+        /// To whom.
+        to: To,
         /// Which agreement's.
         instance: Instance,
         /// The block.

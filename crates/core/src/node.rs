@@ -352,7 +352,10 @@ impl Node {
 
     fn keep_early(&mut self, message: Verified) {
         // Nobody has asked for a value yet.
-        if matches!(message.message(), Message::Fetch(_) | Message::Value(_) | Message::Contents(_)) {
+        if matches!(
+            message.message(),
+            Message::Fetch(_) | Message::FetchContents(_) | Message::Value(_) | Message::Contents(_)
+        ) {
             return;
         }
         let len = |message: &Verified| message.message().ssz_bytes_len();

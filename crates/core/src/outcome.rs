@@ -202,7 +202,8 @@ impl Story {
             | Message::Challenge(_)
             | Message::Boot(_)
             | Message::Overlap(_)
-            | Message::Held(_) => {}
+            | Message::Held(_)
+            | Message::FetchContents(_) => {}
         }
     }
 

@@ -37,6 +37,7 @@ pub fn describe(message: &Message, to: To) -> String {
         Message::Overlap(overlap) => format!("shows process {}", short(&overlap.other.statement.hash)),
         Message::Held(signed) => format!("shows that it holds partials of {}", signed.author),
         Message::Fetch(id) => format!("asks for the value {}", short(&id.hash)),
+        Message::FetchContents(id) => format!("asks for the contents of {}", short(&id.hash)),
         Message::Value(answer) => format!("sends the value {}", short(&answer.id.hash)),
     };
     match to {

@@ -6,7 +6,7 @@ use net::{DEADLINE, START, World, hash, index, value};
 use symbolon_core::agree::{Input, Output, Verdict};
 use symbolon_core::{Fault, To};
 use types::wire::{Kind, LastVote, Message, NewRound, Proposal, Step, Vote};
-use types::{Millis, Root};
+use types::{Millis, Root, ShareIndex};
 
 const LATE: u64 = START + 60_000;
 
@@ -295,6 +295,69 @@ fn a_soft_check_is_waived_by_f_plus_one_others_and_a_hard_one_never() {
 
 /// All honest operators vote for one value, one of them sees all votes and decides; the faulty leader of
 /// round 1 then claims a vote in its own round for something else, with a header that it signed itself.
+/// A leader that tells everybody its block, one peer what belongs to it, and nobody its vote, and is gone then.
+fn block_of_a_leader_that_confides(told: usize) -> (World, Root) {
+    let mut world = block(4, 0);
+    let leader = world.leader(1);
+    let others: Vec<_> = world.size.others(leader).collect();
+    let proposed = hash(&format!("block{leader}"));
+    world.lacking = others.iter().skip(told).map(|node| (*node, proposed)).collect();
+    world.delay = Box::new(move |now, from, _, message| {
+        (from != leader || now.0 == START && matches!(message, Message::Proposal(_))).then_some(50)
+    });
+    (world, proposed)
+}
+
+fn asked_for_contents(world: &World) -> Vec<(Millis, ShareIndex)> {
+    let asked = |(at, _, output): &(Millis, ShareIndex, Output)| match output {
+        Output::FetchContents { from, .. } => Some((*at, *from)),
+        _ => None,
+    };
+    world.log.iter().filter_map(asked).collect()
+}
+
+#[test]
+fn a_leader_that_confides_what_belongs_to_its_block_costs_a_round_and_not_the_block() {
+    let (mut world, proposed) = block_of_a_leader_that_confides(1);
+    world.run(LATE);
+    assert_eq!(world.agreed(), proposed, "one voted for it, so nothing else may be proposed");
+    let first = world.leader(1);
+    assert_eq!(world.decided.iter().filter(|(node, _)| **node != first).count(), 3);
+    let slowest = *world.times().iter().max().unwrap();
+    assert!(slowest <= 1_400 + 600, "one round beside the first: {slowest} ms");
+    assert_eq!(asked_for_contents(&world).len(), 2, "each of the two asks the one who voted, once");
+}
+
+#[test]
+fn what_nobody_has_is_asked_for_a_few_times_and_not_for_ever() {
+    let (mut world, proposed) = block_of_a_leader_that_confides(0);
+    world.run(LATE);
+    assert_ne!(world.agreed(), proposed);
+    let (mut world, _) = block_of_a_leader_that_confides(1);
+    let (leader, holder) = (world.leader(1), world.leader(2));
+    world.kill(&[]);
+    world.run(START + 100);
+    world.nodes.remove(&holder);
+    world.run(LATE);
+    let asked = asked_for_contents(&world);
+    assert!(asked.iter().all(|(at, _)| at.0 >= START + 1_400), "in the first round it is still on its way");
+    let of = |peer| asked.iter().filter(|(_, from)| *from == peer).count();
+    assert!(of(leader) <= 2 * 4 && of(holder) <= 2 * 4, "{asked:?}");
+}
+
+#[test]
+fn what_belongs_to_a_block_is_not_asked_for_while_the_first_round_lasts() {
+    let mut world = block(4, 0);
+    let leader = world.leader(1);
+    let proposed = hash(&format!("block{leader}"));
+    let slow = world.size.others(leader).last().unwrap();
+    world.lacking.insert((slow, proposed));
+    let come = Input::Checked { hash: proposed, verdict: Verdict::Good };
+    world.at(START + 1_000, slow, net::Event::Input(come));
+    world.run(LATE);
+    assert_eq!((world.agreed(), asked_for_contents(&world)), (proposed, Vec::new()));
+}
+
 #[test]
 fn a_leaders_own_unjustified_header_does_not_outbid_a_fast_decision() {
     let mut world = World::new(4, Kind::Attest, 8);
@@ -346,6 +409,6 @@ fn to_one_sends_are_never_for_oneself() {
     world.delay = Box::new(move |_, from, _, _| Some(if from == leader { 2_000 } else { 50 }));
     world.run(LATE);
     world.agreed();
-    let own = |(_, node, output): &&(Millis, types::ShareIndex, Output)| matches!(output, Output::Send { to: To::One(peer), .. } if peer == node);
+    let own = |(_, node, output): &&(Millis, ShareIndex, Output)| matches!(output, Output::Send { to: To::One(peer), .. } if peer == node);
     assert_eq!(world.log.iter().filter(own).count(), 0);
 }

@@ -61,6 +61,7 @@ fn names(outputs: &[Output]) -> Vec<&'static str> {
     let name = |output: &Output| match output {
         Output::Send { message, .. } => message.name(),
         Output::Check { .. } => "check",
+        Output::FetchContents { .. } => "fetch contents",
         Output::NeedOwn { .. } => "need own",
         Output::NeedVote => "need vote",
         Output::Decided { .. } => "hand out",

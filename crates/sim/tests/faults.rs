@@ -76,3 +76,34 @@ fn a_minimized_plan_has_nothing_in_it_that_the_failure_does_not_need() {
 fn is_bad(habit: &sim::villains::Habit) -> bool {
     *habit != sim::villains::Habit::Honest
 }
+
+/// Seed 8710 of long ago, cut down: operator 1 proposes a block, its payload comes to one peer only, who votes, and operator
+/// 1 dies. From then on nothing but that block may be proposed.
+const CONFIDED: &str = "
+operators 4
+threshold 3
+validators 4
+ordinary 3
+seed 8710
+delay 1 56
+weather 22 32 36
+sync 1
+clock 1 -56 121
+clock 2 -28 78
+clock 3 -92 125
+clock 4 -90 156
+selects 1 slot-ahead
+selects 2 slot-ahead
+selects 3 in-slot
+selects 4 in-slot
+habit 1 amnesiac
+slots 13
+within
+";
+
+#[test]
+fn a_leader_that_dies_before_its_payload_is_with_everybody_costs_no_block() {
+    let plan: Plan = CONFIDED.trim_start().parse().unwrap();
+    let run = plan.run();
+    assert_eq!(run.found, []);
+}

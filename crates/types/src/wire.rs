@@ -432,6 +432,8 @@ pub enum Message {
     /// `HELD`: the newest statement of a kind's partials that the sender holds of whom this is sent to. It is that one's own
     /// signature that makes it true.
     Held(Signed),
+    /// Asks for `CONTENTS`: the hash is the block's root.
+    FetchContents(ValueId),
 }
 
 impl Message {
@@ -444,7 +446,7 @@ impl Message {
             Self::NewRound(new_round) => new_round.signed.statement.instance,
             Self::Proposal(proposal) => proposal.signed.statement.instance,
             Self::Partial(partials) => partials.signed.statement.instance,
-            Self::Fetch(id) => id.instance,
+            Self::Fetch(id) | Self::FetchContents(id) => id.instance,
             Self::Value(answer) | Self::Contents(answer) => answer.id.instance,
             Self::Challenge(challenge) => challenge.instance,
             Self::Boot(signed) | Self::Held(signed) => signed.statement.instance,
@@ -474,6 +476,7 @@ impl Message {
             Self::Boot(_) => "boot",
             Self::Overlap(_) => "overlap",
             Self::Held(_) => "held",
+            Self::FetchContents(_) => "fetch_contents",
         }
     }
 
@@ -601,7 +604,11 @@ pub fn verify(
             door.own(sender, &proposal.signed)?;
             proposal.justification.iter().try_for_each(|new_round| door.new_round(new_round))?;
         }
-        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) | Message::Challenge(_) => {}
+        Message::Fetch(_)
+        | Message::FetchContents(_)
+        | Message::Value(_)
+        | Message::Contents(_)
+        | Message::Challenge(_) => {}
     }
     Ok(Verified { sender, message })
 }
@@ -627,7 +634,8 @@ pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> 
         | Message::Contents(_)
         | Message::Challenge(_)
         | Message::Overlap(_)
-        | Message::Held(_) => None,
+        | Message::Held(_)
+        | Message::FetchContents(_) => None,
     };
     if let Some(signed) = own {
         *signed = sign(signed.statement, cluster, node_key);

@@ -14,7 +14,7 @@ use thiserror::Error;
 use types::wire::FRAME_LEN_MAX;
 
 /// Version of the files written here; a reader takes no other, for a machine of another version would not do the same.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 const MAGIC: &[u8; 7] = b"symbrec";
 

@@ -36,6 +36,7 @@ fields! {
     Validator { group_key, fee_recipient }
     Timers {
         open_grace, block_time, round_base, round_step, silent_leader, expired_leader, collect, fetch_retry,
+        contents_retry,
     }
     LastBlock { slot, root }
     LastAttestation { slot, source, target, root, source_max, target_max }

@@ -27,8 +27,11 @@ pub(super) fn of_output(output: &Output) -> String {
             format!("has the partial signatures of {} validators combined", jobs.len())
         }
         Output::VerifyGroup { root, .. } => format!("has a signature over {} checked", short(&root.root())),
-        Output::SendContents { instance, root } => {
+        Output::SendContents { to: To::All, instance, root } => {
             format!("{instance}: sends the contents of {}", short(root))
+        }
+        Output::SendContents { to: To::One(peer), instance, root } => {
+            format!("{instance}: sends the contents of {} to #{peer}", short(root))
         }
         Output::Evidence { author, .. } => format!("has evidence against #{author}"),
         Output::Fault { peer, fault, .. } => format!("blames #{peer}: {fault:?}"),

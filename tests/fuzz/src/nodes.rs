@@ -227,6 +227,7 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         Message::Proposal(Proposal { signed: proposal, value: vec![value.clone().into()], justification }),
         Message::Partial(Partials { signed: partial, partials }),
         Message::Fetch(id),
+        Message::FetchContents(id),
         Message::Value(ValueAnswer { id, value: value.clone().into() }),
         Message::Contents(ValueAnswer { id, value: value.into() }),
         Message::Challenge(challenge),

@@ -181,7 +181,7 @@ impl Agree {
     fn is_hopeless(&self, hash: &Root) -> bool {
         match self.values.verdict(hash) {
             Some(Verdict::Good) => false,
-            Some(Verdict::OnlyHard) => !self.is_votable(hash),
+            Some(Verdict::OnlyHard | Verdict::NoContents) => !self.is_votable(hash),
             Some(Verdict::Refused | Verdict::WrongBytes) => true,
             None => self.values.is_in_vain(hash, self.rounds.backers(hash).without(self.setup.me)),
         }

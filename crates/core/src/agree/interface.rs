@@ -37,6 +37,9 @@ pub enum Verdict {
     Refused,
     /// The hard checks hold, a soft one does not: voted for once `f+1` other nodes have.
     OnlyHard,
+    /// As [`Verdict::OnlyHard`], and all that fails is that what belongs to the value without being in it (the payload of
+    /// a block) is not at hand: once the first round is over, those who voted for the value are asked for it.
+    NoContents,
     /// All checks hold.
     Good,
 }
@@ -101,6 +104,13 @@ pub enum Output {
     NeedOwn {
         /// Which round.
         round: u32,
+    },
+    /// Ask a peer for what belongs to a value without being in it, and answer with [`Input::Checked`] when it has come.
+    FetchContents {
+        /// Hash of the value.
+        hash: Root,
+        /// Whom to ask: it voted for the value, or comes after those who did.
+        from: ShareIndex,
     },
     /// The deadline of round 0 has passed without a value to vote for: ask the beacon nodes now. Once.
     NeedVote,

@@ -227,6 +227,8 @@ pub struct Agree {
     values: Values,
     /// Values missed since the last event.
     wanted: Vec<Root>,
+    /// Values in hand that this node might vote for, had it what belongs to them.
+    lacking: Vec<Root>,
     decision: Option<Decision>,
     /// Whether `t` partials have combined.
     ended: bool,
@@ -260,6 +262,7 @@ impl Agree {
             ahead: BTreeMap::new(),
             values: Values::default(),
             wanted: Vec::new(),
+            lacking: Vec::new(),
             decision: None,
             ended: false,
             sent: BTreeMap::new(),
@@ -302,6 +305,7 @@ impl Agree {
         self.expire();
         self.settle();
         self.fetch();
+        self.fetch_contents();
     }
 
     fn on_own(&mut self, hash: Root, value: Value) {
@@ -329,16 +333,39 @@ impl Agree {
 
     /// Asks for what is missed, one peer after the other.
     fn fetch(&mut self) {
-        for hash in &self.wanted {
-            let peers = Peers {
-                voters: self.rounds.backers(hash),
-                heard: self.heard,
-                others: self.setup.size.others(self.setup.me).collect(),
-            };
-            if let Some(peer) = self.values.fetch(*hash, self.now, self.setup.timers.fetch_retry, peers) {
-                let message = Message::Fetch(ValueId { instance: self.setup.instance, hash: *hash });
-                self.outputs.push_back(Output::Send { to: To::One(peer), message });
+        for hash in std::mem::take(&mut self.wanted) {
+            let peers = self.holders(&hash);
+            if let Some(peer) = self.values.fetch(hash, self.now, self.setup.timers.fetch_retry, peers) {
+                let message = Message::Fetch(ValueId { instance: self.setup.instance, hash });
+                self.send(To::One(peer), message);
             }
+            self.wanted.push(hash);
+        }
+    }
+
+    /// Rule 9 forces later leaders to propose what was voted for, so a vote must be possible even if its leader told few
+    /// what belongs to the value and is gone. In the first round it is still on its way.
+    fn fetch_contents(&mut self) {
+        self.lacking.clear();
+        if self.decision.is_some() || self.is_silent() || self.frontier() <= self.judge().first_round() {
+            return;
+        }
+        self.lacking.extend(self.values.without_contents());
+        for hash in self.lacking.clone() {
+            let peers = self.holders(&hash);
+            let retry = self.setup.timers.contents_retry;
+            if let Some(from) = self.values.fetch(hash, self.now, retry, peers) {
+                self.outputs.push_back(Output::FetchContents { hash, from });
+            }
+        }
+    }
+
+    /// Whom to ask for a value or what belongs to it: who voted for it had both.
+    fn holders(&self, hash: &Root) -> Peers {
+        Peers {
+            voters: self.rounds.backers(hash),
+            heard: self.heard,
+            others: self.setup.size.others(self.setup.me).collect(),
         }
     }
 

@@ -51,7 +51,8 @@ impl Agree {
             | Message::Challenge(_)
             | Message::Boot(_)
             | Message::Overlap(_)
-            | Message::Held(_) => {}
+            | Message::Held(_)
+            | Message::FetchContents(_) => {}
         }
     }
 

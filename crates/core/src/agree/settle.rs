@@ -127,7 +127,7 @@ impl Agree {
         let Some(decision) = self.decision.as_mut().filter(|decision| decision.hash == hash) else { return };
         match (decision.stage, verdict) {
             (Stage::Missing | Stage::Checking, Verdict::WrongBytes) => decision.stage = Stage::Missing,
-            (Stage::Checking, Verdict::Good | Verdict::OnlyHard) => {
+            (Stage::Checking, Verdict::Good | Verdict::OnlyHard | Verdict::NoContents) => {
                 let Some(value) = self.values.get(&hash).cloned() else { return };
                 decision.stage = Stage::Announced;
                 let (proof, round) = (decision.proof.clone(), decision.round);

@@ -19,6 +19,8 @@ const EXPIRED_LEADER: Millis = Millis(250);
 const COLLECT: Millis = Millis(100);
 /// An asked peer's time to answer with a value: two delays of 120 ms.
 const FETCH_RETRY: Millis = Millis(250);
+/// An asked peer's time to answer with a payload: two delays, and one mebibyte at 50 Mbit/s.
+const CONTENTS_RETRY: Millis = Millis(400);
 
 /// Lengths of the waits of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Timers {
     pub collect: Millis,
     /// After so long without the value, the next peer is asked for it.
     pub fetch_retry: Millis,
+    /// After so long without what belongs to a value, the next peer is asked for it.
+    pub contents_retry: Millis,
 }
 
 impl Default for Timers {
@@ -52,6 +56,7 @@ impl Default for Timers {
             expired_leader: EXPIRED_LEADER,
             collect: COLLECT,
             fetch_retry: FETCH_RETRY,
+            contents_retry: CONTENTS_RETRY,
         }
     }
 }
@@ -86,8 +91,10 @@ impl Agree {
         let opens = first > 0 && self.judge().leader(first) == self.setup.me && !self.is_silent();
         let start = opens.then_some(self.setup.start);
         let deadline = self.awaits_deadline().then_some(self.setup.deadline);
-        [start, deadline, self.round_end(), self.collect_end(), self.values.next_retry(&self.wanted)]
+        let retries = [self.values.next_retry(&self.wanted), self.values.next_retry(&self.lacking)];
+        [start, deadline, self.round_end(), self.collect_end()]
             .into_iter()
+            .chain(retries)
             .flatten()
             .filter(|due| *due > self.now)
             .min()

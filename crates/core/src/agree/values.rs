@@ -101,11 +101,13 @@ impl Values {
         let Some(held) = self.held.get_mut(&hash) else { return answered };
         held.checking = false;
         if verdict != Verdict::WrongBytes {
-            let first = held.verdict != Some(Verdict::Refused);
+            let first = held.verdict.replace(verdict) != Some(verdict);
             answered.refused = (verdict == Verdict::Refused && first).then_some(held.from);
-            held.verdict = Some(verdict);
             held.spare.clear();
-            self.fetches.remove(&hash);
+            // What was fetched is there; what belongs to it is fetched from the first voter on.
+            if first {
+                self.fetches.remove(&hash);
+            }
             return answered;
         }
         answered.liar = Some(held.from);
@@ -125,7 +127,13 @@ impl Values {
         answered
     }
 
-    /// Keeps fetching a wanted value that is missing. Returns the peer to ask now, if it is time for one.
+    /// Values in hand without what belongs to them.
+    pub(super) fn without_contents(&self) -> impl Iterator<Item = Root> {
+        let lacks = |held: &Held| held.verdict == Some(Verdict::NoContents);
+        self.held.iter().filter(move |(_, held)| lacks(held)).map(|(hash, _)| *hash)
+    }
+
+    /// Keeps fetching a wanted value that is missing, or what belongs to one in hand. Returns the peer to ask now, if it is time for one.
     ///
     /// - `voters`: they held the value, so they are asked first, those `heard` before the others; then all of
     ///   `others`.

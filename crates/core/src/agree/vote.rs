@@ -60,7 +60,7 @@ impl Agree {
     pub(super) fn is_votable(&self, hash: &Root) -> bool {
         match self.values.verdict(hash) {
             Some(Verdict::Good) => true,
-            Some(Verdict::OnlyHard) => {
+            Some(Verdict::OnlyHard | Verdict::NoContents) => {
                 self.book().is_vouched(self.rounds.backers(hash).without(self.setup.me).len())
             }
             Some(Verdict::Refused | Verdict::WrongBytes) | None => false,

@@ -227,6 +227,8 @@ impl Attest {
                     self.asked.insert(hash, value.clone());
                     self.check(desk, hash, &value);
                 }
+                // No verdict here says that anything belongs to a value without being in it.
+                Turn::FetchContents { .. } => {}
                 Turn::NeedOwn => self.need_own(desk),
                 Turn::Decided { value, .. } => self.decided(desk, &value),
             }

@@ -10,7 +10,7 @@ use crate::outcome::Story;
 use crate::{Answer, Input, Output, Refusal, RequestId};
 use types::machine::Machine as _;
 use types::wire::{Instance, Item, Message, Value, Verified};
-use types::{ChainSpec, Millis, Root, Signature, Slot};
+use types::{ChainSpec, Millis, Root, ShareIndex, Signature, Slot};
 
 /// One agreed duty, whatever its kind.
 #[derive(Debug)]
@@ -34,6 +34,13 @@ pub(crate) enum Turn {
     },
     /// A value of the own beacon nodes is needed.
     NeedOwn,
+    /// What belongs to a value is to be asked for.
+    FetchContents {
+        /// Hash of the value.
+        hash: Root,
+        /// Whom.
+        from: ShareIndex,
+    },
     /// The decision.
     Decided {
         /// Hash of the value.
@@ -133,6 +140,9 @@ impl Deal {
                     desk.wish(Output::Fault { peer, instance: self.instance(), fault });
                 }
                 agree::Output::Check { hash, value } => return Some(Turn::Check { hash, value }),
+                agree::Output::FetchContents { hash, from } => {
+                    return Some(Turn::FetchContents { hash, from });
+                }
                 agree::Output::NeedOwn { .. } | agree::Output::NeedVote => return Some(Turn::NeedOwn),
                 agree::Output::Decided { hash, value, round, .. } => {
                     self.story.decided(desk.now, Some(round));

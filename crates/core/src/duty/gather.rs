@@ -198,7 +198,10 @@ impl Gather {
 
     /// Nobody has asked for a value yet, so none is kept.
     fn keep_early(&mut self, verified: Verified) {
-        if matches!(verified.message(), Message::Fetch(_) | Message::Value(_) | Message::Contents(_)) {
+        if matches!(
+            verified.message(),
+            Message::Fetch(_) | Message::FetchContents(_) | Message::Value(_) | Message::Contents(_)
+        ) {
             return;
         }
         let (len, kept) = self.early.entry(verified.sender()).or_default();
@@ -371,6 +374,8 @@ impl Gather {
         while let Some(turn) = self.deal.as_mut().and_then(|deal| deal.turn(desk)) {
             match turn {
                 Turn::Check { hash, value } => self.check(desk, hash, &value),
+                // No verdict here says that anything belongs to a value without being in it.
+                Turn::FetchContents { .. } => {}
                 Turn::NeedOwn => {
                     if matches!(self.fetch, Fetch::Idle | Fetch::Done) {
                         self.fetch = Fetch::Needed;

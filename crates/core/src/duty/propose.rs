@@ -8,7 +8,8 @@
 //!
 //! What is agreed on is the block's blinded form. Its payload and blobs travel beside, and a node votes once it holds them
 //! (S5), so that a leader that keeps them to itself costs a round and not the block: among the voters somebody honest can
-//! publish. A builder's block has its payload with the relay; it is voted for only with the bid of a relay on the list.
+//! publish. The leader sends them once; who lacks them when the first round is over asks those who voted, for from then on
+//! nothing else may be proposed. A builder's block has its payload with the relay; it is voted for only with the bid of a relay on the list.
 
 use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;
@@ -19,17 +20,20 @@ use crate::agree::{self, Verdict};
 use crate::guard;
 use crate::journal::{Candidate, Harmless, Permit, Promise};
 use crate::outcome::Story;
-use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission};
+use crate::{Answer, Ask, Input, Output, Refusal, RequestId, Submission, To};
 use std::collections::{BTreeMap, BTreeSet};
 use types::bid::RelayBid;
 use types::block::ProposedBlock;
 use types::duty::ProposerDuty;
 use types::offer::Offer;
-use types::wire::{Instance, Item, Kind, Message, Value};
-use types::{ChainSpec, DomainType, Millis, Root, Signature, SigningRoot, Slot, ValidatorNo};
+use types::wire::{Instance, Item, Kind, Message, Value, ValueId};
+use types::{ChainSpec, DomainType, Millis, Root, ShareIndex, Signature, SigningRoot, Slot, ValidatorNo};
 
 /// Blocks whose payloads are at hand, of one slot: one of each operator, which leads a round each.
 const CONTENTS_MAX: usize = 32;
+
+/// Payloads sent to one peer that asks, of one slot: what it lacks, and twice more if a link broke under it.
+const CONTENTS_SERVED_MAX: u8 = 3;
 
 /// A value that agreement has asked about.
 #[derive(Debug)]
@@ -71,6 +75,8 @@ pub(crate) struct Propose {
     parents: Fetch,
     /// Blocks whose payload and blobs are at hand here.
     at_hand: BTreeSet<Root>,
+    /// How often each peer was sent a payload because it asked.
+    served: BTreeMap<ShareIndex, u8>,
     agreed: Option<Offer>,
     /// Who sent a partial of the RANDAO reveal when.
     pub(crate) randao_story: Story,
@@ -102,6 +108,7 @@ impl Propose {
             headers_asked: BTreeSet::new(),
             parents: Fetch::Idle,
             at_hand: BTreeSet::new(),
+            served: BTreeMap::new(),
             agreed: None,
             randao_story: Story::new(desk.setup, randao),
         };
@@ -178,6 +185,11 @@ impl Propose {
         {
             self.randao.partials(desk, from, partials.clone());
             return self.randao_story.partials(desk.now, from, self.randao.sent_by(from));
+        }
+        if let Message::FetchContents(id) = verified.message()
+            && self.at_hand.contains(&id.hash)
+        {
+            self.serve_contents(desk, from, id.hash);
         }
         if self.deal.message(desk, verified) {
             self.try_vouched(desk);
@@ -266,7 +278,7 @@ impl Propose {
         }
         self.drive(desk, agree::Input::Own { hash, value });
         if local {
-            desk.wish(Output::SendContents { instance: self.deal.instance(), root });
+            self.send_contents(desk, To::All, root);
         }
     }
 
@@ -281,6 +293,25 @@ impl Propose {
         self.drain(desk);
     }
 
+    /// Asks a peer for the payload behind a value: the block's root names it.
+    fn fetch_contents(&self, desk: &mut Desk<'_>, hash: Root, from: ShareIndex) {
+        let Some(offer) = self.offer(hash) else { return };
+        let id = ValueId { instance: self.deal.instance(), hash: offer.block().root };
+        desk.wish(Output::Send { to: To::One(from), message: Message::FetchContents(id) });
+    }
+
+    fn serve_contents(&mut self, desk: &mut Desk<'_>, to: ShareIndex, root: Root) {
+        let served = self.served.entry(to).or_default();
+        if *served < CONTENTS_SERVED_MAX {
+            *served += 1;
+            self.send_contents(desk, To::One(to), root);
+        }
+    }
+
+    fn send_contents(&self, desk: &mut Desk<'_>, to: To, root: Root) {
+        desk.wish(Output::SendContents { to, instance: self.deal.instance(), root });
+    }
+
     fn drive(&mut self, desk: &mut Desk<'_>, input: agree::Input) {
         self.deal.tell(desk.now, input);
         self.drain(desk);
@@ -290,6 +321,7 @@ impl Propose {
         while let Some(turn) = self.deal.turn(desk) {
             match turn {
                 Turn::Check { hash, value } => self.check(desk, hash, &value),
+                Turn::FetchContents { hash, from } => self.fetch_contents(desk, hash, from),
                 Turn::NeedOwn => self.need_own(desk),
                 Turn::Decided { hash, .. } => self.decided(desk, hash),
             }
@@ -389,10 +421,9 @@ impl Propose {
             Some(offer) => match (asked.randao, asked.bid) {
                 (Some(false), _) | (_, Some(false)) => (Verdict::Refused, Some(Obstacle::ValueRefused)),
                 (None, _) | (_, None) => return,
-                (Some(true), Some(true)) if asked.parent == Some(true) && self.is_at_hand(offer) => {
-                    (Verdict::Good, None)
-                }
-                (Some(true), Some(true)) => (Verdict::OnlyHard, None),
+                (Some(true), Some(true)) if asked.parent != Some(true) => (Verdict::OnlyHard, None),
+                (Some(true), Some(true)) if !self.is_at_hand(offer) => (Verdict::NoContents, None),
+                (Some(true), Some(true)) => (Verdict::Good, None),
             },
         };
         if let Some(obstacle) = obstacle {

@@ -209,7 +209,8 @@ impl Villain for Chaos {
             | Message::Challenge(_)
             | Message::Boot(_)
             | Message::Overlap(_)
-            | Message::Held(_) => 0,
+            | Message::Held(_)
+            | Message::FetchContents(_) => 0,
         };
         self.top = self.top.max(round);
         self.words.truncate(HEARD_MAX);

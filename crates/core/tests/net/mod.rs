@@ -153,6 +153,8 @@ pub(crate) struct World {
     pub(crate) own: BTreeMap<ShareIndex, (String, u64)>,
     /// Nodes whose hard checks refuse everything.
     pub(crate) refusing: BTreeSet<ShareIndex>,
+    /// Who lacks what belongs to which value.
+    pub(crate) lacking: BTreeSet<(ShareIndex, Root)>,
     /// How long checks take at most; 0 for at once.
     pub(crate) check_ms: u64,
     /// Whether deciding nodes send partials, which combine at `t`.
@@ -180,6 +182,7 @@ impl World {
             delay: Box::new(|_, _, _, _| Some(50)),
             own: size.indices().map(|node| (node, ("head".to_owned(), 0))).collect(),
             refusing: BTreeSet::new(),
+            lacking: BTreeSet::new(),
             check_ms: 0,
             partials: false,
             promises: BTreeMap::new(),
@@ -322,12 +325,22 @@ impl World {
         match output {
             Output::Send { to, message } => self.send(node, to, message),
             Output::Check { hash, value } => {
-                let refuses = self.refusing.contains(&node);
-                let verdict = if refuses { Verdict::Refused } else { check(node, hash, &value) };
+                let verdict = match check(node, hash, &value) {
+                    _ if self.refusing.contains(&node) => Verdict::Refused,
+                    Verdict::Good if self.lacking.contains(&(node, hash)) => Verdict::NoContents,
+                    verdict => verdict,
+                };
                 let answer = Input::Checked { hash, verdict };
                 match self.check_ms {
                     0 => self.input(node, answer),
                     took => self.at(self.now.0 + took, node, Event::Input(answer)),
+                }
+            }
+            Output::FetchContents { hash, from } => {
+                let has = self.nodes.contains_key(&from) && !self.lacking.contains(&(from, hash));
+                if has && self.lacking.remove(&(node, hash)) {
+                    let come = Input::Checked { hash, verdict: Verdict::Good };
+                    self.at(self.now.0 + 100, node, Event::Input(come));
                 }
             }
             Output::NeedOwn { .. } | Output::NeedVote => {

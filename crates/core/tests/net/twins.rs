@@ -42,7 +42,8 @@ impl Face {
                     let input = Input::Own { hash: hash(&self.text), value: value(&self.text) };
                     self.take(me, now, input, lines);
                 }
-                Output::Decided { .. }
+                Output::FetchContents { .. }
+                | Output::Decided { .. }
                 | Output::ResendPartial { .. }
                 | Output::Evidence { .. }
                 | Output::Fault { .. } => {}

@@ -56,7 +56,8 @@ fn word(message: &Message) -> Option<(&Signed, (Root, Root))> {
         | Message::Challenge(_)
         | Message::Boot(_)
         | Message::Overlap(_)
-        | Message::Held(_) => return None,
+        | Message::Held(_)
+        | Message::FetchContents(_) => return None,
     };
     Some((signed, (signed.statement.hash, extra)))
 }

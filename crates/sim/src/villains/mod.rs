@@ -167,9 +167,9 @@ pub(crate) trait Mischief: fmt::Debug {
     /// Something was said to it.
     fn overhear(&mut self, _scene: &mut Scene<'_>, _frame: &[u8]) {}
 
-    /// Whether it keeps the payloads of its blocks to itself.
-    fn withholds_contents(&self) -> bool {
-        false
+    /// To whom it sends a payload instead, if to anybody.
+    fn confides_contents(&mut self, _scene: &mut Scene<'_>, to: To) -> Option<To> {
+        Some(to)
     }
 }
 

@@ -33,7 +33,8 @@ fn step_of(output: &Output) -> Option<Step> {
             | Message::Challenge(_)
             | Message::Boot(_)
             | Message::Overlap(_)
-            | Message::Held(_) => None,
+            | Message::Held(_)
+            | Message::FetchContents(_) => None,
         },
         Output::Journal { .. } => Some(Step::Journal),
         Output::Reply { answer, .. } => match answer {
@@ -81,7 +82,9 @@ impl World {
             Output::FetchDuties { epoch } => self.fetch_duties(person, epoch),
             Output::FetchVote { slot } => self.fetch_vote(person, slot),
             Output::FetchBlock { slot, randao } => self.make_block(person, slot, randao),
-            Output::SendContents { instance, root } => self.send_contents(person, instance.slot, root),
+            Output::SendContents { to, instance, root } => {
+                self.send_contents(person, to, instance.slot, root)
+            }
             Output::FetchAggregates { kind, slot, wanted } => {
                 let pooled = |wanted| self.pooled(person, kind, slot, wanted);
                 let aggregates = wanted.into_iter().filter_map(pooled).collect();

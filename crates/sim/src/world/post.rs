@@ -97,12 +97,23 @@ impl World {
         }
     }
 
-    /// The payload of an own block goes to everybody, behind all messages.
-    pub(super) fn send_contents(&mut self, person: usize, slot: Slot, root: Root) {
-        if self.persons[person].mischief.as_ref().is_some_and(|mischief| mischief.withholds_contents()) {
-            return;
-        }
+    /// The payload of an own block goes to everybody, that of any block to who asks for it; behind all messages.
+    pub(super) fn send_contents(&mut self, person: usize, to: To, slot: Slot, root: Root) {
+        let one = &mut self.persons[person];
+        let mut scene = Scene { size: self.setup.size, me: one.operator, rng: &mut self.whims };
+        let to = match one.mischief.as_mut() {
+            Some(mischief) => mischief.confides_contents(&mut scene, to),
+            None => Some(to),
+        };
+        let Some(to) = to else { return };
+        self.tell(person, || match to {
+            To::All => format!("sends the payload of {}", &root.to_string()[2..10]),
+            To::One(peer) => format!("sends the payload of {} to #{peer}", &root.to_string()[2..10]),
+        });
         for other in self.audience(person) {
+            if to != To::All && to != To::One(self.persons[other].operator) {
+                continue;
+            }
             for arrival in self.network.arrivals(self.now, person, other) {
                 self.push(arrival.at, other, Event::Contents { from: person, arrival, slot, root });
             }

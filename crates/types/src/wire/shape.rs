@@ -44,7 +44,7 @@ pub(super) fn check(message: &Message) -> Result<(), FrameError> {
             let extra = Partials::extra(&partials.partials);
             shape(partials.signed.statement.extra == extra, "partials that their author did not sign")
         }
-        Message::Fetch(_) | Message::Value(_) | Message::Contents(_) => Ok(()),
+        Message::Fetch(_) | Message::FetchContents(_) | Message::Value(_) | Message::Contents(_) => Ok(()),
         Message::Challenge(challenge) => boot_shape(challenge.instance, 0),
         Message::Boot(signed) => {
             step_is(signed, Step::Boot)?;
