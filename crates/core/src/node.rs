@@ -8,6 +8,7 @@
 mod accounts;
 mod approve;
 mod begin;
+mod duties;
 
 pub use crate::approve::ExitApproval;
 pub use accounts::ACCOUNT_EPOCHS;
@@ -34,6 +35,7 @@ use crate::unscheduled::{Unscheduled, Waiting};
 use crate::{Answer, Ask, DependentRoots, Input, Obstacle, Output, Refusal, RequestId, Ticket};
 use accounts::Past;
 use approve::is_approved;
+use duties::Duties;
 use ssz::Encode as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::selection::SUBCOMMITTEES;
@@ -158,7 +160,7 @@ pub struct Node {
     schedule: Schedule,
     tickets: Tickets,
     board: Board,
-    duties: BTreeMap<Instance, Duty>,
+    duties: Duties,
     exits: Exits,
     registrations: Registrations,
     early: BTreeMap<ShareIndex, VecDeque<Verified>>,
@@ -193,7 +195,7 @@ impl Node {
             schedule: Schedule::new(keys),
             tickets: Tickets::default(),
             board: Board::default(),
-            duties: BTreeMap::new(),
+            duties: Duties::default(),
             exits: Exits::new(setup.size.threshold()),
             registrations: Registrations::new(setup.size.threshold()),
             early: BTreeMap::new(),
@@ -255,7 +257,7 @@ impl Node {
     }
 
     /// The node's own things for one event of a duty, and the duties beside them.
-    fn lend(&mut self) -> (Desk<'_>, &mut BTreeMap<Instance, Duty>) {
+    fn lend(&mut self) -> (Desk<'_>, &mut Duties) {
         let desk = Desk {
             now: self.now,
             setup: &self.setup,
@@ -278,6 +280,7 @@ impl Node {
         let news = duty.handle(&mut desk, event);
         let outcomes: Vec<_> = duty.stories().into_iter().filter_map(|story| story.outcome(false)).collect();
         self.out.extend(outcomes.into_iter().map(Output::Outcome));
+        self.duties.wound(&self.setup.spec, &instance);
         if news {
             for kind in [Kind::Aggregate, Kind::Contribute] {
                 self.with(Instance { kind, ..instance }, Event::Board);
@@ -286,7 +289,7 @@ impl Node {
     }
 
     fn with_all(&mut self, event: impl Fn() -> Event) {
-        for instance in self.duties.keys().copied().collect::<Vec<_>>() {
+        for instance in self.duties.instances().copied().collect::<Vec<_>>() {
             self.with(instance, event());
         }
     }
@@ -339,7 +342,7 @@ impl Node {
         }
         let home = Instance { kind: home(instance.kind), ..instance };
         let ahead = matches!(instance.kind, Kind::Selection | Kind::SyncSelection);
-        if !self.duties.contains_key(&home) {
+        if !self.duties.contains(&home) {
             let known = self.schedule.knows(&self.setup.spec, instance.slot);
             if !known || !(ahead || self.has_begun(instance.slot)) {
                 return self.keep_early(message);
@@ -431,7 +434,7 @@ impl Node {
                 _ => {}
             }
         }
-        if self.duties.contains_key(&instance) {
+        if self.duties.contains(&instance) {
             return self.with(instance, event);
         }
         let answer = Answer::Refused(Refusal::NoDuty(slot));
@@ -483,7 +486,7 @@ impl Node {
         }
         let home = Instance { kind: home(instance.kind), ..instance };
         // A duty that is over still settles its journal ticket, so that no permit lingers.
-        if let (None, Purpose::Journal) = (self.duties.get(&home), &purpose) {
+        if !self.duties.contains(&home) && matches!(purpose, Purpose::Journal) {
             self.journal.settle(ticket, false);
         }
         self.with(home, Event::Result(instance, purpose, input));
@@ -493,7 +496,7 @@ impl Node {
     fn duties(&mut self) {
         let selections: Vec<_> = self
             .duties
-            .keys()
+            .instances()
             .filter(|instance| matches!(instance.kind, Kind::Selection | Kind::SyncSelection))
             .filter(|instance| !self.has_begun(instance.slot))
             .copied()
@@ -517,7 +520,9 @@ impl Machine for Node {
         self.now = self.now.max(now);
         match input {
             Input::Tick => {
-                self.with_all(|| Event::Tick);
+                for instance in self.duties.due(self.now) {
+                    self.with(instance, Event::Tick);
+                }
                 self.retell_unscheduled();
             }
             Input::Duties { epoch, attesters, proposers, sync } => {
@@ -581,7 +586,7 @@ impl Machine for Node {
         let spec = &self.setup.spec;
         let next_slot = spec.slot_at(self.now).map(|slot| spec.slot_start(slot.next()));
         let schedule = Some(self.schedule.wake_at(self.now, spec));
-        let duties = self.duties.values().filter_map(|duty| duty.wake_at(spec)).min();
+        let duties = self.duties.wake_at();
         let unscheduled = self.unscheduled.wake_at();
         let boots = self.boots.wake_at();
         [next_slot, schedule, duties, unscheduled, boots].into_iter().flatten().min()

@@ -7,7 +7,7 @@ mod net;
 
 use net::chaos::Chaos;
 use net::twins::{Face, Twins};
-use net::{Event, Lcg, START, World, index};
+use net::{Event, Lcg, START, World, hash, index};
 use std::collections::BTreeSet;
 use symbolon_core::agree::Input;
 use types::ShareIndex;
@@ -85,6 +85,9 @@ fn world(seed: u64) -> World {
         world.nodes.remove(node);
     }
     presence(&mut world, &mut rng);
+    if kind == Kind::Propose {
+        confide(&mut world, &mut rng);
+    }
     world.delay = weather(&world, rng);
     world
 }
@@ -108,6 +111,18 @@ fn enlist(world: &mut World, node: ShareIndex, rng: &mut Lcg) {
     for _ in 0..moves {
         let when = START + rng.below(CALM - START);
         world.at(when, node, Event::Act);
+    }
+}
+
+/// What belongs to blocks that faulty operators lead with is with some honest nodes only, or with none.
+fn confide(world: &mut World, rng: &mut Lcg) {
+    let honest: Vec<_> = world.nodes.keys().copied().collect();
+    let theirs =
+        world.size.indices().filter(|node| !world.nodes.contains_key(node)).map(|node| format!("b{node}"));
+    for text in theirs.chain(["a", "bb", "x", "yy"].map(str::to_owned)).collect::<Vec<_>>() {
+        let share = rng.below(101);
+        let lack = honest.iter().filter(|_| rng.chance(share)).map(|node| (*node, hash(&text)));
+        world.lacking.extend(lack.collect::<Vec<_>>());
     }
 }
 

@@ -138,7 +138,7 @@ impl Instance {
     pub fn leader(&self, round: u32, size: ClusterSize) -> ShareIndex {
         let n = size.operators() as u64;
         let position = (self.slot.0 % n + u64::from(round) % n) % n;
-        size.indices().nth(position as usize).expect("position < n")
+        ShareIndex::new(position as u8 + 1).expect("an index is one above its position")
     }
 }
 

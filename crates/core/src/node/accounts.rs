@@ -1,7 +1,7 @@
 //! What a node tells of its duties: their ends, and the accounts of slots that are over, for operators who ask some
 //! minutes later.
 
-use super::{Duty, Node, home};
+use super::{Node, home};
 use crate::{Account, Output};
 use std::collections::BTreeMap;
 use types::wire::{Instance, Kind, Verified};
@@ -69,13 +69,12 @@ impl Node {
     /// A slot begins: tells how duties ended that nothing more will come of, and forgets those of an epoch ago.
     pub(super) fn close(&mut self, slot: Slot) {
         let now = self.now;
-        for story in self.duties.values_mut().flat_map(Duty::stories) {
+        for story in self.duties.iter_mut().flat_map(|(_, duty)| duty.stories()) {
             let outcome = if story.is_hopeless(now) { story.outcome(true) } else { None };
             self.out.extend(outcome.map(Output::Outcome));
         }
         let oldest = Slot(slot.0.saturating_sub(self.setup.spec.slots_per_epoch));
-        let keep = self.duties.split_off(&Instance::new(Generation(0), oldest, Kind::Attest));
-        for (_, mut duty) in std::mem::replace(&mut self.duties, keep) {
+        for mut duty in self.duties.take_before(&Instance::new(Generation(0), oldest, Kind::Attest)) {
             for story in duty.stories() {
                 let outcome = story.outcome(true);
                 self.out.extend(outcome.map(Output::Outcome));

@@ -24,20 +24,20 @@ impl Node {
         let mut fresh = Vec::new();
         let propose = self.instance(slot, Kind::Propose);
         if let Some(due) = proposer
-            && !self.duties.contains_key(&propose)
+            && !self.duties.contains(&propose)
         {
             let (mut desk, duties) = self.lend();
             let duty = Propose::new(&mut desk, propose, &due, follow_only);
-            duties.insert(propose, Duty::Propose(Box::new(duty)));
+            duties.insert(&desk.setup.spec, propose, Duty::Propose(Box::new(duty)));
             fresh.push(propose);
         }
         let attest = self.instance(slot, Kind::Attest);
         let anybody = !attesters.is_empty() || !members.is_empty();
-        if anybody && !self.duties.contains_key(&attest) {
+        if anybody && !self.duties.contains(&attest) {
             let due = Due { attesters: &attesters, members: &members };
             let (desk, duties) = self.lend();
             let duty = Attest::new(&desk, attest, &due, follow_only);
-            duties.insert(attest, Duty::Attest(Box::new(duty)));
+            duties.insert(&desk.setup.spec, attest, Duty::Attest(Box::new(duty)));
             fresh.push(attest);
         }
         for kind in [Kind::Aggregate, Kind::Contribute] {
@@ -69,11 +69,11 @@ impl Node {
                 attesters.map(candidate).collect()
             }
         };
-        if candidates.is_empty() || self.duties.contains_key(&instance) {
+        if candidates.is_empty() || self.duties.contains(&instance) {
             return None;
         }
         let gather = Gather::new(&self.setup, instance, candidates, follow_only);
-        self.duties.insert(instance, Duty::Gather(Box::new(gather)));
+        self.duties.insert(&self.setup.spec, instance, Duty::Gather(Box::new(gather)));
         // Proofs may have combined before the slot began.
         self.with(instance, Event::Board);
         Some(instance)
@@ -110,12 +110,15 @@ impl Node {
         let open = kind == Kind::SyncSelection && !self.schedule.knows(&self.setup.spec, slot.next());
         let (mut desk, duties) = self.lend();
         match duties.get_mut(&instance) {
-            Some(Duty::Select(select)) => select.extend(&mut desk, &due, attesters, open),
+            Some(Duty::Select(select)) => {
+                select.extend(&mut desk, &due, attesters, open);
+                duties.wound(&desk.setup.spec, &instance);
+            }
             _ if due.is_empty() && !open => {}
             _ => {
                 let mut select = Select::new(&mut desk, instance);
                 select.extend(&mut desk, &due, attesters, open);
-                duties.insert(instance, Duty::Select(Box::new(select)));
+                duties.insert(&desk.setup.spec, instance, Duty::Select(Box::new(select)));
             }
         }
     }

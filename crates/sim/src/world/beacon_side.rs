@@ -99,9 +99,11 @@ impl World {
         self.arrivals.get(&slot).copied().unwrap_or(Millis(0))
     }
 
-    /// The person's beacon node makes a block: its payload stays there until it is sent.
+    /// The person's beacon node makes a block: its payload stays there until it is sent. For a slot at or below its head's,
+    /// which a clock that lags may ask for, there is none.
     pub(super) fn make_block(&mut self, person: usize, slot: Slot, randao: Signature) {
-        if self.is_dead(person) {
+        let head = self.chain.block(&self.head_of(person)).map_or(Slot(0), |head| head.slot);
+        if self.is_dead(person) || head >= slot {
             return self.soon(person, Input::Block { slot, offer: None });
         }
         let block = self.produce(person, slot, randao);

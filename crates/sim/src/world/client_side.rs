@@ -56,7 +56,7 @@ impl World {
             match is_late {
                 true => {
                     let life = self.persons[person].life;
-                    self.push(now.after(late), person, Event::Input { life, input });
+                    self.push(now.after(late), person, Event::Input { life, input: Box::new(input) });
                 }
                 false => self.input(person, input),
             }

@@ -26,6 +26,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use symbolon_core::{DependentRoots, Input, Outcome, Ticket};
 use types::block::ProposedBlock;
 use types::wire::{Instance, Kind};
@@ -50,9 +51,9 @@ const ORDINARY_BLOCK: Millis = Millis(30);
 #[derive(Debug)]
 enum Event {
     /// A message arrives.
-    Frame { from: usize, arrival: Arrival, frame: Vec<u8> },
+    Frame { from: usize, arrival: Arrival, frame: Rc<[u8]> },
     /// A result arrives at the person who wished for it, if it still lives that life.
-    Input { life: u64, input: Input },
+    Input { life: u64, input: Box<Input> },
     /// The payload of another operator's block arrives.
     Contents { from: usize, arrival: Arrival, slot: Slot, root: Root },
     /// A link to another person can be made again.
@@ -329,7 +330,9 @@ impl World {
             }
             Event::Reconnect { other } => self.reconnect(person, other),
             Event::Relapse => self.relapse(person),
-            Event::Input { life, input } if life == self.persons[person].life => self.input(person, input),
+            Event::Input { life, input } if life == self.persons[person].life => {
+                self.input(person, *input);
+            }
             Event::Synced { life, ticket } if life == self.persons[person].life => {
                 self.synced(person, ticket);
             }

@@ -124,7 +124,7 @@ impl World {
 
     pub(super) fn soon(&mut self, person: usize, input: Input) {
         let life = self.persons[person].life;
-        self.push(self.now, person, Event::Input { life, input });
+        self.push(self.now, person, Event::Input { life, input: Box::new(input) });
     }
 }
 

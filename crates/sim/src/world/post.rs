@@ -4,6 +4,7 @@ use super::{CLUSTER, Event, World};
 use crate::judges::Sight;
 use crate::villains::{Parcel, Scene, Words};
 use sha2::{Digest as _, Sha256};
+use std::rc::Rc;
 use symbolon_core::words::describe;
 use symbolon_core::{Input, To};
 use types::wire::{self, Message, Verified};
@@ -45,6 +46,7 @@ impl World {
             }
         };
         self.trace.update(Sha256::digest(&frame));
+        let frame: Rc<[u8]> = frame.into();
         for other in self.audience(person) {
             if to == To::All || to == To::One(self.persons[other].operator) {
                 for arrival in self.network.arrivals(self.now.after(late), person, other) {

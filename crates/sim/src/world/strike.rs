@@ -68,7 +68,11 @@ impl World {
             What::Stop => {
                 self.soon(person, Input::Stop(Reason::Clock));
                 let life = self.persons[person].life;
-                self.push(until, person, Event::Input { life, input: Input::Resume(Reason::Clock) });
+                self.push(
+                    until,
+                    person,
+                    Event::Input { life, input: Box::new(Input::Resume(Reason::Clock)) },
+                );
             }
             What::BeaconDead
             | What::BeaconLate
