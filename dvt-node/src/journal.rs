@@ -2,14 +2,13 @@
 //!
 //! A row counts as durable after `flush()` *and* `fdatasync` on sled's file: `flush()` alone is
 //! `sync_file_range` on Linux, which a power cut undoes (ADR 0004). One writer thread takes all rows that
-//! wait, applies them as one batch and syncs it and its `seal` once: a slot costs as much however many validators it has.
-//! Constant space: one value per key and kind. A database that is not what the seal says does not open.
+//! wait, applies them as one batch and syncs it once: a slot costs as much however many validators it has.
+//! Constant space: one value per key and kind. A database that is not what its `seal` says does not open.
 
 mod seal;
 
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
-use seal::{Found, Seal, Tip};
-use sha2::{Digest as _, Sha256};
+use seal::{Digest, Found, Seal, Tip};
 use ssz::{Decode as _, Encode as _};
 use ssz_derive::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +23,8 @@ use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise, Row};
 use thiserror::Error;
 use types::{ClusterId, Epoch, PublicKey, Root, SigningRoot, Slot};
 
-/// Version of the rows written here.
-const VERSION: u16 = 1;
+/// Version of what is written here: of the rows, and of the digest of them in the seal.
+const VERSION: u16 = 2;
 /// sled's cache: rows are some 100 bytes, so this holds those of 10,000 validators many times over.
 const CACHE_BYTES: u64 = 8 << 20;
 /// How long sled may take to let go of a database after its handle is dropped: some milliseconds, on a busy machine more.
@@ -144,6 +143,8 @@ struct AttestationRow {
 pub enum Durability {
     /// `flush()` and `fdatasync`.
     Synced,
+    /// As synced, but the disk is not asked: for tests that play the disk.
+    Played,
     /// `flush()` alone: the control of the power-cut test.
     FlushOnly,
 }
@@ -194,7 +195,7 @@ impl Journal {
         let path = folder.join("seal");
         let (seal, found) = Seal::open(&path).map_err(at(&path))?;
         let histories = BTreeMap::new();
-        let tip = Tip { batches: 0, digest: digest(&histories) };
+        let tip = Tip { batches: 0, digest: Digest::default() };
         let mut journal =
             Self { database, rows, file, durability, histories, tip, seal, failed: false, _lock: lock };
         journal.check_meta(cluster)?;
@@ -267,7 +268,7 @@ impl Journal {
             self.rows.insert(TIP, self.tip.as_ssz_bytes())?;
             self.sync()?;
         }
-        self.seal.press(&self.tip).map_err(JournalError::Sync)
+        self.seal.write(&self.tip).and_then(|()| self.seal.sync()).map_err(JournalError::Sync)
     }
 
     /// What is promised for these keys, in their order.
@@ -293,10 +294,17 @@ impl Journal {
         Ok(rising.iter().map(|row| row.key).collect())
     }
 
-    /// Makes rows durable: one batch, and its seal.
+    /// Makes rows durable, one batch and one sync, and seals them.
     ///
     /// - Errors: [`JournalError`]; after one nothing is taken any more, and the rows bind this process all the same.
+    /// - Cost: the sync, and some 2 us a row.
     pub fn append(&mut self, rows: &[Row]) -> Result<(), JournalError> {
+        self.commit(rows)?;
+        self.seal()
+    }
+
+    /// Makes rows durable. They are to be sealed, but who waits for them may be told before.
+    fn commit(&mut self, rows: &[Row]) -> Result<(), JournalError> {
         let failed = std::mem::replace(&mut self.failed, true);
         let batch = self.batch(rows);
         if failed {
@@ -304,11 +312,18 @@ impl Journal {
         }
         self.rows.apply_batch(batch)?;
         self.sync()?;
-        if self.durability == Durability::Synced {
-            self.seal.press(&self.tip).map_err(JournalError::Sync)?;
-        }
         self.failed = false;
         Ok(())
+    }
+
+    fn seal(&mut self) -> Result<(), JournalError> {
+        let pressed = match self.durability {
+            Durability::Synced => self.seal.press(&self.tip),
+            Durability::Played => self.seal.write(&self.tip),
+            Durability::FlushOnly => Ok(()),
+        };
+        self.failed |= pressed.is_err();
+        pressed.map_err(JournalError::Sync)
     }
 
     /// Takes rows into the histories; what has to be written of them, with the tip after it.
@@ -316,16 +331,21 @@ impl Journal {
         let mut batch = sled::Batch::default();
         for row in rows {
             let history = self.histories.entry(row.key).or_default();
-            history.append(row);
-            let (kind, value) = match row.promise {
-                Promise::Block { .. } => (KIND_BLOCK, history.block.map(write_block)),
-                Promise::Attestation { .. } => (KIND_ATTESTATION, history.attestation.map(write_attestation)),
+            let kind = match row.promise {
+                Promise::Block { .. } => KIND_BLOCK,
+                Promise::Attestation { .. } => KIND_ATTESTATION,
             };
             let mut key = row.key.0.to_vec();
             key.push(kind);
-            batch.insert(key, value.expect("the row was just appended"));
+            if let Some(before) = write_value(history, kind) {
+                self.tip.digest.flip(&key, &before);
+            }
+            history.append(row);
+            let value = write_value(history, kind).expect("the row was just appended");
+            self.tip.digest.flip(&key, &value);
+            batch.insert(key, value);
         }
-        self.tip = Tip { batches: self.tip.batches.saturating_add(1), digest: digest(&self.histories) };
+        self.tip.batches = self.tip.batches.saturating_add(1);
         batch.insert(TIP, self.tip.as_ssz_bytes());
         batch
     }
@@ -334,7 +354,7 @@ impl Journal {
         self.database.flush()?;
         match self.durability {
             Durability::Synced => fdatasync(&self.file).map_err(|error| JournalError::Sync(error.into())),
-            Durability::FlushOnly => Ok(()),
+            Durability::Played | Durability::FlushOnly => Ok(()),
         }
     }
 }
@@ -360,20 +380,16 @@ fn is_locked(error: &io::Error) -> bool {
     error.to_string().starts_with("could not acquire lock")
 }
 
-/// Of all rows, in the order of their keys.
-fn digest(histories: &BTreeMap<PublicKey, History>) -> Root {
-    let mut hasher = Sha256::new();
+/// Of all rows.
+fn digest(histories: &BTreeMap<PublicKey, History>) -> Digest {
+    let mut digest = Digest::default();
     for (key, history) in histories {
-        let values = [history.block.map(write_block), history.attestation.map(write_attestation)];
-        for (kind, value) in [KIND_BLOCK, KIND_ATTESTATION].into_iter().zip(values) {
-            let Some(value) = value else { continue };
-            hasher.update(key.0);
-            hasher.update([kind]);
-            hasher.update((value.len() as u64).to_le_bytes());
-            hasher.update(value);
+        for kind in [KIND_BLOCK, KIND_ATTESTATION] {
+            let Some(value) = write_value(history, kind) else { continue };
+            digest.flip(&[&key.0[..], &[kind]].concat(), &value);
         }
     }
-    Root(hasher.finalize().into())
+    digest
 }
 
 fn lock_folder(folder: &Path) -> Result<File, JournalError> {
@@ -398,6 +414,14 @@ fn write_attestation(last: LastAttestation) -> Vec<u8> {
     let LastAttestation { slot, source, target, root, source_max, target_max } = last;
     let root = root.iter().map(SigningRoot::root).collect();
     AttestationRow { slot, source, target, source_max, target_max, root }.as_ssz_bytes()
+}
+
+/// What the row of a key and kind holds, if there is one.
+fn write_value(history: &History, kind: u8) -> Option<Vec<u8>> {
+    match kind {
+        KIND_BLOCK => history.block.map(write_block),
+        _ => history.attestation.map(write_attestation),
+    }
 }
 
 fn read_value(history: &mut History, kind: u8, value: &[u8]) -> Option<()> {
@@ -444,9 +468,15 @@ impl Writer {
                     tickets.push(ticket);
                     rows.extend(more);
                 }
-                let result = journal.append(&rows);
+                let result = journal.commit(&rows);
                 for ticket in tickets {
                     answer(ticket, result.as_ref().copied());
+                }
+                // Nobody waits for the seal. Without it the next rows are refused.
+                if result.is_ok()
+                    && let Err(error) = journal.seal()
+                {
+                    tracing::error!(%error, "the slashing-protection journal takes nothing more");
                 }
             }
         })?;

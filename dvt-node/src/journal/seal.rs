@@ -4,14 +4,15 @@
 //! state, or with none, without a word. For promises that is the worst answer. So each batch of rows carries a count and
 //! a digest of all rows after it, its [`Tip`], and once the batch is durable the same is written here. A database that
 //! holds fewer batches than the seal says, or other rows, was damaged, and the journal does not open. A crash between the
-//! two writes leaves a database that is ahead of its seal, with rows of which nobody was told yet; that is no damage.
+//! two writes leaves a database that is ahead of its seal; that is no damage.
 //!
 //! ```text
-//! record, at 0 and at 4096 in turn   batches (8, little endian) | digest (32) | SHA-256 of both, first 8
+//! record, at 512 bytes times (batches mod 16)   batches (8, little endian) | digest (32) | SHA-256 of both, first 8
 //! ```
 //!
-//! Two places, so that a torn write leaves the record before it. A journal whose whole folder was taken back to an older
-//! state is not found out: nothing in the folder can tell.
+//! The file is synced every eighth time, so a power cut can tear what was written since, and never all sixteen places: the
+//! seal is some batches behind then. The batches themselves were synced, each before anybody was told. A journal whose whole
+//! folder was taken back to an older state is not found out: nothing in the folder can tell.
 
 use rustix::fs::fdatasync;
 use sha2::{Digest as _, Sha256};
@@ -20,12 +21,32 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use types::Root;
 
-/// Apart by what a disk writes at once, so that one torn write spoils one record.
-const PLACES: [u64; 2] = [0, 4096];
+/// Places for records, in turn: twice as many as are written between two syncs, so that the last synced one stays.
+const PLACES: u64 = 16;
+/// Each in a sector of its own: what a disk writes at once.
+const PLACE_LEN: u64 = 512;
+/// Batches from one sync of the file to the next.
+const SYNCED_EVERY: u64 = 8;
 const RECORD_LEN: usize = 48;
 const CHECKED_LEN: usize = 40;
+
+/// Of a set of rows: their SHA-256, each over key and value, joined by exclusive or. It says whether a disk has kept
+/// them all, at the cost of the rows that change. Against somebody who chooses rows it is no defence, and need not be: whoever
+/// can write to the folder can write the seal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[ssz(struct_behaviour = "transparent")]
+pub(super) struct Digest([u8; 32]);
+
+impl Digest {
+    /// A row comes, or goes.
+    pub(super) fn flip(&mut self, key: &[u8], value: &[u8]) {
+        let row = Sha256::new().chain_update((key.len() as u64).to_le_bytes()).chain_update(key);
+        for (mine, byte) in self.0.iter_mut().zip(row.chain_update(value).finalize()) {
+            *mine ^= byte;
+        }
+    }
+}
 
 /// Where a history of rows stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -33,7 +54,7 @@ pub(super) struct Tip {
     /// Batches since the journal was first sealed.
     pub(super) batches: u64,
     /// Of all rows.
-    pub(super) digest: Root,
+    pub(super) digest: Digest,
 }
 
 /// What the file says.
@@ -62,8 +83,7 @@ impl Seal {
         };
         match open(false) {
             Ok(file) => {
-                let newest =
-                    PLACES.iter().filter_map(|place| read(&file, *place)).max_by_key(|tip| tip.batches);
+                let newest = (0..PLACES).filter_map(|place| read(&file, place)).max_by_key(|tip| tip.batches);
                 // A crash while it was made: nothing was sealed yet.
                 let empty = if file.metadata()?.len() == 0 { Found::Nothing } else { Found::Unreadable };
                 Ok((Self { file }, newest.map_or(empty, Found::Sealed)))
@@ -75,10 +95,22 @@ impl Seal {
         }
     }
 
-    /// Makes a tip durable. Where it stood before stays until the next.
+    /// Writes where the rows stand now; durable with the next sync.
+    pub(super) fn write(&self, tip: &Tip) -> io::Result<()> {
+        self.file.write_all_at(&record(tip), tip.batches % PLACES * PLACE_LEN)
+    }
+
+    /// Writes where the rows stand now, and syncs if it is time.
     pub(super) fn press(&self, tip: &Tip) -> io::Result<()> {
-        let place = PLACES[usize::from(tip.batches % 2 == 1)];
-        self.file.write_all_at(&record(tip), place)?;
+        self.write(tip)?;
+        match tip.batches.is_multiple_of(SYNCED_EVERY) {
+            true => self.sync(),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes what was written durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
         Ok(fdatasync(&self.file)?)
     }
 }
@@ -94,9 +126,9 @@ fn record(tip: &Tip) -> [u8; RECORD_LEN] {
 
 fn read(file: &File, place: u64) -> Option<Tip> {
     let mut bytes = [0; RECORD_LEN];
-    file.read_exact_at(&mut bytes, place).ok()?;
+    file.read_exact_at(&mut bytes, place * PLACE_LEN).ok()?;
     let batches = u64::from_le_bytes(bytes[..8].try_into().ok()?);
-    let tip = Tip { batches, digest: Root(bytes[8..CHECKED_LEN].try_into().ok()?) };
+    let tip = Tip { batches, digest: Digest(bytes[8..CHECKED_LEN].try_into().ok()?) };
     (record(&tip) == bytes).then_some(tip)
 }
 
@@ -105,7 +137,7 @@ mod tests {
     use super::*;
 
     fn tip(batches: u64) -> Tip {
-        Tip { batches, digest: Root([batches as u8; 32]) }
+        Tip { batches, digest: Digest([batches as u8; 32]) }
     }
 
     #[test]
@@ -114,13 +146,30 @@ mod tests {
         let path = folder.path().join("seal");
         let (seal, found) = Seal::open(&path).unwrap();
         assert_eq!(found, Found::Nothing);
-        for batches in 0..=7 {
+        for batches in 0..=39 {
             seal.press(&tip(batches)).unwrap();
             assert_eq!(Seal::open(&path).unwrap().1, Found::Sealed(tip(batches)));
         }
-        seal.file.write_all_at(&[0xa5; 20], PLACES[1]).unwrap();
-        assert_eq!(Seal::open(&path).unwrap().1, Found::Sealed(tip(6)));
-        seal.file.write_all_at(&[0xa5; 20], PLACES[0]).unwrap();
+        // Torn from the newest back: what was synced last is the one before the last place that a power cut can hurt.
+        for batches in (25..=39).rev() {
+            seal.file.write_all_at(&[0xa5; 20], batches % PLACES * PLACE_LEN).unwrap();
+            assert_eq!(Seal::open(&path).unwrap().1, Found::Sealed(tip(batches - 1)));
+        }
+        seal.file.write_all_at(&[0xa5; 20], 24 % PLACES * PLACE_LEN).unwrap();
         assert_eq!(Seal::open(&path).unwrap().1, Found::Unreadable);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_set_whatever_came_and_went() {
+        let of = |rows: &[(&[u8], &[u8])]| {
+            let mut digest = Digest::default();
+            rows.iter().for_each(|(key, value)| digest.flip(key, value));
+            digest
+        };
+        let [a, b, c]: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"1"), (b"a", b"2")];
+        assert_eq!(of(&[a, b]), of(&[b, a]));
+        assert_eq!(of(&[a, b, a, c]), of(&[b, c]));
+        assert_ne!(of(&[a]), of(&[c]));
+        assert_ne!(of(&[(b"a", b"bc")]), of(&[(b"ab", b"c")]));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The files of the journal are read when they were synced last, and again at the cut. Of whatever differs each sector of
 //! the disk has arrived or not, by a seed, and so has the new length of each file. That is all that a disk promises of
-//! writes which nobody waited for. What is synced when is told by [`Durability`]: after each append, or when the journal was
-//! opened and never again. So this shows what sled makes of torn writes, and the loop device what the kernel does.
+//! writes which nobody waited for. The database is synced after each append, and its seal after every eighth; the control
+//! syncs nothing after the journal was opened. So this shows what sled makes of torn writes, and the loop device what the kernel does.
 
 use super::{CLUSTER, Left, VALIDATORS, mixed, row, say, surviving_rows};
 use dvt_node::journal::{Durability, Journal};
@@ -20,6 +20,8 @@ const CONTROL_CUTS: u64 = 20;
 const SECTOR_LEN: usize = 512;
 /// Appends before a cut, at most: they fill more than one segment of sled's log (512 KiB), so that cuts fall into its turnings too.
 const APPENDS_MAX: u64 = 400;
+/// Appends from one sync of the seal to the next, the first of them after the opening.
+const SEAL_SYNCED_EVERY: u64 = 8;
 /// Rows of one append, at most: a slot's.
 const ROWS_MAX: u64 = 2 * VALIDATORS;
 
@@ -90,21 +92,29 @@ fn cut(durability: Durability, seed: u64) -> Left {
     let folder = tempfile::Builder::new().prefix("symbolon-power-cut-").tempdir().unwrap();
     let (before, after) = (folder.path().join("before"), folder.path().join("after"));
     // Nothing is asked of this machine's own disk: what would be synced is told by the copies.
-    let mut journal = Journal::open_with(&before, CLUSTER, Durability::FlushOnly).unwrap();
+    let mut journal = Journal::open_with(&before, CLUSTER, durability).unwrap();
     let mut synced = read(&before);
+    let seal = before.join("seal");
+    let mut sealed = fs::read(&seal).unwrap();
     let mut acknowledged = 0;
-    for _ in 0..chance.below(APPENDS_MAX) {
+    for append in 1..=chance.below(APPENDS_MAX) {
         let rows = 1 + chance.below(ROWS_MAX);
         journal.append(&(acknowledged..acknowledged + rows).map(row).collect::<Vec<_>>()).unwrap();
         acknowledged += rows;
+        if append % SEAL_SYNCED_EVERY == 0 {
+            sealed = fs::read(&seal).unwrap();
+        }
     }
-    if durability == Durability::Synced {
+    if durability == Durability::Played {
         synced = read(&before);
+        synced.insert(seal.clone(), sealed);
     }
-    // This one is not acknowledged any more.
+    let written = fs::read(&seal).unwrap();
+    // This one is not acknowledged any more, and its seal would be written when it is durable.
     let rows = 1 + chance.below(ROWS_MAX);
     journal.append(&(acknowledged..acknowledged + rows).map(row).collect::<Vec<_>>()).unwrap();
-    let last = read(&before);
+    let mut last = read(&before);
+    last.insert(seal, written);
     drop(journal);
     let left = last.iter().map(|(path, bytes)| {
         let synced = synced.get(path).map_or(&[][..], Vec::as_slice);
@@ -120,7 +130,7 @@ fn cut(durability: Durability, seed: u64) -> Left {
 fn every_acknowledged_row_survives_a_power_cut_that_tears_what_was_not_synced() {
     let mut acknowledged = 0;
     for seed in 0..CUTS {
-        let left = cut(Durability::Synced, seed);
+        let left = cut(Durability::Played, seed);
         acknowledged += left.acknowledged;
         let there = left.there.as_ref().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert!(*there >= left.acknowledged, "seed {seed}: {left:?}");

@@ -293,10 +293,13 @@ impl Attest {
 
     fn candidates(&self, desk: &Desk<'_>, vote: &BeaconVote) -> Vec<Candidate> {
         let promise = Promise::Attestation { source: vote.source.epoch, target: vote.target.epoch };
+        // One for each committee; since Electra, one.
+        let mut roots: BTreeMap<u64, SigningRoot> = BTreeMap::new();
         let candidate = |(&validator, duty): (&ValidatorNo, &AttesterDuty)| {
-            let object = Root::of(&self.data(desk, vote, duty));
-            let root =
-                SigningRoot::of(&desk.setup.spec, DomainType::BeaconAttester, vote.target.epoch, object);
+            let data = self.data(desk, vote, duty);
+            let domain = DomainType::BeaconAttester;
+            let sign = || SigningRoot::of(&desk.setup.spec, domain, vote.target.epoch, Root::of(&data));
+            let root = *roots.entry(data.index).or_insert_with(sign);
             Candidate { validator, slot: self.slot, promise, root }
         };
         self.due.iter().map(candidate).collect()
