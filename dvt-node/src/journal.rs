@@ -5,7 +5,8 @@
 //! wait, applies them as one batch and syncs it and its `seal` once: a slot costs as much however many validators it has.
 //! Constant space: one value per key and kind. A database that is not what the seal says does not open.
 
-mod seal;
+pub mod rows;
+pub mod seal;
 
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
 use seal::{Found, Seal, Tip};
@@ -20,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use symbolon_core::Ticket;
-use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise, Row};
+use symbolon_core::journal::{History, Row};
 use thiserror::Error;
-use types::{ClusterId, Epoch, PublicKey, Root, SigningRoot, Slot};
+use types::{ClusterId, PublicKey, Root};
 
 /// Version of the rows written here.
 const VERSION: u16 = 1;
@@ -39,8 +40,6 @@ const META: &str = "meta";
 const ROWS: &str = "rows";
 /// Among the rows, and shorter than their keys: the tip, in the batch that it counts.
 const TIP: &[u8] = b"tip";
-const KIND_BLOCK: u8 = 0;
-const KIND_ATTESTATION: u8 = 1;
 
 /// Why the journal does not open or does not take rows. Without it nothing is signed.
 #[derive(Debug, Error)]
@@ -121,22 +120,6 @@ pub enum JournalError {
 struct Meta {
     version: u16,
     cluster: Root,
-}
-
-#[derive(Encode, Decode)]
-struct BlockRow {
-    slot: Slot,
-    root: Vec<Root>,
-}
-
-#[derive(Encode, Decode)]
-struct AttestationRow {
-    slot: Slot,
-    source: Epoch,
-    target: Epoch,
-    source_max: Epoch,
-    target_max: Epoch,
-    root: Vec<Root>,
 }
 
 /// How a write is made durable. Anything but [`Durability::Synced`] is for showing what it would lose.
@@ -230,9 +213,9 @@ impl Journal {
             if key == TIP {
                 continue;
             }
-            let (key, kind) = split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
+            let (key, kind) = rows::split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
             let history = self.histories.entry(key).or_default();
-            read_value(history, kind, &value).ok_or(JournalError::Damaged(key))?;
+            rows::read(history, kind, &value).ok_or(JournalError::Damaged(key))?;
         }
         Ok(())
     }
@@ -317,13 +300,9 @@ impl Journal {
         for row in rows {
             let history = self.histories.entry(row.key).or_default();
             history.append(row);
-            let (kind, value) = match row.promise {
-                Promise::Block { .. } => (KIND_BLOCK, history.block.map(write_block)),
-                Promise::Attestation { .. } => (KIND_ATTESTATION, history.attestation.map(write_attestation)),
-            };
-            let mut key = row.key.0.to_vec();
-            key.push(kind);
-            batch.insert(key, value.expect("the row was just appended"));
+            let written = rows::write(row.key, history, row.promise);
+            let (key, value) = written.expect("the row was just appended");
+            batch.insert(key, value);
         }
         self.tip = Tip { batches: self.tip.batches.saturating_add(1), digest: digest(&self.histories) };
         batch.insert(TIP, self.tip.as_ssz_bytes());
@@ -364,11 +343,8 @@ fn is_locked(error: &io::Error) -> bool {
 fn digest(histories: &BTreeMap<PublicKey, History>) -> Root {
     let mut hasher = Sha256::new();
     for (key, history) in histories {
-        let values = [history.block.map(write_block), history.attestation.map(write_attestation)];
-        for (kind, value) in [KIND_BLOCK, KIND_ATTESTATION].into_iter().zip(values) {
-            let Some(value) = value else { continue };
-            hasher.update(key.0);
-            hasher.update([kind]);
+        for (key, value) in rows::all(*key, history) {
+            hasher.update(key);
             hasher.update((value.len() as u64).to_le_bytes());
             hasher.update(value);
         }
@@ -383,44 +359,6 @@ fn lock_folder(folder: &Path) -> Result<File, JournalError> {
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| JournalError::InUse(folder.to_owned()))?;
     Ok(file)
-}
-
-fn split_key(key: &[u8]) -> Option<(PublicKey, u8)> {
-    let (kind, key) = key.split_last()?;
-    Some((PublicKey(key.try_into().ok()?), *kind))
-}
-
-fn write_block(last: LastBlock) -> Vec<u8> {
-    BlockRow { slot: last.slot, root: last.root.iter().map(SigningRoot::root).collect() }.as_ssz_bytes()
-}
-
-fn write_attestation(last: LastAttestation) -> Vec<u8> {
-    let LastAttestation { slot, source, target, root, source_max, target_max } = last;
-    let root = root.iter().map(SigningRoot::root).collect();
-    AttestationRow { slot, source, target, source_max, target_max, root }.as_ssz_bytes()
-}
-
-fn read_value(history: &mut History, kind: u8, value: &[u8]) -> Option<()> {
-    let one = |roots: Vec<Root>| match roots[..] {
-        [] => Some(None),
-        [root] => Some(Some(SigningRoot::recorded(root))),
-        _ => None,
-    };
-    match kind {
-        KIND_BLOCK => {
-            let BlockRow { slot, root } = BlockRow::from_ssz_bytes(value).ok()?;
-            history.block = Some(LastBlock { slot, root: one(root)? });
-        }
-        KIND_ATTESTATION => {
-            let row = AttestationRow::from_ssz_bytes(value).ok()?;
-            let AttestationRow { slot, source, target, source_max, target_max, root } = row;
-            let root = one(root)?;
-            history.attestation =
-                Some(LastAttestation { slot, source, target, root, source_max, target_max });
-        }
-        _ => return None,
-    }
-    Some(())
 }
 
 /// The writer thread: takes rows, answers when they are durable.

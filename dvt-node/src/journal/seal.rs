@@ -24,16 +24,17 @@ use types::Root;
 
 /// Apart by what a disk writes at once, so that one torn write spoils one record.
 const PLACES: [u64; 2] = [0, 4096];
-const RECORD_LEN: usize = 48;
+/// Bytes of a record.
+pub const RECORD_LEN: usize = 48;
 const CHECKED_LEN: usize = 40;
 
 /// Where a history of rows stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Tip {
+pub struct Tip {
     /// Batches since the journal was first sealed.
-    pub(super) batches: u64,
+    pub batches: u64,
     /// Of all rows.
-    pub(super) digest: Root,
+    pub digest: Root,
 }
 
 /// What the file says.
@@ -83,7 +84,8 @@ impl Seal {
     }
 }
 
-fn record(tip: &Tip) -> [u8; RECORD_LEN] {
+/// A tip as it is written.
+pub fn record(tip: &Tip) -> [u8; RECORD_LEN] {
     let mut record = [0; RECORD_LEN];
     record[..8].copy_from_slice(&tip.batches.to_le_bytes());
     record[8..CHECKED_LEN].copy_from_slice(&tip.digest.0);
@@ -92,12 +94,17 @@ fn record(tip: &Tip) -> [u8; RECORD_LEN] {
     record
 }
 
+/// Reads what [`record`] wrote; `None` for bytes whose check is not right.
+pub fn parse(bytes: &[u8; RECORD_LEN]) -> Option<Tip> {
+    let batches = u64::from_le_bytes(bytes[..8].try_into().ok()?);
+    let tip = Tip { batches, digest: Root(bytes[8..CHECKED_LEN].try_into().ok()?) };
+    (record(&tip) == *bytes).then_some(tip)
+}
+
 fn read(file: &File, place: u64) -> Option<Tip> {
     let mut bytes = [0; RECORD_LEN];
     file.read_exact_at(&mut bytes, place).ok()?;
-    let batches = u64::from_le_bytes(bytes[..8].try_into().ok()?);
-    let tip = Tip { batches, digest: Root(bytes[8..CHECKED_LEN].try_into().ok()?) };
-    (record(&tip) == bytes).then_some(tip)
+    parse(&bytes)
 }
 
 #[cfg(test)]
