@@ -5,10 +5,12 @@
 //! the report.
 //!
 //! - `.ci/fuzz` runs targets under libFuzzer, on the pinned toolchain. What it finds lies in `target/fuzz/artifacts`.
-//! - `cargo test -p fuzz` runs every target over its seeds, the vectors at hand and their mutations, and over every
-//!   file in `tests/fuzz/crashes/<target>/`: an input that broke something is copied there with its correction.
+//! - `cargo test -p fuzz` runs every target over its seeds, the vectors at hand and their mutations, over what the fuzzer
+//!   has found and `.ci/fuzz --keep` kept in `tests/fuzz/corpus/<target>/`, and over every file in
+//!   `tests/fuzz/crashes/<target>/`: an input that broke something is copied there with its correction.
 //!
-//! To add a target: one function and its seeds in the module of its family, one entry in [`TARGETS`].
+//! To add a target: one function and its seeds in the module of its family, one entry in [`TARGETS`], one row in the
+//! inventory of `docs/evidence.md`.
 
 mod at_rest;
 mod beacon_side;
