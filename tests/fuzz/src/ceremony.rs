@@ -306,9 +306,9 @@ fn frame_of(said: &Said) -> Vec<u8> {
 fn put_right(frame: &[u8]) -> Vec<u8> {
     let statement = frame.get(1..).and_then(|rest| rest.get(..Signed::LEN));
     let signed = statement.and_then(|bytes| Signed::from_ssz_bytes(bytes).ok());
-    let author = signed.map(|signed| signed.statement.author.get());
-    match (signed, frame.get(HEADER_LEN..)) {
-        (Some(Signed { statement, .. }), Some(content)) if author <= Some(OPERATORS) => {
+    let ours = |signed: &Signed| (1..=OPERATORS).contains(&signed.statement.author.get());
+    match (signed.filter(ours), frame.get(HEADER_LEN..)) {
+        (Some(Signed { statement, .. }), Some(content)) => {
             let to = if statement.step == Step::Round2 { ME } else { 0 };
             frame_of(&said(statement.author.get(), statement.step, to, content.to_vec()))
         }

@@ -129,6 +129,8 @@ impl Desk {
             0xb0..=0xcf => {
                 let (validator, records) = bytes.file()?;
                 self.import(validator, &records);
+                assert_risen(&before.1, self.journal.histories(), "at an import");
+                return Some(());
             }
             0xd0..=0xdf => {
                 self.restart();

@@ -30,8 +30,8 @@ const JSON: u8 = 0x80;
 
 /// The shape that a first byte says: three presets, four forks, full or blinded.
 fn shape_of(byte: u8) -> BlockShape {
-    let (preset, fork) = (PRESETS[usize::from(byte) % 3], FORKS[usize::from(byte) / 3 % 4]);
-    BlockShape { preset, fork, blinded: byte & BLINDED != 0 }
+    let low = usize::from(byte & !(BLINDED | JSON));
+    BlockShape { preset: PRESETS[low % 3], fork: FORKS[low / 3 % 4], blinded: byte & BLINDED != 0 }
 }
 
 /// The byte of a shape, with [`JSON`] or without.
