@@ -196,6 +196,8 @@ fn joined(step: u8, pieces: &[impl AsRef<[u8]>]) -> Vec<u8> {
 pub(crate) fn ceremony_frame(input: &[u8]) -> bool {
     let Some((step, frames)) = input.split_first() else { return false };
     let frames = pieces(frames);
+    // What nobody can take for a frame is refused alike in every step, and the first is the cheapest to come to.
+    let step = if frames.iter().any(|frame| signed_of(frame).is_some()) { step } else { &0 };
     let named = tell(*step, &frames);
     assert!(!named.iter().any(|culprit| HONEST.contains(culprit)), "an honest operator is named: {named:?}");
     let named = tell(*step, &frames.iter().map(|frame| put_right(frame)).collect::<Vec<_>>());
@@ -302,12 +304,17 @@ fn frame_of(said: &Said) -> Vec<u8> {
     [&[CEREMONY_VERSION], said.signed.as_ssz_bytes().as_slice(), &[0, 0], &said.content].concat()
 }
 
+/// A frame's statement, if the frame is of this version and long enough for one.
+fn signed_of(frame: &[u8]) -> Option<Signed> {
+    let (version, rest) = frame.split_first()?;
+    let statement = rest.get(..Signed::LEN).filter(|_| *version == CEREMONY_VERSION)?;
+    Signed::from_ssz_bytes(statement).ok()
+}
+
 /// The same frame as its author would have sent it; what is too short or names nobody stays as it is.
 fn put_right(frame: &[u8]) -> Vec<u8> {
-    let statement = frame.get(1..).and_then(|rest| rest.get(..Signed::LEN));
-    let signed = statement.and_then(|bytes| Signed::from_ssz_bytes(bytes).ok());
     let ours = |signed: &Signed| (1..=OPERATORS).contains(&signed.statement.author.get());
-    match (signed.filter(ours), frame.get(HEADER_LEN..)) {
+    match (signed_of(frame).filter(ours), frame.get(HEADER_LEN..)) {
         (Some(Signed { statement, .. }), Some(content)) => {
             let to = if statement.step == Step::Round2 { ME } else { 0 };
             frame_of(&said(statement.author.get(), statement.step, to, content.to_vec()))
