@@ -395,17 +395,25 @@ pub(crate) fn ceremony_frames() -> Vec<Vec<u8>> {
         let signed = Signed::from_ssz_bytes(&frame.0[1..][..Signed::LEN]).expect("a frame of the run");
         signed.statement.step
     };
+    let heard = |step| -> Vec<Vec<u8>> {
+        let frames = RUN.frames.iter().filter(|frame| step_of(frame) == step);
+        frames.map(|frame| frame.0.to_vec()).collect()
+    };
     let mut inputs = Vec::new();
-    for (number, step) in (0..).zip(STEPS) {
-        // What belongs to step k is heard by a reader with k records, the seed's included.
-        let before = u8::try_from(STEPS.iter().position(|one| *one == step).unwrap_or_default()).unwrap_or(0);
-        let heard: Vec<_> = RUN.frames.iter().filter(|frame| step_of(frame) == step).collect();
-        let frames: Vec<Vec<u8>> = heard.iter().map(|frame| frame.0.to_vec()).collect();
-        if !frames.is_empty() {
-            inputs.push(joined(before.saturating_sub(1), &frames));
+    for (number, step) in (0_u8..).zip(STEPS) {
+        // What belongs to step k is heard by a reader with k records, the seed's included; round 1 after the greetings.
+        let before = number.saturating_sub(1);
+        let greetings = if step == Step::Round1 { heard(Step::Gather) } else { Vec::new() };
+        let words = heard(step);
+        if !words.is_empty() {
+            inputs.push(joined(before, &[greetings.clone(), words].concat()));
         }
-        let lie = said(VILLAIN, step, if step == Step::Round2 { ME } else { 0 }, vec![number; 32]);
-        inputs.push(joined(before.saturating_sub(1), &[frame_of(&lie)]));
+        let to = if step == Step::Round2 { ME } else { 0 };
+        let lies = [vec![number; 32], vec![number; item_len(step, &[0; 64])]];
+        inputs.extend(lies.map(|content| {
+            let lie = frame_of(&said(VILLAIN, step, to, content));
+            joined(before, &[greetings.clone(), vec![lie]].concat())
+        }));
     }
     let accusation = said(VILLAIN, Step::Complaint, 0, vec![conflict()].as_ssz_bytes());
     inputs.push(joined(2, &[frame_of(&accusation)]));
