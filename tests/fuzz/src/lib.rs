@@ -146,16 +146,16 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "frame", what: "a frame of a peer", run: nodes::frame, seeds: nodes::frames },
     Target {
-        name: "interchange",
-        what: "a slashing-protection history (EIP-3076)",
-        run: moving::interchange,
-        seeds: moving::interchanges,
-    },
-    Target {
         name: "guard",
         what: "what happens to the keys of an operator",
         run: guard::guard,
         seeds: guard::guards,
+    },
+    Target {
+        name: "interchange",
+        what: "a slashing-protection history (EIP-3076)",
+        run: moving::interchange,
+        seeds: moving::interchanges,
     },
     Target {
         name: "journal_bytes",
