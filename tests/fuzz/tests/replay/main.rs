@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Mutations for each target: a few seconds for all of them.
 const MUTATIONS: usize = 2_000;
+/// Targets that do a ceremony's curve work for each input, and mutations for each of these.
+const COSTLY: [&str; 2] = ["ceremony_frame", "ceremony_record"];
+const MUTATIONS_OF_COSTLY: usize = 60;
 /// Inputs that broke something, in a folder for each target.
 const CRASHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crashes");
 /// Inputs that the fuzzer has found to reach something, in a folder for each target; `.ci/fuzz --keep` writes them.
@@ -43,7 +46,8 @@ fn replay(target: &Target, given: &[Vec<u8>]) -> Option<String> {
     let as_they_are = given.iter().find_map(|input| broken(target, input));
     as_they_are.or_else(|| {
         let mut mutations = Mutations::new(0x5eed);
-        (0..MUTATIONS).find_map(|_| broken(target, &mutations.of(given)))
+        let count = if COSTLY.contains(&target.name) { MUTATIONS_OF_COSTLY } else { MUTATIONS };
+        (0..count).find_map(|_| broken(target, &mutations.of(given)))
     })
 }
 
