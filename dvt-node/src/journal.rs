@@ -400,6 +400,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use symbolon_core::journal::Promise;
+    use types::{Epoch, SigningRoot, Slot};
 
     const CLUSTER: ClusterId = Root([7; 32]);
 
@@ -531,7 +533,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path(), CLUSTER).unwrap();
         let mut key = vec![3; 48];
-        key.push(KIND_BLOCK);
+        key.push(rows::KIND_BLOCK);
         journal.rows.insert(key, &[1, 2, 3]).unwrap();
         drop(journal);
         let opened = Journal::open(folder.path(), CLUSTER);

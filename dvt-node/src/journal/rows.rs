@@ -10,7 +10,7 @@ use ssz_derive::{Decode, Encode};
 use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise};
 use types::{Epoch, PublicKey, Root, SigningRoot, Slot};
 
-const KIND_BLOCK: u8 = 0;
+pub(super) const KIND_BLOCK: u8 = 0;
 const KIND_ATTESTATION: u8 = 1;
 
 #[derive(Encode, Decode)]
