@@ -157,6 +157,13 @@ struct RunArgs {
     json: bool,
 }
 
+/// Whether a command line, program name first, says something that could be run.
+///
+/// - Errors: what [`run`] prints, `--help` included.
+pub fn check(args: impl IntoIterator<Item = OsString>) -> Result<(), clap::Error> {
+    Cli::try_parse_from(args).map(|_| ())
+}
+
 /// Parses a command line, program name first, and runs it to its end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {

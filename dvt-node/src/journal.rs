@@ -5,7 +5,8 @@
 //! wait, applies them as one batch and syncs it once: a slot costs as much however many validators it has.
 //! Constant space: one value per key and kind. A database that is not what its `seal` says does not open.
 
-mod seal;
+pub mod rows;
+pub mod seal;
 
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
 use seal::{Digest, Found, Seal, Tip};
@@ -19,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use symbolon_core::Ticket;
-use symbolon_core::journal::{History, LastAttestation, LastBlock, Promise, Row};
+use symbolon_core::journal::{History, Row};
 use thiserror::Error;
-use types::{ClusterId, Epoch, PublicKey, Root, SigningRoot, Slot};
+use types::{ClusterId, PublicKey, Root};
 
 /// Version of what is written here: of the rows, and of the digest of them in the seal.
 const VERSION: u16 = 2;
@@ -38,8 +39,6 @@ const META: &str = "meta";
 const ROWS: &str = "rows";
 /// Among the rows, and shorter than their keys: the tip, in the batch that it counts.
 const TIP: &[u8] = b"tip";
-const KIND_BLOCK: u8 = 0;
-const KIND_ATTESTATION: u8 = 1;
 
 /// Why the journal does not open or does not take rows. Without it nothing is signed.
 #[derive(Debug, Error)]
@@ -120,22 +119,6 @@ pub enum JournalError {
 struct Meta {
     version: u16,
     cluster: Root,
-}
-
-#[derive(Encode, Decode)]
-struct BlockRow {
-    slot: Slot,
-    root: Vec<Root>,
-}
-
-#[derive(Encode, Decode)]
-struct AttestationRow {
-    slot: Slot,
-    source: Epoch,
-    target: Epoch,
-    source_max: Epoch,
-    target_max: Epoch,
-    root: Vec<Root>,
 }
 
 /// How a write is made durable. Anything but [`Durability::Synced`] is for showing what it would lose.
@@ -231,9 +214,9 @@ impl Journal {
             if key == TIP {
                 continue;
             }
-            let (key, kind) = split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
+            let (key, kind) = rows::split_key(&key).ok_or(JournalError::Damaged(PublicKey::ZERO))?;
             let history = self.histories.entry(key).or_default();
-            read_value(history, kind, &value).ok_or(JournalError::Damaged(key))?;
+            rows::read(history, kind, &value).ok_or(JournalError::Damaged(key))?;
         }
         Ok(())
     }
@@ -331,17 +314,12 @@ impl Journal {
         let mut batch = sled::Batch::default();
         for row in rows {
             let history = self.histories.entry(row.key).or_default();
-            let kind = match row.promise {
-                Promise::Block { .. } => KIND_BLOCK,
-                Promise::Attestation { .. } => KIND_ATTESTATION,
-            };
-            let mut key = row.key.0.to_vec();
-            key.push(kind);
-            if let Some(before) = write_value(history, kind) {
-                self.tip.digest.flip(&key, &before);
+            if let Some((key, value)) = rows::write(row.key, history, row.promise) {
+                self.tip.digest.flip(&key, &value);
             }
             history.append(row);
-            let value = write_value(history, kind).expect("the row was just appended");
+            let written = rows::write(row.key, history, row.promise);
+            let (key, value) = written.expect("the row was just appended");
             self.tip.digest.flip(&key, &value);
             batch.insert(key, value);
         }
@@ -384,9 +362,8 @@ fn is_locked(error: &io::Error) -> bool {
 fn digest(histories: &BTreeMap<PublicKey, History>) -> Digest {
     let mut digest = Digest::default();
     for (key, history) in histories {
-        for kind in [KIND_BLOCK, KIND_ATTESTATION] {
-            let Some(value) = write_value(history, kind) else { continue };
-            digest.flip(&[&key.0[..], &[kind]].concat(), &value);
+        for (key, value) in rows::all(*key, history) {
+            digest.flip(&key, &value);
         }
     }
     digest
@@ -399,52 +376,6 @@ fn lock_folder(folder: &Path) -> Result<File, JournalError> {
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| JournalError::InUse(folder.to_owned()))?;
     Ok(file)
-}
-
-fn split_key(key: &[u8]) -> Option<(PublicKey, u8)> {
-    let (kind, key) = key.split_last()?;
-    Some((PublicKey(key.try_into().ok()?), *kind))
-}
-
-fn write_block(last: LastBlock) -> Vec<u8> {
-    BlockRow { slot: last.slot, root: last.root.iter().map(SigningRoot::root).collect() }.as_ssz_bytes()
-}
-
-fn write_attestation(last: LastAttestation) -> Vec<u8> {
-    let LastAttestation { slot, source, target, root, source_max, target_max } = last;
-    let root = root.iter().map(SigningRoot::root).collect();
-    AttestationRow { slot, source, target, source_max, target_max, root }.as_ssz_bytes()
-}
-
-/// What the row of a key and kind holds, if there is one.
-fn write_value(history: &History, kind: u8) -> Option<Vec<u8>> {
-    match kind {
-        KIND_BLOCK => history.block.map(write_block),
-        _ => history.attestation.map(write_attestation),
-    }
-}
-
-fn read_value(history: &mut History, kind: u8, value: &[u8]) -> Option<()> {
-    let one = |roots: Vec<Root>| match roots[..] {
-        [] => Some(None),
-        [root] => Some(Some(SigningRoot::recorded(root))),
-        _ => None,
-    };
-    match kind {
-        KIND_BLOCK => {
-            let BlockRow { slot, root } = BlockRow::from_ssz_bytes(value).ok()?;
-            history.block = Some(LastBlock { slot, root: one(root)? });
-        }
-        KIND_ATTESTATION => {
-            let row = AttestationRow::from_ssz_bytes(value).ok()?;
-            let AttestationRow { slot, source, target, source_max, target_max, root } = row;
-            let root = one(root)?;
-            history.attestation =
-                Some(LastAttestation { slot, source, target, root, source_max, target_max });
-        }
-        _ => return None,
-    }
-    Some(())
 }
 
 /// The writer thread: takes rows, answers when they are durable.
@@ -492,6 +423,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use symbolon_core::journal::Promise;
+    use types::{Epoch, SigningRoot, Slot};
 
     const CLUSTER: ClusterId = Root([7; 32]);
 
@@ -623,7 +556,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path(), CLUSTER).unwrap();
         let mut key = vec![3; 48];
-        key.push(KIND_BLOCK);
+        key.push(rows::KIND_BLOCK);
         journal.rows.insert(key, &[1, 2, 3]).unwrap();
         drop(journal);
         let opened = Journal::open(folder.path(), CLUSTER);

@@ -33,7 +33,7 @@ const OTHER: [&str; 4] = ["equivoc", "slash", "repeatproposal", "notalreadyknown
 
 /// An answer that says no.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     message: String,
     /// What was wrong with single items: the place in the list, if it is told, and words.
     failures: Vec<(Option<u64>, String)>,
@@ -41,7 +41,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// Reads `{code, message, failures}`; else `{statusCode, error, message}` of older nodes; else takes it as text.
-    pub(crate) fn read(body: &[u8]) -> Self {
+    pub fn read(body: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let message = ["message", "error"].iter().find_map(|field| json[field].as_str());
         let message = match message {
@@ -55,7 +55,7 @@ impl Refusal {
     }
 
     /// Whether it says of all that was published that the node has it already.
-    pub(crate) fn is_already_known(&self) -> bool {
+    pub fn is_already_known(&self) -> bool {
         if self.failures.is_empty() {
             return says_known(&self.message);
         }
@@ -64,7 +64,7 @@ impl Refusal {
 
     /// Which of a list of `count` items were refused, and why; `None` unless that is told of some and others were taken
     /// or are known.
-    pub(crate) fn refused_items(&self, count: usize) -> Option<BTreeMap<u64, String>> {
+    pub fn refused_items(&self, count: usize) -> Option<BTreeMap<u64, String>> {
         let mut refused = BTreeMap::new();
         for (place, failure) in &self.failures {
             let place = (*place)?;
@@ -79,7 +79,7 @@ impl Refusal {
     }
 
     /// In one text: the message, then what was wrong with the first items.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         // More items say the same again, and the text is cut anyway.
         const FAILURES_SHOWN: usize = 3;
         let mut text = self.message.clone();

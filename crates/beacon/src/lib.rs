@@ -13,6 +13,7 @@
 //! - [`error`]: what can go wrong.
 //! - [`sse`]: the parser of event streams.
 //! - [`forward`]: requests passed on as they are.
+//! - [`known`]: what a node says when it does not take something.
 //!
 //! Blocks travel as SSZ where a node takes it; everything else is JSON. Source: ethereum/beacon-APIs; what real nodes
 //! and clients do beside it is in the comments.
@@ -30,7 +31,7 @@ pub mod forward;
 mod heads;
 mod health;
 pub mod json;
-mod known;
+pub mod known;
 pub mod limits;
 mod node;
 mod produce;

@@ -28,7 +28,8 @@ const PLACES: u64 = 16;
 const PLACE_LEN: u64 = 512;
 /// Batches from one sync of the file to the next.
 const SYNCED_EVERY: u64 = 8;
-const RECORD_LEN: usize = 48;
+/// Bytes of a record.
+pub const RECORD_LEN: usize = 48;
 const CHECKED_LEN: usize = 40;
 
 /// Of a set of rows: their SHA-256, each over key and value, joined by exclusive or. It says whether a disk has kept
@@ -36,7 +37,7 @@ const CHECKED_LEN: usize = 40;
 /// can write to the folder can write the seal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[ssz(struct_behaviour = "transparent")]
-pub(super) struct Digest([u8; 32]);
+pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     /// A row comes, or goes.
@@ -50,11 +51,11 @@ impl Digest {
 
 /// Where a history of rows stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Tip {
+pub struct Tip {
     /// Batches since the journal was first sealed.
-    pub(super) batches: u64,
+    pub batches: u64,
     /// Of all rows.
-    pub(super) digest: Digest,
+    pub digest: Digest,
 }
 
 /// What the file says.
@@ -115,7 +116,8 @@ impl Seal {
     }
 }
 
-fn record(tip: &Tip) -> [u8; RECORD_LEN] {
+/// A tip as it is written.
+pub fn record(tip: &Tip) -> [u8; RECORD_LEN] {
     let mut record = [0; RECORD_LEN];
     record[..8].copy_from_slice(&tip.batches.to_le_bytes());
     record[8..CHECKED_LEN].copy_from_slice(&tip.digest.0);
@@ -124,12 +126,17 @@ fn record(tip: &Tip) -> [u8; RECORD_LEN] {
     record
 }
 
+/// Reads what [`record`] wrote; `None` for bytes whose check is not right.
+pub fn parse(bytes: &[u8; RECORD_LEN]) -> Option<Tip> {
+    let batches = u64::from_le_bytes(bytes[..8].try_into().ok()?);
+    let tip = Tip { batches, digest: Digest(bytes[8..CHECKED_LEN].try_into().ok()?) };
+    (record(&tip) == *bytes).then_some(tip)
+}
+
 fn read(file: &File, place: u64) -> Option<Tip> {
     let mut bytes = [0; RECORD_LEN];
     file.read_exact_at(&mut bytes, place * PLACE_LEN).ok()?;
-    let batches = u64::from_le_bytes(bytes[..8].try_into().ok()?);
-    let tip = Tip { batches, digest: Digest(bytes[8..CHECKED_LEN].try_into().ok()?) };
-    (record(&tip) == bytes).then_some(tip)
+    parse(&bytes)
 }
 
 #[cfg(test)]

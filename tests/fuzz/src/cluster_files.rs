@@ -1,13 +1,18 @@
 //! The files of a cluster: definition, lock, deposits.
 
-use crate::nodes::record;
+use crate::nodes::{node_key, record};
 use cluster::{
     Definition, DepositMessage, Lock, Network, Networks, NewAddresses, NewDefinition, NewValidator,
     Registration, SignedDeposit, SignedRegistration, Version, check, define::TARGET_GAS_LIMIT, deposit,
 };
+use dkg::ceremony::evidence::Conflict;
+use dkg::ceremony::wire::{Signed, Statement};
+use dkg::ceremony::{Evidence, Fault, ReadyDefinition, Setup, Step};
+use dkg::evidence_file as evidence;
 use keys::SecretShare;
+use std::sync::LazyLock;
 use time::OffsetDateTime;
-use types::{Gwei, PublicKey, Root, Signature, ValidatorNo};
+use types::{Gwei, Millis, NodeSignature, PublicKey, Root, ShareIndex, Signature, ValidatorNo};
 use uuid::Uuid;
 
 /// Operators up to which everything a definition or lock says is checked: a check costs curve work for each.
@@ -200,6 +205,47 @@ fn signed(message: DepositMessage) -> SignedDeposit {
 /// A registration with a signature that is none.
 pub(crate) fn signed_registration(message: Registration) -> SignedRegistration {
     SignedRegistration { message, signature: Signature([4; 96]) }
+}
+
+/// The definition that evidence is judged by, its setup, and the two words of operator 2 that prove its fault.
+fn ceremony_of_four() -> (Definition, Setup, Fault) {
+    let definition = defined(1, Vec::new());
+    let ready =
+        ReadyDefinition::new(definition.clone(), &Networks::public()).expect("nobody has to approve it");
+    let culprit = ShareIndex::new(2).expect("2 is an index");
+    let setup = ready.setup(culprit, 3, Millis(0));
+    let word = |root| {
+        let (ceremony, step) = (setup.ceremony_id(), Step::Done);
+        let statement =
+            Statement { ceremony, author: culprit, step, to: 0, length: 32, root: Root([root; 32]) };
+        let signature = NodeSignature(node_key(2).sign_prehash(&statement.digest()).0);
+        Signed { statement, signature }
+    };
+    let evidence = Evidence::Conflict(Conflict { first: word(1), second: word(2) });
+    (definition, setup, Fault { culprit, evidence })
+}
+
+static CEREMONY: LazyLock<(Definition, Setup, Fault)> = LazyLock::new(ceremony_of_four);
+static NETWORKS: LazyLock<Networks> = LazyLock::new(Networks::public);
+
+/// Only operator 2 has signed anything that proves a fault; and a file that holds says of it what is so.
+pub(crate) fn evidence_file(input: &[u8]) -> bool {
+    let (definition, setup, fault) = &*CEREMONY;
+    let checks = evidence::check(input, definition, &NETWORKS);
+    let last = checks.last().expect("one rule at least says something");
+    if !checks.iter().all(check::Check::holds) {
+        assert!(!last.holds() && !last.detail.is_empty(), "the last rule is the broken one");
+        return false;
+    }
+    assert_eq!(last.detail, evidence::named(definition, fault.culprit));
+    let file: serde_json::Value = serde_json::from_slice(input).expect("it holds");
+    assert_eq!(file["ceremony"], serde_json::json!(setup.ceremony_id()));
+    true
+}
+
+pub(crate) fn evidence_files() -> Vec<Vec<u8>> {
+    let (definition, setup, fault) = &*CEREMONY;
+    vec![evidence::render(definition, setup, fault).into_bytes()]
 }
 
 /// Deposit files of two validators, one for each amount.

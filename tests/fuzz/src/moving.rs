@@ -3,9 +3,10 @@
 use dvt_node::moving::interchange::{Interchange, InterchangeError, Record, SignedAttestation, SignedBlock};
 use keys::NodeKey;
 use remote::execution::parse_answer;
-use remote::keymanager::{parse_list, parse_pushed};
+use remote::keymanager::{parse_exit, parse_list, parse_pushed};
 use symbolon_core::guard::{Verdict, judge};
 use symbolon_core::journal::{History, Promise};
+use types::operations::SignedVoluntaryExit;
 use types::{ChainSpec, Epoch, Millis, PublicKey, Root, SigningRoot, Slot};
 
 /// A validator's key; which point it is does not matter here.
@@ -93,14 +94,20 @@ pub(crate) fn node_keys() -> Vec<Vec<u8>> {
 pub(crate) fn keymanager_answer(input: &[u8]) -> bool {
     let listed = parse_list(input).is_ok();
     let pushed = parse_pushed(input).is_ok();
-    listed || pushed
+    let exit = parse_exit(input).is_ok_and(|exit| {
+        let again = serde_json::json!({ "data": exit }).to_string();
+        assert_eq!(parse_exit(again.as_bytes()).ok(), Some(exit), "what was written is read");
+        true
+    });
+    listed || pushed || exit
 }
 
 pub(crate) fn keymanager_answers() -> Vec<Vec<u8>> {
     let list =
         format!(r#"{{"data":[{{"validating_pubkey":"{KEY}","derivation_path":"","readonly":false}}]}}"#);
     let pushed = r#"{"data":[{"status":"imported","message":""},{"status":"error","message":"no"}]}"#;
-    vec![list.into_bytes(), pushed.as_bytes().to_vec()]
+    let exit = serde_json::json!({ "data": SignedVoluntaryExit::default() }).to_string();
+    vec![list.into_bytes(), pushed.as_bytes().to_vec(), exit.into_bytes()]
 }
 
 pub(crate) fn execution_answer(input: &[u8]) -> bool {

@@ -20,7 +20,7 @@ const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 const CLUSTER: ClusterId = Root([0xc1; 32]);
 
 /// A key that everybody may know.
-fn node_key(seed: u8) -> keys::NodeKey {
+pub(crate) fn node_key(seed: u8) -> keys::NodeKey {
     keys::NodeKey::from_bytes(&[seed; 32]).expect("a small number is a key")
 }
 
