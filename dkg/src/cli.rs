@@ -159,7 +159,7 @@ struct RunArgs {
 
 /// Whether a command line, program name first, says something that could be run.
 ///
-/// - Errors: what [`run`] prints, `--help` included.
+/// - Errors: what [`run()`] prints, `--help` included.
 pub fn check(args: impl IntoIterator<Item = OsString>) -> Result<(), clap::Error> {
     Cli::try_parse_from(args).map(|_| ())
 }

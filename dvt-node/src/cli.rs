@@ -231,7 +231,7 @@ fn parse_graffiti(text: &str) -> Result<Root, String> {
 
 /// Whether a command line, program name first, says something that could be run.
 ///
-/// - Errors: what [`run`] prints, `--help` included.
+/// - Errors: what [`run()`] prints, `--help` included.
 pub fn check(args: impl IntoIterator<Item = OsString>) -> Result<(), clap::Error> {
     Cli::try_parse_from(args).map(|_| ())
 }

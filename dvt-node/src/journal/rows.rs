@@ -55,7 +55,7 @@ pub fn split_key(key: &[u8]) -> Option<(PublicKey, u8)> {
     Some((PublicKey(key.try_into().ok()?), *kind))
 }
 
-/// Reads a value into the history of its key; `None`, and nothing is changed, for what [`write`] does not write.
+/// Reads a value into the history of its key; `None`, and nothing is changed, for what [`write()`] does not write.
 pub fn read(history: &mut History, kind: u8, value: &[u8]) -> Option<()> {
     let one = |roots: Vec<Root>| match roots[..] {
         [] => Some(None),
