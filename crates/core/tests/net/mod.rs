@@ -152,7 +152,7 @@ pub(crate) struct World {
     /// What each node's beacon nodes say when asked, and how long they take.
     pub(crate) own: BTreeMap<ShareIndex, (String, u64)>,
     /// Nodes whose hard checks refuse everything.
-    pub(crate) refusing: BTreeSet<ShareIndex>,
+    pub(crate) refusing: BTreeMap<ShareIndex, Verdict>,
     /// How long checks take at most; 0 for at once.
     pub(crate) check_ms: u64,
     /// Whether deciding nodes send partials, which combine at `t`.
@@ -179,7 +179,7 @@ impl World {
             villains: BTreeMap::new(),
             delay: Box::new(|_, _, _, _| Some(50)),
             own: size.indices().map(|node| (node, ("head".to_owned(), 0))).collect(),
-            refusing: BTreeSet::new(),
+            refusing: BTreeMap::new(),
             check_ms: 0,
             partials: false,
             promises: BTreeMap::new(),
@@ -322,8 +322,8 @@ impl World {
         match output {
             Output::Send { to, message } => self.send(node, to, message),
             Output::Check { hash, value } => {
-                let refuses = self.refusing.contains(&node);
-                let verdict = if refuses { Verdict::Refused } else { check(node, hash, &value) };
+                let refused = self.refusing.get(&node).copied();
+                let verdict = refused.unwrap_or_else(|| check(node, hash, &value));
                 let answer = Input::Checked { hash, verdict };
                 match self.check_ms {
                     0 => self.input(node, answer),
