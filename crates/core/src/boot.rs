@@ -17,6 +17,7 @@
 //!
 //! Bound: [`BOOTS_MAX`] ids of each peer.
 
+use crate::mutants::{Mutant, Rules};
 use std::collections::{BTreeMap, VecDeque};
 use types::wire::{Challenge, Instance, Message, Overlap, Question, Signed, Statement, Step};
 use types::{Generation, Millis, Root, ShareIndex, Slot};
@@ -85,12 +86,18 @@ pub(crate) struct Boots {
     boot: Option<Root>,
     count: u64,
     peers: BTreeMap<ShareIndex, Peer>,
+    rules: Rules,
 }
 
 impl Boots {
     /// A node that has not drawn its id yet.
-    pub(crate) const fn new(me: ShareIndex, generation: Generation) -> Self {
-        Self { me, generation, boot: None, count: 0, peers: BTreeMap::new() }
+    pub(crate) fn new(me: ShareIndex, generation: Generation) -> Self {
+        Self { me, generation, boot: None, count: 0, peers: BTreeMap::new(), rules: Rules::default() }
+    }
+
+    /// The same under these rules.
+    pub(crate) fn under(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// The id of this process: 32 bytes that nobody could guess, drawn since it started.
@@ -140,8 +147,12 @@ impl Boots {
             Message::Challenge(challenge) => self.challenged(now, from, boot, challenge),
             Message::Boot(signed) => self.answered(from, signed),
             Message::Overlap(overlap) => {
-                let mine = overlap.other.author == self.me && overlap.question.last == boot;
-                if mine { vec![Said::SecondInstance] } else { Vec::new() }
+                let to_this = overlap.question.last == boot || self.rules.break_with(Mutant::RestartIsTwin);
+                if to_this && overlap.other.author == self.me {
+                    vec![Said::SecondInstance]
+                } else {
+                    Vec::new()
+                }
             }
             Message::Vote(_)
             | Message::Cert(_)
@@ -181,8 +192,12 @@ impl Boots {
             last.overlap = Some(Overlap { question, other: *signed });
             last.answer
         });
-        let returned = peer.heard(boot, signed);
+        let twin = before.is_some() && self.rules.break_with(Mutant::RestartIsTwin);
+        let returned = peer.heard(boot, signed) || twin;
         let process = peer.processes.back_mut().expect("just heard");
+        if twin {
+            process.overlap = Some(Overlap { question, other: *signed });
+        }
         let mut said = Vec::new();
         match before {
             Some(first) if returned && !process.told => {

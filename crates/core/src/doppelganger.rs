@@ -23,6 +23,7 @@
 //!
 //! Bound: three epochs' sets of validators and operators.
 
+use crate::mutants::{Mutant, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 use types::wire::{Kind, Message};
 use types::{ChainSpec, ClusterSize, Epoch, Millis, ShareIndex, Slot, ValidatorNo};
@@ -48,6 +49,7 @@ pub(crate) struct Sightings {
     asked: Option<Slot>,
     /// The last epoch that was judged.
     judged: Option<Epoch>,
+    rules: Rules,
 }
 
 impl Sightings {
@@ -62,7 +64,13 @@ impl Sightings {
             seen: BTreeMap::new(),
             asked: None,
             judged: None,
+            rules: Rules::default(),
         }
+    }
+
+    /// The same under these rules.
+    pub(crate) fn under(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// The clock was off: epochs that have begun do not count.
@@ -133,6 +141,9 @@ impl Sightings {
     /// Whether enough was heard, without a break, from the start of the epoch before on.
     fn watched(&self, spec: &ChainSpec, epoch: Epoch) -> bool {
         let Some(before) = epoch.0.checked_sub(1).map(Epoch) else { return false };
+        if self.rules.break_with(Mutant::UnwatchedJudged) {
+            return true;
+        }
         let start = spec.slot_start(spec.epoch_start(before));
         let heard_in =
             |peer: &ShareIndex, epoch| self.heard.get(&epoch).is_some_and(|heard| heard.contains(peer));

@@ -18,6 +18,18 @@ pub enum Mutant {
     VotesAfterRestart,
     /// A node takes no notice of what peers hold under its own signature.
     HeldIgnored,
+    /// No duty is ever forgotten.
+    NothingForgotten,
+    /// A partial signature that comes when its signature is there already is reported as a bad one.
+    LateIsBad,
+    /// Who says the same twice has said two things.
+    RepeatIsEvidence,
+    /// A process that was not heard of before is a second one beside the first, for who asks and for who is accused.
+    RestartIsTwin,
+    /// Whatever is held under this node's signature proves that its journal is too old.
+    HeldBelieved,
+    /// Epochs in which too little was heard are judged for doppelgangers, too.
+    UnwatchedJudged,
 }
 
 /// Which rules are in force.

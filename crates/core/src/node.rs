@@ -27,7 +27,7 @@ use crate::duty::select::Select;
 use crate::duty::{Board, Desk, Event, Purpose, Tickets, View};
 use crate::held::Held;
 use crate::journal::{History, Journal};
-use crate::mutants::{Mutant, Rules};
+use crate::mutants::Rules;
 use crate::outcome::Story;
 use crate::registry::Registry;
 use crate::schedule::Schedule;
@@ -201,9 +201,9 @@ impl Node {
             early: BTreeMap::new(),
             unscheduled: Unscheduled::default(),
             past: Past::default(),
-            boots: Boots::new(setup.me, setup.generation),
+            boots: Boots::new(setup.me, setup.generation).under(setup.rules),
             held,
-            sightings: Sightings::new(setup.size, setup.validators.len(), setup.started),
+            sightings: Sightings::new(setup.size, setup.validators.len(), setup.started).under(setup.rules),
             begun: None,
             closed: None,
             out: VecDeque::new(),
@@ -217,10 +217,7 @@ impl Node {
         let instance = message.instance();
         if let Message::Held(signed) = message {
             // However long ago it was signed.
-            let generation = self.setup.generation;
-            return instance.generation == generation
-                && !self.setup.rules.break_with(Mutant::HeldIgnored)
-                && self.held.proves_loss(&self.setup.spec, &self.journal, signed);
+            return instance.generation == self.setup.generation && self.proves_loss(signed);
         }
         // The proof of a second process is as good as it was when its answer was given.
         let timeless = matches!(message, Message::Overlap(_));

@@ -254,20 +254,21 @@ fn wrong_bytes_of_one_peer_do_not_keep_out_the_right_ones_of_another() {
 
 #[test]
 fn a_decided_value_that_fails_a_hard_check_is_never_handed_out() {
-    let mut world = World::new(4, Kind::Attest, 8);
-    (1..=3).for_each(|node| world.own_at(10, node, "head"));
-    world.refusing.insert(index(4));
-    world.run(LATE);
-    assert_eq!(world.decided.len(), 3, "the others");
-    let votes = |node, message: &Message| node == index(4) && matches!(message, Message::Vote(_));
-    assert_eq!(world.sent(votes), 0, "though three others voted for it");
-    let blamed = |(_, node, output): &&(Millis, _, Output)| {
-        *node == index(4) && matches!(output, Output::Fault { fault: Fault::BadValue, .. })
-    };
-    assert_eq!(world.log.iter().filter(blamed).count(), 1, "named once");
-    // The checks may come to another result later: the node still follows.
-    world.input(index(4), Input::Checked { hash: hash("head"), verdict: Verdict::Good });
-    assert_eq!(world.agreed(), hash("head"));
+    // What the own journal forbids is nobody's mistake; of another value one peer is named, once.
+    for (verdict, named) in [(Verdict::Refused, 1), (Verdict::Forbidden, 0)] {
+        let mut world = World::new(4, Kind::Attest, 8);
+        (1..=3).for_each(|node| world.own_at(10, node, "head"));
+        world.refusing.insert(index(4), verdict);
+        world.run(LATE);
+        assert_eq!(world.decided.len(), 3, "the others");
+        let votes = |node, message: &Message| node == index(4) && matches!(message, Message::Vote(_));
+        assert_eq!(world.sent(votes), 0, "though three others voted for it");
+        let blamed = |(_, _, output): &&(Millis, _, Output)| matches!(output, Output::Fault { .. });
+        assert_eq!(world.log.iter().filter(blamed).count(), named, "{verdict:?}");
+        // The checks may come to another result later: the node still follows.
+        world.input(index(4), Input::Checked { hash: hash("head"), verdict: Verdict::Good });
+        assert_eq!(world.agreed(), hash("head"));
+    }
 }
 
 #[test]

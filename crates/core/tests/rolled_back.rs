@@ -9,7 +9,7 @@ use net::{CLUSTER, Key, index};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use symbolon_core::agree::Timers;
 use symbolon_core::journal::{History, Journal, Promise, Row};
-use symbolon_core::mutants::Rules;
+use symbolon_core::mutants::{Mutant, Rules};
 use symbolon_core::node::{Node, Setup, Validator};
 use symbolon_core::{Answer, Ask, Combined, HalfAttestation, Input, Output, Refusal, RequestId, Ticket, To};
 use types::duty::AttesterDuty;
@@ -73,6 +73,7 @@ struct Cluster {
     wire: VecDeque<(usize, Verified)>,
     /// Whether what others hold of an operator is lost on the way to it.
     deaf: bool,
+    rules: Rules,
     /// Every attestation partial that left a node: whose, and in which slot.
     partials: BTreeSet<(usize, ValidatorNo, Slot)>,
     asked: u64,
@@ -86,6 +87,7 @@ impl Cluster {
             operators: (1..=4).map(|number| (number, Operator::default())).collect(),
             wire: VecDeque::new(),
             deaf: false,
+            rules: Rules::default(),
             partials: BTreeSet::new(),
             asked: 0,
         };
@@ -103,7 +105,7 @@ impl Cluster {
             validators: KEYS.map(validator).to_vec(),
             relays: BTreeSet::new(),
             timers: Timers::default(),
-            rules: Rules::default(),
+            rules: self.rules,
             started: self.now,
         }
     }
@@ -273,13 +275,16 @@ fn imported(key: PublicKey, source: u64, target: u64) -> Row {
 
 #[test]
 fn without_what_others_hold_a_restored_node_signs_a_second_vote_for_one_target() {
-    let mut cluster = Cluster::new();
-    cluster.deaf = true;
-    come_back(&mut cluster, empty);
-    cluster.decide(slot(5));
-    assert_eq!(cluster.attest(RESTORED, slot(5), &[0, 1]), Some(Answer::Accepted));
-    assert!(cluster.signed(RESTORED, 0, slot(1)) && cluster.signed(RESTORED, 0, slot(5)));
-    assert_eq!(cluster.alarms(RESTORED), []);
+    // It is lost on the way, or the restored node takes no notice of it.
+    for (deaf, rules) in [(true, Rules::default()), (false, Rules::without(Mutant::HeldIgnored))] {
+        let mut cluster = Cluster::new();
+        (cluster.deaf, cluster.rules) = (deaf, rules);
+        come_back(&mut cluster, empty);
+        cluster.decide(slot(5));
+        assert_eq!(cluster.attest(RESTORED, slot(5), &[0, 1]), Some(Answer::Accepted));
+        assert!(cluster.signed(RESTORED, 0, slot(1)) && cluster.signed(RESTORED, 0, slot(5)));
+        assert_eq!(cluster.alarms(RESTORED), []);
+    }
 }
 
 #[test]

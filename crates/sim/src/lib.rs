@@ -8,7 +8,7 @@
 //! - [`curve`]: symbolic signatures, and what a chain needs of any signature scheme.
 //! - [`network`], [`disk`], [`clock`], [`client`]: what surrounds a node. [`roster`]: the cluster's part of the chain's duties.
 //! - [`fault`]: what can go wrong at one operator. [`villains`]: bad habits, one per file.
-//! - [`plan`]: a whole run drawn from a seed, as a text that can be read back. [`report`]: what many of them covered.
+//! - [`plan`]: a whole run drawn from a seed, as a text that can be read back. [`seeds`]: many of them. [`report`]: what they covered.
 //! - [`judges`]: what must never happen, and what must.
 //! - [`scenario`]: runs as checked transcripts.
 
@@ -25,6 +25,7 @@ pub mod plan;
 pub mod report;
 pub mod roster;
 pub mod scenario;
+pub mod seeds;
 pub mod setup;
 pub mod villains;
 pub mod world;

@@ -1,18 +1,16 @@
 //! `sim`: runs worlds in a jar, and says what was covered and what was found.
 
 use clap::Parser;
-use sim::plan::{Plan, Run, minimize};
+use sim::plan::Plan;
 use sim::report::Report;
-use std::fmt::Write as _;
+use sim::seeds;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Lines of a failed run's story that are shown.
-const STORY_LINES: usize = 60;
-
 /// Runs whole clusters under seeds: virtual clocks, a seeded network, disks that lose what was not synced, villains, and
-/// judges that know nothing of the code. Exit status 1 if a judge found something, or too little occurred to say so.
+/// judges that know nothing of the code. Exit status 1 if a judge found something, a run panicked, or too little occurred
+/// to say so.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -45,7 +43,9 @@ fn main() -> ExitCode {
         say(&Plan::draw(args.first).to_string());
         return ExitCode::SUCCESS;
     }
-    let Some(path) = &args.plan else { return many(&args) };
+    let Some(path) = &args.plan else {
+        return if many(&args, Plan::draw, complain) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return refuse(&format!("cannot read {}: {error}", path.display())),
@@ -72,60 +72,59 @@ fn complain(text: &str) {
 
 fn one(plan: &Plan) -> ExitCode {
     let run = plan.tell();
-    say(&format!("{}trace {}\n", story(&run, usize::MAX), run.trace));
+    say(&format!("{}trace {}\n", seeds::story(&run, usize::MAX), run.trace));
     if run.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The last lines of a run's story, and what the judges found.
-fn story(run: &Run, lines: usize) -> String {
-    let mut text = String::new();
-    let skipped = run.world.story.len().saturating_sub(lines);
-    // Writing to a string does not fail.
-    for line in &run.world.story[skipped..] {
-        let _ = writeln!(text, "{} #{} {}", line.at, line.who, line.what);
-    }
-    for (judge, violation) in &run.found {
-        let _ = writeln!(text, "{judge}: {violation}");
-    }
-    text
-}
-
-fn many(args: &Args) -> ExitCode {
+/// Runs seeds, says what came of them, and gives whether all is well.
+///
+/// - `draw`: the plan of a seed. `complain`: is told what is not well.
+fn many(args: &Args, draw: impl Fn(u64) -> Plan + Sync, complain: impl Fn(&str) + Sync) -> bool {
     let jobs = args.jobs.max(1);
     let mut report = Report::default();
     std::thread::scope(|scope| {
-        let job = |job| move || part(args, job, jobs);
+        // Every `jobs`th seed.
+        let part = |job| (args.first + job..args.first.saturating_add(args.seeds)).step_by(jobs as usize);
+        let (draw, complain) = (&draw, &complain);
+        let job = |job| move || seeds::run(part(job), draw, complain);
         let parts: Vec<_> = (0..jobs).map(|number| scope.spawn(job(number))).collect();
         for part in parts {
-            report.merge(part.join().expect("a run does not panic"));
+            report.merge(part.join().expect("a run that panics is caught"));
         }
     });
     say(&if args.json { format!("{}\n", report.to_json()) } else { format!("{:#}\n", report.to_json()) });
     let thin = if args.any_coverage { Vec::new() } else { report.thin() };
     thin.iter().for_each(|what| complain(&format!("too seldom: {what}\n")));
-    if report.failed().is_empty() && thin.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report.failed().is_empty() && thin.is_empty()
 }
 
-/// Every `jobs`th seed.
-fn part(args: &Args, job: u64, jobs: u64) -> Report {
-    let mut report = Report::default();
-    let seeds = (args.first + job..args.first.saturating_add(args.seeds)).step_by(jobs as usize);
-    for seed in seeds {
-        let plan = Plan::draw(seed);
-        let run = plan.run();
-        report.add(&plan, &run);
-        if !run.found.is_empty() {
-            complain(&failure(&plan));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim::setup::Flaw;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_seed_that_panics_is_named_and_fails_and_the_others_run() {
+        let args = Args { jobs: 2, ..Args::parse_from(["sim", "--seeds", "5", "--any-coverage", "--json"]) };
+        let complaints = Mutex::new(String::new());
+        let complain = |text: &str| complaints.lock().unwrap().push_str(text);
+        assert!(many(&args, Plan::draw, complain), "{complaints:?}");
+        let ran = Mutex::new(Vec::new());
+        let draw = |seed| {
+            ran.lock().unwrap().push(seed);
+            let mut plan = Plan::draw(seed);
+            plan.setup.flaw = (seed == 2).then_some(Flaw::Panics);
+            plan
+        };
+        assert!(!many(&args, draw, complain));
+        ran.lock().unwrap().sort_unstable();
+        assert_eq!(*ran.lock().unwrap(), [0, 1, 2, 3, 4]);
+        let complaints = complaints.into_inner().unwrap();
+        assert!(complaints.starts_with("seed 2 fails; least plan:\noperators "), "{complaints}");
+        assert!(
+            complaints.ends_with("\npanic: a duty has ended, and a test wants a panic\n"),
+            "{complaints}"
+        );
     }
-    report
-}
-
-/// A failed seed, with as little in it as still fails, and how that ended.
-fn failure(plan: &Plan) -> String {
-    let judge = |plan: &Plan| plan.run().found.first().map(|(judge, _)| *judge);
-    let wanted = judge(plan);
-    let least = minimize(plan, |smaller| judge(smaller) == wanted);
-    let seed = plan.setup.seed;
-    format!("seed {seed} fails; least plan:\n{least}{}", story(&least.tell(), STORY_LINES))
 }

@@ -3,9 +3,10 @@
 use crate::fault::{Step, What};
 use crate::judges::duties::Tally;
 use crate::plan::{Bound, Plan, Run};
+use crate::seeds::PANIC;
 use crate::villains::Habit;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use symbolon_core::Ending;
 use types::wire::Kind;
 
@@ -25,6 +26,8 @@ pub struct Report {
     evidence: u64,
     mind_len: usize,
     failed: Vec<u64>,
+    /// Of these, in which each judge found something.
+    found: BTreeMap<&'static str, BTreeSet<u64>>,
 }
 
 /// Duties, in the JSON.
@@ -45,6 +48,8 @@ struct Counted {
 struct Written<'a> {
     seeds: u64,
     failed: &'a [u64],
+    /// In which of them each judge found something, or a run panicked.
+    found: &'a BTreeMap<&'static str, BTreeSet<u64>>,
     thin: Vec<String>,
     duties: Vec<Counted>,
     faults: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
@@ -84,6 +89,16 @@ impl Report {
         if !run.found.is_empty() {
             self.failed.push(plan.setup.seed);
         }
+        for (judge, _) in &run.found {
+            self.found.entry(judge).or_default().insert(plan.setup.seed);
+        }
+    }
+
+    /// Adds a seed whose run panicked: it covered nothing.
+    pub fn add_panic(&mut self, seed: u64) {
+        self.seeds += 1;
+        self.failed.push(seed);
+        self.found.entry(PANIC).or_default().insert(seed);
     }
 
     /// Adds what others have added up.
@@ -100,11 +115,14 @@ impl Report {
         self.turned_away += other.turned_away;
         self.evidence += other.evidence;
         self.mind_len = self.mind_len.max(other.mind_len);
+        for (judge, seeds) in other.found {
+            self.found.entry(judge).or_default().extend(seeds);
+        }
         self.failed.extend(other.failed);
         self.failed.sort_unstable();
     }
 
-    /// Seeds in which a judge found something.
+    /// Seeds in which a judge found something, or whose run panicked.
     pub fn failed(&self) -> &[u64] {
         &self.failed
     }
@@ -139,6 +157,7 @@ impl Report {
         let written = Written {
             seeds: self.seeds,
             failed: &self.failed,
+            found: &self.found,
             thin: self.thin(),
             duties: self.all.iter().map(counted).collect(),
             faults,

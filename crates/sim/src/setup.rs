@@ -67,6 +67,10 @@ pub enum Flaw {
     CombinesBlindly,
     /// A machine that wants to be woken earlier than it did before is not.
     WakesLate,
+    /// Where one operator hands in an exit, the clients of all do.
+    ApprovesUnasked,
+    /// The world panics when a duty has ended.
+    Panics,
 }
 
 impl Setup {

@@ -4,7 +4,6 @@
 
 use sim::plan::{Plan, minimize};
 use sim::report::Report;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 /// Seeds of the plain test run: enough for every fault at every step.
@@ -19,17 +18,8 @@ fn seeds() -> Option<Range<u64>> {
 }
 
 fn run(seeds: impl Iterator<Item = u64>) -> (Report, String) {
-    let (mut report, mut failures) = (Report::default(), String::new());
-    for seed in seeds {
-        let plan = Plan::draw(seed);
-        let run = plan.run();
-        report.add(&plan, &run);
-        if let Some((judge, _)) = run.found.first() {
-            let judge_of = |plan: &Plan| plan.run().found.first().map(|(judge, _)| *judge);
-            let least = minimize(&plan, |smaller| judge_of(smaller) == Some(judge));
-            writeln!(failures, "seed {seed}: {:?}\nleast plan:\n{least}", run.found).unwrap();
-        }
-    }
+    let mut failures = String::new();
+    let report = sim::seeds::run(seeds, Plan::draw, |failure| failures.push_str(failure));
     (report, failures)
 }
 

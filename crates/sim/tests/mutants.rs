@@ -2,25 +2,43 @@
 //! by the judge whose business it is, within a thousand seeds.
 
 use sim::fault::{Fault, Step, What};
+use sim::judges::Violation;
+use sim::judges::bounds::judge_growth;
+use sim::network::Delay;
 use sim::plan::{Bound, Plan};
-use sim::setup::Flaw;
+use sim::setup::{Flaw, Setup};
 use sim::villains::Habit;
+use sim::world::World;
 use symbolon_core::mutants::{Mutant, Rules};
-use types::{Millis, ShareIndex, Slot};
+use types::{Epoch, Millis, ShareIndex, Slot, ValidatorNo};
 
 /// Seeds in which a mutant must be found.
 const SEEDS: u64 = 1000;
 
 /// The first seed in which the judge finds something, of those whose plan `fits`.
 fn found(judge: &str, fits: impl Fn(&Plan) -> bool, break_rule: impl Fn(&mut Plan)) -> Option<u64> {
+    found_saying((judge, ""), fits, break_rule)
+}
+
+/// The same, in which it also says this.
+fn found_saying(
+    (judge, words): (&str, &str),
+    fits: impl Fn(&Plan) -> bool,
+    break_rule: impl Fn(&mut Plan),
+) -> Option<u64> {
     (0..SEEDS).find(|seed| {
         let mut plan = Plan::draw(*seed);
         if !fits(&plan) {
             return false;
         }
         break_rule(&mut plan);
-        plan.run().found.iter().any(|(name, _)| *name == judge)
+        plan.run().found.iter().any(|(name, violation)| *name == judge && violation.what.contains(words))
     })
+}
+
+/// The first seed in which the judge of alarms says that an honest node believes this without reason.
+fn false_alarm(words: &str, mutant: Mutant) -> Option<u64> {
+    found_saying(("alarms", words), any, machine(mutant))
 }
 
 fn machine(mutant: Mutant) -> impl Fn(&mut Plan) {
@@ -47,7 +65,7 @@ fn within(plan: &Plan) -> bool {
 #[test]
 fn a_guard_that_allows_a_surround_is_found_by_the_judge_of_slashings() {
     assert!(found("slashable", is_long, machine(Mutant::SurroundAllowed)).is_some());
-    assert_eq!(found("slashable", |plan| is_long(plan) && plan.setup.seed < 200, |_| {}), None);
+    assert_eq!(found("slashable", |plan| is_long(plan) && plan.setup.seed < 100, |_| {}), None);
 }
 
 #[test]
@@ -101,4 +119,97 @@ fn a_combiner_that_skips_the_check_is_found_by_the_judge_of_submissions() {
 #[test]
 fn a_shell_that_wakes_its_machine_late_is_found_by_the_judge_of_duties() {
     assert!(found("duties", within, shell(Flaw::WakesLate)).is_some());
+}
+
+#[test]
+fn a_shell_whose_clients_all_approve_what_one_does_is_found_by_the_judge_of_exits() {
+    let finds = |seed: &u64, flaw| {
+        let mut plan = Plan::draw(*seed);
+        plan.setup.flaw = flaw;
+        let mut world = plan.world();
+        world.hush();
+        let first = plan.setup.size.indices().next().unwrap();
+        let at = world.spec().slot_start(Slot(2)).after(Millis(700));
+        world.exit(first, at, ValidatorNo(0), Epoch(0));
+        world.run_to(Slot(6));
+        world.found().iter().any(|(judge, _)| *judge == "exits")
+    };
+    assert!((0..SEEDS).any(|seed| finds(&seed, Some(Flaw::ApprovesUnasked))));
+    assert_eq!((0..50).find(|seed| finds(seed, None)), None);
+}
+
+#[test]
+fn a_node_that_forgets_nothing_is_found_by_the_judge_of_bounds() {
+    // Four epochs; that nothing is found in as many without a broken rule is among the seeds of `tests/faults.rs`.
+    let forgets_nothing = |plan: &mut Plan| {
+        plan.slots = 32;
+        machine(Mutant::NothingForgotten)(plan);
+    };
+    assert!(found("bounds", within, forgets_nothing).is_some());
+}
+
+/// What the judge of growth says of twelve epochs in which nothing goes wrong.
+fn growth(rules: Rules, seed: u64) -> Option<Violation> {
+    let mut setup = Setup { rules, seed, ordinary: 3, ..Setup::new(4, 3, 2) };
+    setup.delay = Delay { min_ms: 1, max_ms: 1 + seed * 30 };
+    let mut world = World::new(setup);
+    world.hush();
+    let epochs = (1..=12).map(|epoch| world.spec().epoch_start(Epoch(epoch))).collect::<Vec<_>>();
+    let mind_lens = epochs.into_iter().map(|end| {
+        world.run_to(end);
+        world.mind_len()
+    });
+    judge_growth(&mind_lens.collect::<Vec<_>>())
+}
+
+#[test]
+fn a_node_that_forgets_nothing_is_found_by_the_judge_of_growth_and_others_stay_as_they_are() {
+    assert!(growth(Rules::without(Mutant::NothingForgotten), 0).is_some());
+    for seed in 0..3 {
+        assert_eq!(growth(Rules::default(), seed), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_node_that_blames_what_comes_late_is_found_by_the_judge_of_alarms() {
+    assert!(false_alarm("is to blame for BadPartial", Mutant::LateIsBad).is_some());
+}
+
+#[test]
+fn a_node_that_takes_a_repetition_for_evidence_is_found_by_the_judge_of_alarms() {
+    assert!(false_alarm("this proves something", Mutant::RepeatIsEvidence).is_some());
+}
+
+#[test]
+fn a_restart_that_votes_again_is_found_by_the_judge_of_alarms_too() {
+    assert!(false_alarm("said two things", Mutant::VotesAfterRestart).is_some());
+}
+
+#[test]
+fn a_node_that_takes_a_restart_for_a_second_process_is_found_by_the_judge_of_alarms() {
+    assert!(false_alarm("two processes run with the key", Mutant::RestartIsTwin).is_some());
+    assert!(false_alarm("another process runs with its key", Mutant::RestartIsTwin).is_some());
+}
+
+#[test]
+fn a_node_that_believes_whoever_says_that_its_journal_is_old_is_found_by_the_judge_of_alarms() {
+    assert!(false_alarm("its journal is an old one", Mutant::HeldBelieved).is_some());
+}
+
+/// Whether somebody believes in a doppelganger where an operator was away for longer than the others tell it of again. There
+/// is nothing but attestations and blocks, so that what it missed is not excused by what it heard afterwards.
+fn cries_wolf(rules: Rules, seed: u64) -> bool {
+    let mut world = World::new(Setup { rules, seed, plain: true, ordinary: 3, ..Setup::new(4, 3, 5) });
+    world.hush();
+    let [down, up] = [7, 20].map(|slot| world.spec().slot_start(Slot(slot)));
+    world.kill(ShareIndex::new(1).unwrap(), down, Some(up));
+    world.run_to(Slot(24));
+    let alarms = world.found().into_iter().filter(|(judge, _)| *judge == "alarms");
+    alarms.into_iter().any(|(_, violation)| violation.what.contains("somebody else signs"))
+}
+
+#[test]
+fn a_node_that_cries_wolf_after_it_was_away_is_found_by_the_judge_of_alarms() {
+    assert!((0..SEEDS).any(|seed| cries_wolf(Rules::without(Mutant::UnwatchedJudged), seed)));
+    assert_eq!((0..5).find(|seed| cries_wolf(Rules::default(), *seed)), None);
 }

@@ -182,7 +182,7 @@ impl Agree {
         match self.values.verdict(hash) {
             Some(Verdict::Good) => false,
             Some(Verdict::OnlyHard | Verdict::NoContents) => !self.is_votable(hash),
-            Some(Verdict::Refused | Verdict::WrongBytes) => true,
+            Some(Verdict::Refused | Verdict::Forbidden | Verdict::WrongBytes) => true,
             None => self.values.is_in_vain(hash, self.rounds.backers(hash).without(self.setup.me)),
         }
     }

@@ -35,6 +35,8 @@ pub enum Verdict {
     WrongBytes,
     /// A hard check fails: never voted for, never handed out as decided.
     Refused,
+    /// The own journal forbids it, which is a hard check too, and not the mistake of whoever put it forward.
+    Forbidden,
     /// The hard checks hold, a soft one does not: voted for once `f+1` other nodes have.
     OnlyHard,
     /// As [`Verdict::OnlyHard`], and all that fails is that what belongs to the value without being in it (the payload of

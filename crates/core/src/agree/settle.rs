@@ -135,7 +135,8 @@ impl Agree {
             }
             // Refused: never handed out; a later answer of the checks may still allow it. Missing: the
             // answer is to the check before the decision, and the second one follows.
-            (Stage::Checking, Verdict::Refused) | (Stage::Missing | Stage::Announced, _) => {}
+            (Stage::Checking, Verdict::Refused | Verdict::Forbidden)
+            | (Stage::Missing | Stage::Announced, _) => {}
         }
     }
 

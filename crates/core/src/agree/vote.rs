@@ -63,7 +63,7 @@ impl Agree {
             Some(Verdict::OnlyHard | Verdict::NoContents) => {
                 self.book().is_vouched(self.rounds.backers(hash).without(self.setup.me).len())
             }
-            Some(Verdict::Refused | Verdict::WrongBytes) | None => false,
+            Some(Verdict::Refused | Verdict::Forbidden | Verdict::WrongBytes) | None => false,
         }
     }
 

@@ -254,7 +254,7 @@ impl Attest {
             }
             Some(vote) if !self.is_allowed(desk, &vote) => {
                 self.deal.story.blocked(Obstacle::ValueSlashable);
-                Verdict::Refused
+                Verdict::Forbidden
             }
             Some(vote) if !self.soft(&vote) => Verdict::OnlyHard,
             Some(_) => Verdict::Good,

@@ -416,7 +416,7 @@ impl Propose {
             None => (Verdict::WrongBytes, None),
             Some(offer) if !self.hard(desk, offer) => (Verdict::Refused, Some(Obstacle::ValueRefused)),
             Some(offer) if !self.is_allowed(desk, offer) => {
-                (Verdict::Refused, Some(Obstacle::ValueSlashable))
+                (Verdict::Forbidden, Some(Obstacle::ValueSlashable))
             }
             Some(offer) => match (asked.randao, asked.bid) {
                 (Some(false), _) | (_, Some(false)) => (Verdict::Refused, Some(Obstacle::ValueRefused)),

@@ -10,6 +10,7 @@
 use super::{Desk, Purpose, SignRequest};
 use crate::collect::Collect;
 use crate::journal::{Candidate, Permit};
+use crate::mutants::Mutant;
 use crate::{Combined, Fault, Output, Refusal, SignJob, Ticket, To};
 use std::collections::{BTreeMap, BTreeSet};
 use types::selection::SUBCOMMITTEES;
@@ -280,8 +281,9 @@ impl Signing {
     /// Takes an operator's partials, this one's included. One hash per operator; two are evidence.
     pub(crate) fn partials(&mut self, desk: &mut Desk<'_>, from: ShareIndex, message: Partials) {
         let Partials { signed, partials } = message;
+        let again = desk.setup.rules.break_with(Mutant::RepeatIsEvidence) && self.senders.contains_key(&from);
         let sender = self.senders.entry(from).or_insert(Sender { signed, partials: BTreeMap::new() });
-        if sender.signed.statement.hash != signed.statement.hash {
+        if sender.signed.statement.hash != signed.statement.hash || again {
             let first = sender.signed;
             return desk.wish(Output::Evidence { author: from, first, second: signed });
         }
@@ -291,6 +293,10 @@ impl Signing {
             }
         }
         if self.hash == Some(signed.statement.hash) {
+            if desk.setup.rules.break_with(Mutant::LateIsBad) {
+                let late = partials.iter().filter(|partial| self.signature(partial.item).is_some());
+                late.for_each(|partial| self.blame(desk, from, partial.item));
+            }
             self.collect.add(from, &partials);
             self.combine(desk);
         }
@@ -330,14 +336,17 @@ impl Signing {
         let mut fresh = Vec::new();
         for (&item, result) in items.iter().zip(results) {
             self.collect.combined(item, result);
-            for peer in &result.culprits {
-                let fault = Fault::BadPartial(item.validator);
-                desk.wish(Output::Fault { peer: *peer, instance: self.instance, fault });
-            }
+            result.culprits.iter().for_each(|peer| self.blame(desk, *peer, item));
             fresh.extend(result.signature.map(|signature| (item, signature)));
         }
         self.combine(desk);
         fresh
+    }
+
+    /// Reports a bad partial signature.
+    fn blame(&self, desk: &mut Desk<'_>, peer: ShareIndex, item: Item) {
+        let fault = Fault::BadPartial(item.validator);
+        desk.wish(Output::Fault { peer, instance: self.instance, fault });
     }
 
     /// A validator's signature, once there is one.

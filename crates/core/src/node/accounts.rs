@@ -2,6 +2,7 @@
 //! minutes later.
 
 use super::{Node, home};
+use crate::mutants::Mutant;
 use crate::{Account, Output};
 use std::collections::BTreeMap;
 use types::wire::{Instance, Kind, Verified};
@@ -74,6 +75,7 @@ impl Node {
             self.out.extend(outcome.map(Output::Outcome));
         }
         let oldest = Slot(slot.0.saturating_sub(self.setup.spec.slots_per_epoch));
+        let oldest = if self.setup.rules.break_with(Mutant::NothingForgotten) { Slot(0) } else { oldest };
         for mut duty in self.duties.take_before(&Instance::new(Generation(0), oldest, Kind::Attest)) {
             for story in duty.stories() {
                 let outcome = story.outcome(true);

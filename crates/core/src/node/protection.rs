@@ -3,10 +3,11 @@
 use super::Node;
 use crate::boot::Said;
 use crate::duty::Event;
+use crate::mutants::Mutant;
 use crate::stop::Reason;
 use crate::{Output, To};
 use std::collections::BTreeSet;
-use types::wire::{Message, Verified};
+use types::wire::{Message, Signed, Verified};
 use types::{Epoch, ShareIndex, ValidatorNo};
 
 impl Node {
@@ -80,12 +81,20 @@ impl Node {
         self.out.extend(shown);
     }
 
+    /// Whether a statement that a peer shows proves that this node's journal is too old.
+    pub(super) fn proves_loss(&self, signed: &Signed) -> bool {
+        let rules = self.setup.rules;
+        let believed = signed.author == self.setup.me && rules.break_with(Mutant::HeldBelieved);
+        let proves = || self.held.proves_loss(&self.setup.spec, &self.journal, signed);
+        !rules.break_with(Mutant::HeldIgnored) && (believed || proves())
+    }
+
     /// `true` if the message shows what this node signed, and so is about no duty that runs. Without a row for it, every
     /// validator's watermarks rise to now.
     pub(super) fn hear_of_loss(&mut self, message: &Verified) -> bool {
         let Message::Held(proof) = message.message() else { return false };
-        let spec = &self.setup.spec;
-        if self.held.proves_loss(spec, &self.journal, proof) {
+        if self.proves_loss(proof) {
+            let spec = &self.setup.spec;
             // Duties of the next slot may have begun: clocks differ.
             let ahead = spec.slot_at(self.now).unwrap_or_default().next();
             let until = proof.statement.instance.slot.max(ahead);

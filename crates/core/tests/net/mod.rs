@@ -152,7 +152,7 @@ pub(crate) struct World {
     /// What each node's beacon nodes say when asked, and how long they take.
     pub(crate) own: BTreeMap<ShareIndex, (String, u64)>,
     /// Nodes whose hard checks refuse everything.
-    pub(crate) refusing: BTreeSet<ShareIndex>,
+    pub(crate) refusing: BTreeMap<ShareIndex, Verdict>,
     /// Who lacks what belongs to which value.
     pub(crate) lacking: BTreeSet<(ShareIndex, Root)>,
     /// How long checks take at most; 0 for at once.
@@ -181,7 +181,7 @@ impl World {
             villains: BTreeMap::new(),
             delay: Box::new(|_, _, _, _| Some(50)),
             own: size.indices().map(|node| (node, ("head".to_owned(), 0))).collect(),
-            refusing: BTreeSet::new(),
+            refusing: BTreeMap::new(),
             lacking: BTreeSet::new(),
             check_ms: 0,
             partials: false,
@@ -326,10 +326,10 @@ impl World {
             Output::Send { to, message } => self.send(node, to, message),
             Output::Check { hash, value } => {
                 let verdict = match check(node, hash, &value) {
-                    _ if self.refusing.contains(&node) => Verdict::Refused,
                     Verdict::Good if self.lacking.contains(&(node, hash)) => Verdict::NoContents,
                     verdict => verdict,
                 };
+                let verdict = self.refusing.get(&node).copied().unwrap_or(verdict);
                 let answer = Input::Checked { hash, verdict };
                 match self.check_ms {
                     0 => self.input(node, answer),

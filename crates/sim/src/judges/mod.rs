@@ -5,10 +5,15 @@
 //! - [`words`]: no honest node says two things in one place.
 //! - [`agreement`]: one certificate for each round, one decided value.
 //! - [`submissions`]: no honest node submits a signature that does not verify.
+//! - [`alarms`]: no honest node believes in a second process, an old journal or a doppelganger without reason, or blames
+//!   the innocent.
 //! - [`exits`]: no honest node signs an exit that its operator did not approve.
 //! - [`duties`]: what was due is in the chain when at most `f` operators are faulty.
+//! - [`bounds`]: nobody's memory grows beyond what its cluster gives reason for.
 
 pub mod agreement;
+pub mod alarms;
+pub mod bounds;
 pub mod duties;
 pub mod exits;
 pub mod journal;
@@ -17,10 +22,12 @@ pub mod submissions;
 pub mod words;
 
 use crate::chain::Rejection;
+use std::collections::BTreeSet;
 use std::fmt;
+use symbolon_core::Fault;
 use symbolon_core::journal::Row;
-use types::wire::Message;
-use types::{ChainSpec, ClusterSize, Epoch, Millis, ShareIndex, ValidatorNo};
+use types::wire::{Message, Signed};
+use types::{ChainSpec, ClusterId, ClusterSize, Epoch, Millis, ShareIndex, ValidatorNo};
 
 /// What a judge sees.
 #[derive(Clone, Copy, Debug)]
@@ -65,16 +72,56 @@ pub enum Sight<'a> {
         /// The answer.
         result: &'a Result<(), Rejection>,
     },
-    /// An operator's node believes that another process runs with its key, or that its journal is an old one.
+    /// An operator's node has told its operator that something is wrong.
     Alarmed {
         /// When.
         at: Millis,
-        /// Whose.
+        /// Whose node.
         author: ShareIndex,
-        /// Whether it is wrong.
+        /// Whether it follows the protocol, and has one process and its own journal.
         honest: bool,
-        /// In what it believes.
-        about: &'static str,
+        /// What it believes.
+        alarm: Alarm<'a>,
+    },
+}
+
+/// What a node believes of itself or of others.
+///
+/// - `blameless`: whether the other follows the protocol, and nothing went wrong at it that this could come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Alarm<'a> {
+    /// Another process runs with its key.
+    SecondInstance,
+    /// Its journal is an old one.
+    RolledBack,
+    /// Somebody outside signs for these validators: in the jar nobody does.
+    Doppelgangers(&'a BTreeSet<ValidatorNo>),
+    /// Two processes run with a peer's key.
+    TwoProcesses {
+        /// Whose.
+        peer: ShareIndex,
+        /// See above.
+        blameless: bool,
+    },
+    /// A peer has made a mistake.
+    Fault {
+        /// Who.
+        peer: ShareIndex,
+        /// See above.
+        blameless: bool,
+        /// Which.
+        fault: Fault,
+    },
+    /// A peer has said two things in one place.
+    Evidence {
+        /// Who.
+        peer: ShareIndex,
+        /// See above.
+        blameless: bool,
+        /// What it said first.
+        first: &'a Signed,
+        /// What it said then.
+        second: &'a Signed,
     },
 }
 
@@ -86,18 +133,20 @@ pub struct Bench {
     words: words::Words,
     agreement: agreement::Agreement,
     submissions: submissions::Submissions,
+    alarms: alarms::Alarms,
     exits: exits::Exits,
 }
 
 impl Bench {
     /// For a cluster on a network.
-    pub fn new(spec: &ChainSpec, size: ClusterSize) -> Self {
+    pub fn new(cluster: ClusterId, spec: &ChainSpec, size: ClusterSize) -> Self {
         Self {
             slashable: slashable::Slashable::new(spec.clone(), size.threshold()),
             journal: journal::Journal::default(),
             words: words::Words::default(),
             agreement: agreement::Agreement::new(size),
             submissions: submissions::Submissions::default(),
+            alarms: alarms::Alarms::new(cluster),
             exits: exits::Exits::new(spec.clone()),
         }
     }
@@ -109,17 +158,19 @@ impl Bench {
         self.words.see(sight);
         self.agreement.see(sight);
         self.submissions.see(sight);
+        self.alarms.see(sight);
         self.exits.see(sight);
     }
 
     /// What they found, by judge.
-    pub fn found(&self) -> [(&'static str, &[Violation]); 6] {
+    pub fn found(&self) -> [(&'static str, &[Violation]); 7] {
         [
             ("slashable", &self.slashable.violations),
             ("journal", &self.journal.violations),
             ("words", &self.words.violations),
             ("agreement", &self.agreement.violations),
             ("submissions", &self.submissions.violations),
+            ("alarms", &self.alarms.violations),
             ("exits", &self.exits.violations),
         ]
     }

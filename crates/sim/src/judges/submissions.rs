@@ -1,5 +1,4 @@
-//! No honest node hands a signature to its beacon node that does not verify, and none believes in
-//! a second process or an old journal without reason.
+//! No honest node hands a signature to its beacon node that does not verify.
 
 use super::{Sight, Violation};
 use crate::chain::Rejection;
@@ -14,18 +13,11 @@ pub struct Submissions {
 impl Submissions {
     /// Watches.
     pub fn see(&mut self, sight: Sight<'_>) {
-        let (at, what) = match sight {
-            Sight::Submitted { at, author, honest: true, result: Err(rejection) }
-                if !is_honest(rejection) =>
-            {
-                (at, format!("operator {author} submitted what the chain refuses: {rejection}"))
-            }
-            Sight::Alarmed { at, author, honest: true, about } => {
-                (at, format!("operator {author} believes without reason in {about}"))
-            }
-            _ => return,
-        };
-        self.violations.push(Violation { at: Some(at), what });
+        let Sight::Submitted { at, author, honest: true, result: Err(rejection) } = sight else { return };
+        if !is_honest(rejection) {
+            let what = format!("operator {author} submitted what the chain refuses: {rejection}");
+            self.violations.push(Violation { at: Some(at), what });
+        }
     }
 }
 

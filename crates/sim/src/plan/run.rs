@@ -1,8 +1,9 @@
 //! A plan's run, judged; and the least part of a plan that still breaks a rule.
 
-use super::{Bound, Plan};
+use super::{Bound, Plan, SLOTS};
 use crate::fault::{Step, What};
 use crate::judges::Violation;
+use crate::judges::bounds;
 use crate::judges::duties::{self, Tally};
 use crate::network::Weather;
 use crate::villains::Habit;
@@ -17,11 +18,9 @@ use types::{Root, Slot};
 const RECOVERY: u64 = 3;
 /// So many slots are judged after that.
 const CALM: u64 = 3;
-/// In every so many runs it is measured what a node has on its mind, which takes as long as some slots.
+/// In every so many runs, and in all long ones, it is measured what a node has on its mind, which takes as long as some
+/// slots.
 const MIND_EVERY: u64 = 8;
-/// The most that a node may have on its mind, as the length of its description in bytes: twice the most of a thousand
-/// runs. What grows with time or with what peers send passes it in some.
-const MIND_MAX: usize = 4 << 20;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -77,12 +76,10 @@ impl Plan {
         let mut found: Vec<_> = world.found();
         let due = judged.map(|slots| world.duties(slots)).unwrap_or_default();
         found.extend(duties::missed(&due).into_iter().map(|missed| ("duties", missed)));
-        let measured = self.setup.seed.is_multiple_of(MIND_EVERY);
+        let measured = self.setup.seed.is_multiple_of(MIND_EVERY) || self.slots > SLOTS;
         let mind_len = if measured { world.mind_len() } else { 0 };
-        if mind_len > MIND_MAX {
-            let what = format!("a node has {mind_len} bytes on its mind");
-            found.push(("bounds", Violation { at: None, what }));
-        }
+        let too_much = bounds::judge(self.setup.size, self.setup.validators, mind_len);
+        found.extend(too_much.map(|violation| ("bounds", violation)));
         let mut endings = BTreeMap::new();
         for (_, outcome) in &world.outcomes {
             *endings.entry(outcome.ending).or_default() += 1;

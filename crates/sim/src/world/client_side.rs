@@ -5,6 +5,7 @@ use crate::client;
 use crate::fault::{Step, What};
 use crate::judges::Sight;
 use crate::roster::Roster;
+use crate::setup::Flaw;
 use crate::villains::Habit;
 use symbolon_core::{Answer, Ask, Input, Refusal, RequestId};
 use types::{Epoch, Millis, Slot, ValidatorNo};
@@ -93,7 +94,15 @@ impl World {
     pub(super) fn client_exits(&mut self, person: usize, validator: ValidatorNo, epoch: Epoch) {
         let operator = self.persons[person].operator;
         self.saw(Sight::Approved { operator, validator, epoch });
-        self.client(person, |client, roster| vec![client.exit(roster.chain.spec(), validator, epoch)]);
+        let exit = |client: &mut client::Client, roster: &Roster<'_>| {
+            vec![client.exit(roster.chain.spec(), validator, epoch)]
+        };
+        self.client(person, exit);
+        if self.setup.has(Flaw::ApprovesUnasked) {
+            (0..self.persons.len())
+                .filter(|other| *other != person)
+                .for_each(|other| self.client(other, exit));
+        }
     }
 
     /// The node answers.

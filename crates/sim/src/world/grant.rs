@@ -3,10 +3,10 @@
 use super::{Event, World};
 use crate::curve::{Curve as _, Symbolic};
 use crate::fault::{Step, What};
-use crate::judges::Sight;
+use crate::judges::{Alarm, Sight};
 use crate::setup::Flaw;
 use symbolon_core::journal::Row;
-use symbolon_core::{Answer, CombineJob, Combined, Input, Output, SignJob, Ticket};
+use symbolon_core::{Answer, CombineJob, Combined, Fault, Input, Output, SignJob, Ticket};
 use types::wire::Message;
 use types::{Millis, ShareIndex, Signature};
 
@@ -115,34 +115,60 @@ impl World {
             }
             Output::Submit { ticket, submission } => self.submit(person, ticket, submission),
             Output::Reply { request, answer } => self.reply(person, request, &answer),
-            Output::Evidence { author, .. } => {
-                *self.evidence.entry(author).or_default() += 1;
-                self.tell(person, || format!("has evidence against #{author}"));
+            Output::Evidence { author: peer, first, second } => {
+                *self.evidence.entry(peer).or_default() += 1;
+                self.tell(person, || format!("has evidence against #{peer}"));
+                let blameless = self.is_honest(peer);
+                self.alarmed(person, Alarm::Evidence { peer, blameless, first: &first, second: &second });
             }
-            Output::Fault { peer, fault, .. } => self.tell(person, || format!("blames #{peer}: {fault:?}")),
+            Output::Fault { peer, fault, .. } => self.blame(person, peer, fault),
             Output::FetchLiveness { epoch } => {
                 let live = (!self.is_dead(person)).then(|| self.chain.live(epoch, self.setup.validators));
                 self.soon(person, Input::Liveness { epoch, live });
             }
             Output::Doppelgangers { epoch, validators } => {
+                self.alarmed(person, Alarm::Doppelgangers(&validators));
                 self.false_alarms.push((self.persons[person].operator, epoch, validators));
             }
             Output::SecondInstance { .. } => self.second_instance(person),
-            // For the operators' ears: the one concerned has stopped by itself.
-            Output::TwoProcesses { .. } => {}
+            Output::TwoProcesses { peer, .. } => {
+                let blameless = self.is_honest(peer);
+                self.alarmed(person, Alarm::TwoProcesses { peer, blameless });
+            }
             Output::RolledBack { shown_by, until, .. } => {
                 self.tell(person, || {
                     format!("is shown by #{shown_by} that its journal is too old: silent up to {until}")
                 });
-                let (author, honest) = (self.persons[person].operator, self.persons[person].honest);
-                self.saw(Sight::Alarmed { at: self.now, author, honest, about: "an old journal" });
+                self.alarmed(person, Alarm::RolledBack);
             }
             Output::Outcome(outcome) => {
+                assert!(!self.setup.has(Flaw::Panics), "a duty has ended, and a test wants a panic");
                 let who = self.persons[person].operator;
                 self.tell(person, || format!("{}: {:?}", outcome.instance, outcome.ending));
                 self.outcomes.push((who, outcome));
             }
         }
+    }
+
+    /// A node tells its operator that something is wrong.
+    pub(super) fn alarmed(&mut self, person: usize, alarm: Alarm<'_>) {
+        let (author, honest) = (self.persons[person].operator, self.persons[person].honest);
+        self.saw(Sight::Alarmed { at: self.now, author, honest, alarm });
+    }
+
+    /// A node reports a peer's mistake.
+    fn blame(&mut self, person: usize, peer: ShareIndex, fault: Fault) {
+        self.tell(person, || format!("blames #{peer}: {fault:?}"));
+        // Whose beacon node was astray has put its values forward.
+        let astray = |what| matches!(what, What::BeaconStray | What::BeaconFork);
+        let misled = self.struck.iter().any(|(one, _)| one.who == peer && astray(one.what));
+        let blameless = self.is_honest(peer) && !(misled && fault == Fault::BadValue);
+        self.alarmed(person, Alarm::Fault { peer, blameless, fault });
+    }
+
+    /// Whether an operator follows the protocol, with one process.
+    fn is_honest(&self, operator: ShareIndex) -> bool {
+        self.persons.iter().all(|person| person.operator != operator || person.honest)
     }
 
     fn write(&mut self, person: usize, ticket: Ticket, rows: Vec<Row>) {

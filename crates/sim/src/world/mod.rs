@@ -152,7 +152,7 @@ impl World {
         let mut whims = ChaCha8Rng::seed_from_u64(setup.seed);
         whims.set_stream(WHIMS);
         let mut world = Self {
-            judges: Bench::new(&spec, setup.size),
+            judges: Bench::new(CLUSTER, &spec, setup.size),
             whims,
             coming: Vec::new(),
             struck: Vec::new(),

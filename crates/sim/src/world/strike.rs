@@ -2,7 +2,7 @@
 
 use super::{Event, World};
 use crate::fault::{Fault, Step, What};
-use crate::judges::Sight;
+use crate::judges::Alarm;
 use symbolon_core::Input;
 use symbolon_core::journal::{Promise, Row};
 use symbolon_core::stop::Reason;
@@ -106,8 +106,7 @@ impl World {
     /// A node has learned that another process runs with its key, and has stopped: for good, its shell sees to that.
     pub(super) fn second_instance(&mut self, person: usize) {
         self.persons[person].stopped = true;
-        let (author, honest) = (self.persons[person].operator, self.persons[person].honest);
-        self.saw(Sight::Alarmed { at: self.now, author, honest, about: "a second process" });
+        self.alarmed(person, Alarm::SecondInstance);
     }
 
     /// An amnesiac's slot begins: it may die and come back with an old disk.
