@@ -137,8 +137,8 @@ impl Instance {
     /// The leader of a round: `(slot + r) mod n`, as a share index.
     pub fn leader(&self, round: u32, size: ClusterSize) -> ShareIndex {
         let n = size.operators() as u64;
-        let position = (self.slot.0 % n + u64::from(round) % n) % n;
-        ShareIndex::new(position as u8 + 1).expect("an index is one above its position")
+        ShareIndex::new(((self.slot.0 % n + u64::from(round) % n) % n) as u8 + 1)
+            .expect("an index is one above its position")
     }
 }
 
@@ -420,8 +420,7 @@ pub enum Message {
     Fetch(ValueId),
     /// `VALUE`.
     Value(ValueAnswer),
-    /// The payload and blobs behind a block that is agreed on in its blinded form: [`crate::block::BlockContents`]. Proves
-    /// itself, like `VALUE`.
+    /// `CONTENTS`: payload and blobs behind a blinded block ([`crate::block::BlockContents`]). Proves itself, like `VALUE`.
     Contents(ValueAnswer),
     /// `CHALLENGE`: which process is there?
     Challenge(Challenge),
@@ -618,8 +617,7 @@ pub fn sign(statement: Statement, cluster: &ClusterId, node_key: &impl Sign) -> 
     Signed { author: node_key.author(), statement, signature: node_key.sign(&statement.digest(cluster)) }
 }
 
-/// Signs the author's own statement in a message that a machine wishes to send; quorums, fetches and values
-/// carry none of their own and pass unchanged.
+/// Signs the author's own statement in a message that a machine wishes to send; what has none passes unchanged.
 pub fn seal(mut message: Message, cluster: &ClusterId, node_key: &impl Sign) -> Verified {
     let own = match &mut message {
         Message::Vote(vote) => Some(&mut vote.signed),

@@ -3,7 +3,7 @@
 use crate::inputs::{Cluster, Draw, INPUTS};
 use dvt_node::record::coded::{Coded, Reader};
 use dvt_node::record::entry::{End, Entry, Seen, Trace};
-use dvt_node::record::file::{ENTRY_LEN_MAX, Reading};
+use dvt_node::record::file::{ENTRY_LEN_MAX, RECORD_VERSION, Reading};
 use dvt_node::record::start::{Place, Start};
 use sha2::{Digest, Sha256};
 use symbolon_core::journal::{Harmless, Permit};
@@ -108,5 +108,5 @@ pub(crate) fn records() -> Vec<Vec<u8>> {
     entries.push(written(&Entry::End(End::Stopped)));
     let bodies: Vec<_> = entries.iter().map(Vec::as_slice).collect();
     let silent = [bodies[0], &written(&Entry::End(End::Panicked))];
-    [&bodies[..], &silent].map(|bodies| file(b"symbrec\x01", bodies)).to_vec()
+    [&bodies[..], &silent].map(|bodies| file(&[&b"symbrec"[..], &[RECORD_VERSION]].concat(), bodies)).to_vec()
 }

@@ -69,6 +69,10 @@ impl Needles {
 
     fn add(&mut self, form: &'static str, bytes: &[u8]) {
         assert!(bytes.len() >= PATTERN_LEN_MIN, "{form}: half of it has {} bytes", bytes.len());
+        // Half of a small number, as some tests have for a key: zeros are everywhere, and the other half is looked for.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return;
+        }
         for offset in 0..STRIDE {
             let window = window(bytes, offset);
             let (word, bit) = sieve_place(window);
