@@ -82,6 +82,10 @@ impl World {
         let kept = self.persons[person].disk.crash(&mut self.whims);
         self.durable(person, &kept);
         self.persons[person].client.disconnected();
+        // Payloads are in its memory.
+        self.contents.values_mut().for_each(|(_, holders)| {
+            holders.remove(&person);
+        });
         self.tell(person, || "dies".into());
         for other in others {
             self.network.cut([person, other], self.now);
