@@ -280,7 +280,7 @@ impl Journal {
     /// Makes rows durable, one batch and one sync, and seals them.
     ///
     /// - Errors: [`JournalError`]; after one nothing is taken any more, and the rows bind this process all the same.
-    /// - Cost: the sync, and some 2 us a row.
+    /// - Cost: the sync, and two hashes a row.
     pub fn append(&mut self, rows: &[Row]) -> Result<(), JournalError> {
         self.commit(rows)?;
         self.seal()

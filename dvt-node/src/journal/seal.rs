@@ -7,7 +7,7 @@
 //! two writes leaves a database that is ahead of its seal; that is no damage.
 //!
 //! ```text
-//! record, at 512 bytes times (batches mod 16)   batches (8, little endian) | digest (32) | SHA-256 of both, first 8
+//! record, at 4096 bytes times (batches mod 16)  batches (8, little endian) | digest (32) | SHA-256 of both, first 8
 //! ```
 //!
 //! The file is synced every eighth time, so a power cut can tear what was written since, and never all sixteen places: the
@@ -24,8 +24,8 @@ use std::path::Path;
 
 /// Places for records, in turn: twice as many as are written between two syncs, so that the last synced one stays.
 const PLACES: u64 = 16;
-/// Each in a sector of its own: what a disk writes at once.
-const PLACE_LEN: u64 = 512;
+/// Apart by what a disk writes at once, so that one torn write spoils one record.
+const PLACE_LEN: u64 = 4096;
 /// Batches from one sync of the file to the next.
 const SYNCED_EVERY: u64 = 8;
 /// Bytes of a record.
