@@ -8,10 +8,11 @@
 //!   strategy of EIP-3076;
 //! - what is exported binds another signer, an obvious one too, exactly as it binds our node.
 
+mod files;
 mod obvious;
 
 use dvt_node::journal::{Durability, Journal as Disk, JournalError};
-use dvt_node::moving::interchange::{Interchange, Record, SignedAttestation, SignedBlock};
+use dvt_node::moving::interchange::Interchange;
 use obvious::{Obvious, Signed};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,17 +68,7 @@ fn files(max: u64) -> Vec<Vec<(Promise, Option<Root>)>> {
 
 /// What a file in the interchange format says to the journal, by way of its JSON.
 fn file_of(key: PublicKey, records: &[(Promise, Option<Root>)]) -> Event {
-    let mut record = Record { key, blocks: Vec::new(), attestations: Vec::new() };
-    for &(promise, signing_root) in records {
-        match promise {
-            Promise::Block { slot } => record.blocks.push(SignedBlock { slot, signing_root }),
-            Promise::Attestation { source, target } => {
-                record.attestations.push(SignedAttestation { source, target, signing_root });
-            }
-        }
-    }
-    let genesis_validators_root = spec().genesis_validators_root;
-    let text = Interchange { genesis_validators_root, records: vec![record] }.to_json();
+    let text = files::json_of(spec().genesis_validators_root, key, records);
     let imported = |&(promise, root): &(Promise, Option<Root>)| Signed { promise, root, own: false };
     Event::File { records: records.iter().map(imported).collect(), rows: rows(&text) }
 }

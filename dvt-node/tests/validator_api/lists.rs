@@ -1,7 +1,7 @@
 //! How long lists may be: for the largest cluster they are taken, beyond it refused before anything is made of them.
 
 use crate::objects::{committee_subscription, preparation, registration};
-use crate::robust::POSTS;
+use crate::robust::posts;
 use crate::world::{client_key, group_key, world};
 use dvt_node::validator_api::{ITEM_LEN_MAX, ITEMS_MAX};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ async fn lists_for_ten_thousand_validators_are_taken() {
 async fn a_list_of_more_items_than_anybody_needs_is_refused_unread() {
     let world = world();
     let list = json!(vec![json!({}); ITEMS_MAX + 1]);
-    for path in POSTS.into_iter().filter(|path| !path.ends_with("voluntary_exits")) {
+    for path in posts().filter(|path| !path.ends_with("voluntary_exits")) {
         world.post(path, list.clone()).await.refused(413, "has 20001 items, one list may have 20000");
     }
     for field in ["ids", "statuses"] {

@@ -8,6 +8,7 @@ mod guarded;
 mod keys;
 mod lists;
 mod objects;
+mod posts;
 mod prepare;
 mod propose;
 mod proxy;

@@ -1,6 +1,7 @@
 //! Over a real socket, with bodies of every kind: it keeps serving.
 
 use crate::objects::message;
+use crate::posts::LISTS;
 use crate::world::{ELECTRA, World, down, index, world};
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -21,31 +22,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use types::Slot;
 
-/// Every route that takes a list, or an object.
-pub(crate) const POSTS: [&str; 22] = [
-    "/eth/v1/beacon/states/head/validators",
-    "/eth/v1/beacon/states/head/validator_balances",
-    "/eth/v1/beacon/states/head/validator_identities",
-    "/eth/v1/validator/duties/attester/8",
-    "/eth/v1/validator/duties/sync/8",
-    "/eth/v1/validator/liveness/8",
-    "/eth/v1/validator/beacon_committee_subscriptions",
-    "/eth/v1/validator/sync_committee_subscriptions",
-    "/eth/v1/validator/prepare_beacon_proposer",
-    "/eth/v1/validator/register_validator",
-    "/eth/v2/beacon/pool/attestations",
-    "/eth/v2/validator/aggregate_and_proofs",
-    "/eth/v1/validator/contribution_and_proofs",
-    "/eth/v1/beacon/pool/sync_committees",
-    "/eth/v1/beacon/rewards/attestations/8",
-    "/eth/v1/beacon/rewards/sync_committee/head",
-    "/eth/v1/beacon/pool/voluntary_exits",
-    "/eth/v1/validator/beacon_committee_selections",
-    "/eth/v1/validator/sync_committee_selections",
+/// Of an epoch that is over.
+const PAST: [&str; 3] = [
     "/eth/v1/validator/duties/attester/0",
     "/eth/v1/validator/duties/sync/0",
     "/eth/v1/validator/liveness/0",
 ];
+
+/// Every route that takes a list, or an object.
+pub(crate) fn posts() -> impl Iterator<Item = &'static str> {
+    LISTS.into_iter().chain(PAST)
+}
+
 const BLOCKS: &str = "/eth/v2/beacon/blocks";
 
 /// The server on loopback, and a connection to it.
@@ -155,7 +143,7 @@ async fn event_streams_beyond_the_limit_are_turned_away_until_one_ends() {
 async fn garbage_is_answered_and_the_server_lives_on() {
     let world = world();
     let deep = "[".repeat(100_000);
-    for path in POSTS {
+    for path in posts() {
         for garbage in ["", "{", "nul", "\u{0}", "[1,", "\"", deep.as_str(), "{\"ids\":[}", "[\"1\"] x"] {
             let got = world.post_bytes(path, "application/json", "electra", garbage.to_owned()).await;
             got.refused(400, "not JSON");
@@ -179,7 +167,7 @@ async fn garbage_is_answered_and_the_server_lives_on() {
 #[tokio::test]
 async fn ssz_that_is_none_is_answered_and_the_server_lives_on() {
     let world = world();
-    for path in POSTS.into_iter().chain([BLOCKS, "/eth/v2/beacon/blinded_blocks"]) {
+    for path in posts().chain([BLOCKS, "/eth/v2/beacon/blinded_blocks"]) {
         for garbage in [vec![1], vec![0xff; 4], vec![0xff; 500], [&[4, 0, 0, 0][..], &[0xff; 299]].concat()] {
             let kind = "Application/Octet-Stream; v=1";
             let got = world.post_bytes(path, kind, "electra", garbage).await;
@@ -194,7 +182,7 @@ async fn ssz_that_is_none_is_answered_and_the_server_lives_on() {
 #[tokio::test]
 async fn bodies_longer_than_their_route_takes_are_413() {
     let world = world();
-    for path in POSTS {
+    for path in posts() {
         let long = vec![b' '; (8 << 20) + 1];
         assert_eq!(world.post_bytes(path, "application/json", "electra", long).await.status.as_u16(), 413);
     }

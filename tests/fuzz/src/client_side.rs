@@ -6,6 +6,7 @@
 //! - there is an answer, and every error is `{code, message}` with the status as its code;
 //! - what core is asked is about validators of this cluster.
 
+use crate::posts::LISTS;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, header};
@@ -39,33 +40,16 @@ const ANSWER_LEN_MAX: usize = 1 << 20;
 /// Letters of a query that is asked: longer ones say nothing new.
 const QUERY_LEN_MAX: usize = 512;
 
-/// Every route that takes a body.
-const POSTS: [&str; 24] = [
-    "/eth/v1/beacon/states/head/validators",
-    "/eth/v1/beacon/states/head/validator_balances",
-    "/eth/v1/beacon/states/head/validator_identities",
-    "/eth/v1/validator/duties/attester/8",
-    "/eth/v1/validator/duties/sync/8",
-    "/eth/v1/validator/liveness/8",
-    "/eth/v1/validator/beacon_committee_subscriptions",
-    "/eth/v1/validator/sync_committee_subscriptions",
-    "/eth/v1/validator/prepare_beacon_proposer",
-    "/eth/v1/validator/register_validator",
-    "/eth/v2/beacon/pool/attestations",
-    "/eth/v2/validator/aggregate_and_proofs",
-    "/eth/v1/validator/contribution_and_proofs",
-    "/eth/v1/beacon/pool/sync_committees",
-    "/eth/v1/beacon/rewards/attestations/8",
-    "/eth/v1/beacon/rewards/sync_committee/head",
-    "/eth/v1/beacon/pool/voluntary_exits",
-    "/eth/v1/validator/beacon_committee_selections",
-    "/eth/v1/validator/sync_committee_selections",
+/// Routes that take a body beside [`LISTS`].
+const OTHER_POSTS: [&str; 5] = [
     "/eth/v2/beacon/blocks",
     "/eth/v2/beacon/blinded_blocks",
     "/eth/v2/beacon/pool/attester_slashings",
     "/eth/v1/beacon/pool/proposer_slashings",
     "/eth/v1/beacon/pool/bls_to_execution_changes",
 ];
+/// How many take a body.
+const POSTS: usize = LISTS.len() + OTHER_POSTS.len();
 /// Every question; what stands behind the path is the input's.
 const GETS: [&str; 12] = [
     "/eth/v1/beacon/states/head/validators?",
@@ -275,15 +259,14 @@ fn request(route: u8, form: u8, rest: &[u8]) -> Option<Request<Body>> {
     let fork = forks[usize::from(form >> 2) % forks.len()];
     let kind = if form & 1 == 0 { "application/json" } else { "application/octet-stream" };
     let accept = if form & 2 == 0 { "application/json" } else { "application/octet-stream;q=1,*/*;q=0.9" };
-    let route = usize::from(route) % (POSTS.len() + GETS.len());
-    let builder = match route.checked_sub(POSTS.len()) {
-        None => Request::post(POSTS[route]).header(header::CONTENT_TYPE, kind),
-        Some(get) => {
+    let route = usize::from(route) % (POSTS + GETS.len());
+    let (builder, body) = match LISTS.iter().chain(&OTHER_POSTS).nth(route) {
+        Some(path) => (Request::post(*path).header(header::CONTENT_TYPE, kind), Body::from(rest.to_vec())),
+        None => {
             let query = str::from_utf8(rest.get(..QUERY_LEN_MAX.min(rest.len()))?).ok()?;
-            Request::get(format!("{}{query}", GETS[get]))
+            (Request::get(format!("{}{query}", GETS[route - POSTS])), Body::empty())
         }
     };
-    let body = if route < POSTS.len() { Body::from(rest.to_vec()) } else { Body::empty() };
     let builder = builder.header(header::ACCEPT, accept).header("eth-consensus-version", fork);
     builder.body(body).ok()
 }
@@ -331,7 +314,7 @@ pub(crate) fn validator_apis() -> Vec<Vec<u8>> {
     ];
     let posts =
         bodies.iter().zip(0_u8..).map(|(body, route)| [&[route, 0, 0], body.to_string().as_bytes()].concat());
-    let first = POSTS.len() as u8;
+    let first = POSTS as u8;
     let randao = format!("65?randao_reveal={half}");
     let queries = [
         format!("id={}&status=active", key(0xb0, 0)),

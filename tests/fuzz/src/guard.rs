@@ -9,8 +9,9 @@
 //! - as long as no write has failed, exactly what the minimal strategy allows is signed, and the last message again;
 //! - no watermark falls, in memory, on disk, or on the way to another node.
 
+use crate::files::json_of;
 use crate::obvious::{Obvious, Signed};
-use dvt_node::moving::interchange::{Interchange, InterchangeError, Record, SignedAttestation, SignedBlock};
+use dvt_node::moving::interchange::{Interchange, InterchangeError};
 use std::sync::LazyLock;
 use symbolon_core::Ticket;
 use symbolon_core::guard::Verdict;
@@ -210,7 +211,7 @@ impl Desk {
 
     /// A file is imported while the node is stopped, and the node starts from the disk.
     fn import(&mut self, validator: usize, records: &[Told]) {
-        let text = file_of(key(validator), records);
+        let text = json_of(SPEC.genesis_validators_root, key(validator), records);
         let Some(rows) = rows_of(&text) else {
             assert!(records.iter().any(|(promise, _)| is_far(*promise)), "{text} is refused for nothing");
             return;
@@ -295,21 +296,6 @@ fn slot_of(promise: Promise) -> Slot {
         Promise::Block { slot } => slot,
         Promise::Attestation { target, .. } => SPEC.epoch_start(target),
     }
-}
-
-/// A file in the interchange format.
-fn file_of(key: PublicKey, records: &[Told]) -> String {
-    let mut record = Record { key, blocks: Vec::new(), attestations: Vec::new() };
-    for &(promise, signing_root) in records {
-        match promise {
-            Promise::Block { slot } => record.blocks.push(SignedBlock { slot, signing_root }),
-            Promise::Attestation { source, target } => {
-                record.attestations.push(SignedAttestation { source, target, signing_root });
-            }
-        }
-    }
-    let genesis_validators_root = SPEC.genesis_validators_root;
-    Interchange { genesis_validators_root, records: vec![record] }.to_json()
 }
 
 /// What a file says, by way of its JSON; `None` if it is of the future.

@@ -19,6 +19,8 @@ mod chain;
 mod client_side;
 mod cluster_files;
 mod curve;
+#[path = "../../../dvt-node/tests/exhaustive/files.rs"]
+mod files;
 mod guard;
 #[allow(dead_code, reason = "shared with the test that draws every kind of input")]
 #[path = "../../../dvt-node/tests/record/inputs.rs"]
@@ -28,6 +30,8 @@ mod nodes;
 #[path = "../../../dvt-node/tests/exhaustive/obvious.rs"]
 mod obvious;
 mod operator_files;
+#[path = "../../../dvt-node/tests/validator_api/posts.rs"]
+mod posts;
 mod records;
 mod values;
 pub mod vectors;
