@@ -277,7 +277,7 @@ impl Node {
         let news = duty.handle(&mut desk, event);
         let outcomes: Vec<_> = duty.stories().into_iter().filter_map(|story| story.outcome(false)).collect();
         self.out.extend(outcomes.into_iter().map(Output::Outcome));
-        self.duties.wound(&self.setup.spec, &instance);
+        self.duties.set_alarm(&self.setup.spec, &instance);
         if news {
             for kind in [Kind::Aggregate, Kind::Contribute] {
                 self.with(Instance { kind, ..instance }, Event::Board);

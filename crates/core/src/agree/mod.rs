@@ -333,13 +333,12 @@ impl Agree {
 
     /// Asks for what is missed, one peer after the other.
     fn fetch(&mut self) {
-        for hash in std::mem::take(&mut self.wanted) {
+        for &hash in &self.wanted {
             let peers = self.holders(&hash);
             if let Some(peer) = self.values.fetch(hash, self.now, self.setup.timers.fetch_retry, peers) {
                 let message = Message::Fetch(ValueId { instance: self.setup.instance, hash });
-                self.send(To::One(peer), message);
+                self.outputs.push_back(Output::Send { to: To::One(peer), message });
             }
-            self.wanted.push(hash);
         }
     }
 
@@ -351,10 +350,9 @@ impl Agree {
             return;
         }
         self.lacking.extend(self.values.without_contents());
-        for hash in self.lacking.clone() {
+        for &hash in &self.lacking {
             let peers = self.holders(&hash);
-            let retry = self.setup.timers.contents_retry;
-            if let Some(from) = self.values.fetch(hash, self.now, retry, peers) {
+            if let Some(from) = self.values.fetch(hash, self.now, self.setup.timers.contents_retry, peers) {
                 self.outputs.push_back(Output::FetchContents { hash, from });
             }
         }

@@ -133,7 +133,8 @@ impl Values {
         self.held.iter().filter(move |(_, held)| lacks(held)).map(|(hash, _)| *hash)
     }
 
-    /// Keeps fetching a wanted value that is missing, or what belongs to one in hand. Returns the peer to ask now, if it is time for one.
+    /// Keeps fetching a wanted value that is missing, or what belongs to one in hand. Returns the peer to ask now, if it
+    /// is time for one.
     ///
     /// - `voters`: they held the value, so they are asked first, those `heard` before the others; then all of
     ///   `others`.

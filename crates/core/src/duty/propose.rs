@@ -9,7 +9,8 @@
 //! What is agreed on is the block's blinded form. Its payload and blobs travel beside, and a node votes once it holds them
 //! (S5), so that a leader that keeps them to itself costs a round and not the block: among the voters somebody honest can
 //! publish. The leader sends them once; who lacks them when the first round is over asks those who voted, for from then on
-//! nothing else may be proposed. A builder's block has its payload with the relay; it is voted for only with the bid of a relay on the list.
+//! nothing else may be proposed. A builder's block has its payload with the relay; it is voted for only with the bid of a
+//! relay on the list.
 
 use super::deal::{Deal, Settled, Turn, agree_setup};
 use super::fetch::Fetch;

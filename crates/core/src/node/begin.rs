@@ -112,7 +112,7 @@ impl Node {
         match duties.get_mut(&instance) {
             Some(Duty::Select(select)) => {
                 select.extend(&mut desk, &due, attesters, open);
-                duties.wound(&desk.setup.spec, &instance);
+                duties.set_alarm(&desk.setup.spec, &instance);
             }
             _ if due.is_empty() && !open => {}
             _ => {

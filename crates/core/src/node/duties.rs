@@ -28,7 +28,7 @@ impl Duties {
         self.running.keys()
     }
 
-    /// A duty, for what changes nothing about when it is woken; after anything else it is [`Duties::wound`].
+    /// A duty, for what changes nothing about when it is woken; after anything else its alarm is set ([`Duties::set_alarm`]).
     pub(super) fn get_mut(&mut self, instance: &Instance) -> Option<&mut Duty> {
         self.running.get_mut(instance).map(|running| &mut running.duty)
     }
@@ -42,11 +42,11 @@ impl Duties {
     pub(super) fn insert(&mut self, spec: &ChainSpec, instance: Instance, duty: Duty) {
         self.remove_alarm(&instance);
         self.running.insert(instance, Running { duty, alarm: None });
-        self.wound(spec, &instance);
+        self.set_alarm(spec, &instance);
     }
 
     /// Something happened to a duty: its alarm is set anew.
-    pub(super) fn wound(&mut self, spec: &ChainSpec, instance: &Instance) {
+    pub(super) fn set_alarm(&mut self, spec: &ChainSpec, instance: &Instance) {
         self.remove_alarm(instance);
         let Some(running) = self.running.get_mut(instance) else { return };
         running.alarm = running.duty.wake_at(spec);
