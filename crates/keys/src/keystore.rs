@@ -24,6 +24,14 @@ pub const KEYSTORE_LEN_MAX: usize = 64 << 10;
 /// PBKDF2 rounds of the EIP's example, of every tool of the field, and the default here.
 pub const PBKDF2_ROUNDS: u32 = 262_144;
 
+/// PBKDF2 rounds beside a password of [`RANDOM_PASSWORD_LEN`] random bytes, which nobody guesses however cheap a guess is.
+///
+/// The fewest that NIST SP 800-132 allows: clients take one round and more, libraries in FIPS mode refuse less than these.
+pub const PBKDF2_ROUNDS_OF_RANDOM: u32 = 1_000;
+
+/// Random bytes of a password that no person has to remember; it is written as twice as many hex digits.
+pub const RANDOM_PASSWORD_LEN: usize = 32;
+
 /// Most PBKDF2 rounds taken from a file: 64 times the default, less than a minute of work.
 pub const PBKDF2_ROUNDS_MAX: u32 = 1 << 24;
 
@@ -103,12 +111,19 @@ pub trait KeystoreSecret: sealed::Sealed {
 /// What [`Keystore::encrypt`] writes around the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptOptions {
-    /// PBKDF2 rounds. Fewer than [`PBKDF2_ROUNDS`] only beside a password of 128 random bits, or in tests.
+    /// PBKDF2 rounds. Fewer than [`PBKDF2_ROUNDS`] only beside a random password, or in tests.
     pub rounds: u32,
     /// EIP-2334 path, [`SIGNING_KEY_PATH`] unless told.
     pub path: String,
     /// Free text, empty unless told.
     pub description: String,
+}
+
+impl EncryptOptions {
+    /// For a password of [`RANDOM_PASSWORD_LEN`] random bytes.
+    pub fn of_random_password() -> Self {
+        Self { rounds: PBKDF2_ROUNDS_OF_RANDOM, ..Self::default() }
+    }
 }
 
 impl Default for EncryptOptions {

@@ -3,18 +3,17 @@
 //! `keystore-*.json`, each beside its password in the `.txt` of the same name, or all under one password as the deposit
 //! CLI leaves them. Names sort by their numbers: `keystore-2` comes before `keystore-10`.
 
+use crate::cores;
 use crate::files::{NewFile, SECRET, WriteError, write_new_folder};
-use crate::keystore::{DecryptError, EncryptOptions, KEYSTORE_LEN_MAX, Keystore, KeystoreSecret, ParseError};
+use crate::keystore::{
+    DecryptError, EncryptOptions, KEYSTORE_LEN_MAX, Keystore, KeystoreSecret, ParseError, RANDOM_PASSWORD_LEN,
+};
 use crate::secret_file::{self, PASSWORD_FILE_LEN_MAX, ReadError};
 use crate::share::SecretShare;
 use rand_core::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::io;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use thiserror::Error;
 use types::PublicKey;
 use zeroize::Zeroizing;
@@ -24,9 +23,6 @@ pub const KEYSTORES_MAX: usize = 10_000;
 
 /// Memory that all derivations of a folder may take at once, in bytes: four of the EIP's scrypt example.
 const MEMORY_MAX: u64 = 1 << 30;
-
-/// Random bytes of a keystore's password: 128 bits, as 32 hex digits.
-const PASSWORD_RANDOM_LEN: usize = 16;
 
 /// Why a folder gives no keys.
 #[derive(Debug, Error)]
@@ -132,7 +128,7 @@ pub fn read_folder(folder: &Path, passwords: &Passwords) -> Result<Vec<OpenedKey
     let locked = read_locked(folder, passwords)?;
     let memory = locked.iter().map(|one| one.keystore.memory()).max().unwrap_or_default();
     let threads = usize::try_from(MEMORY_MAX / memory.max(1)).unwrap_or(usize::MAX);
-    let opened = on_threads(threads, &locked, |one| one.keystore.decrypt(&one.password));
+    let opened = cores::map_on(threads, &locked, |one| one.keystore.decrypt(&one.password));
     let mut keystores: Vec<OpenedKeystore> = Vec::with_capacity(locked.len());
     for (LockedKeystore { path, json, password, .. }, secret) in locked.into_iter().zip(opened) {
         match secret {
@@ -167,13 +163,14 @@ fn read_locked(folder: &Path, passwords: &Passwords) -> Result<Vec<LockedKeystor
     paths.into_iter().map(|path| lock_of(path, passwords)).collect()
 }
 
-/// Encrypts secrets, each under a random password of its own.
+/// Encrypts secrets, each under a random password of its own, which needs no slow derivation.
 ///
-/// - Cost: one key derivation a secret, on all cores.
+/// - Cost: 1,000 PBKDF2 rounds a secret, about 0.2 ms, on all cores.
 pub fn seal<S: KeystoreSecret + Sync>(secrets: &[S]) -> Vec<SealedKeystore> {
-    on_threads(usize::MAX, secrets, |secret| {
-        let password = random_password();
-        let keystore = Keystore::encrypt(secret, &password, EncryptOptions::default(), &mut OsRng);
+    cores::map(secrets, |secret| {
+        let password = secret_file::random_hex(RANDOM_PASSWORD_LEN);
+        let options = EncryptOptions::of_random_password();
+        let keystore = Keystore::encrypt(secret, &password, options, &mut OsRng);
         SealedKeystore { key: secret.public_key(), json: keystore.to_json(), password }
     })
 }
@@ -181,7 +178,7 @@ pub fn seal<S: KeystoreSecret + Sync>(secrets: &[S]) -> Vec<SealedKeystore> {
 /// Writes secrets to a new folder: `keystore-<i>.json` and `.txt`, random passwords, for the owner only.
 ///
 /// - All files are there, or none; nothing is overwritten.
-/// - Cost: as of [`seal`].
+/// - Cost: as of [`seal`], and of [`write_new_folder`].
 pub fn write_folder<S: KeystoreSecret + Sync>(path: &Path, secrets: &[S]) -> Result<(), WriteError> {
     write_folder_with(path, secrets, Vec::new())
 }
@@ -198,11 +195,6 @@ pub fn write_folder_with<S: KeystoreSecret + Sync>(
         files.push((format!("keystore-{number}.txt"), password, SECRET));
     }
     write_new_folder(path, &files)
-}
-
-/// A fresh password that needs no slow derivation: 32 hex digits of 128 random bits.
-fn random_password() -> SecretString {
-    secret_file::random_hex(PASSWORD_RANDOM_LEN)
 }
 
 fn lock_of(path: PathBuf, passwords: &Passwords) -> Result<LockedKeystore, KeystoresError> {
@@ -256,29 +248,6 @@ fn natural(name: &str) -> Vec<(u128, String)> {
         rest = after;
     }
     pieces
-}
-
-/// One result per item, in order, computed by as many threads as there are cores, but at most `most`.
-fn on_threads<T: Sync, R: Send>(most: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(most.max(1)).min(items.len());
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((at, item)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(at).map(|item| (at, item))
-                } {
-                    let result = work(item);
-                    results.lock().expect("nobody panics with the lock")[at] = Some(result);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("nobody panics with the lock");
-    results.into_iter().map(|result| result.expect("every item was taken once")).collect()
 }
 
 #[cfg(test)]
