@@ -309,12 +309,15 @@ fn run_combine(args: &CombineArgs) -> anyhow::Result<()> {
 }
 
 fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result<()> {
-    let Finished { lock_hash, definition_hash, validators, missing, already } = finished;
+    let Finished { lock_hash, definition_hash, validators, missing, already, took } = finished;
     let missing: Vec<u8> = missing.iter().map(|index| index.get()).collect();
     if as_json {
+        let steps: Vec<_> =
+            took.steps.iter().map(|(step, ms)| json!({ "step": step.to_string(), "ms": ms.0 })).collect();
         let line = json!({
             "lock_hash": lock_hash, "definition_hash": definition_hash, "validators": validators,
             "unconfirmed": missing, "already": already, "data_dir": data_dir.display().to_string(),
+            "steps": steps, "sent_bytes": took.sent_bytes,
         });
         return print(&line.to_string());
     }

@@ -1,12 +1,18 @@
 //! What the operator sees of a ceremony while it runs: a bar on a terminal, lines elsewhere.
 
-use crate::ceremony::Step;
+use crate::ceremony::{Coming, Effort, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 use types::{ClusterSize, ShareIndex};
 
 /// Steps that everybody goes through.
 const STEPS: u64 = 7;
+/// How often a long computation is told of: often enough that nobody takes it for a standstill, and a ceremony of ten
+/// thousand validators leaves some dozens of lines.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// The ceremony's progress.
 #[derive(Debug)]
@@ -14,7 +20,9 @@ pub struct Progress {
     bar: ProgressBar,
     size: ClusterSize,
     lines: bool,
-    last: Option<(Step, usize)>,
+    last: String,
+    /// While it is held, computations are told of.
+    watching: Option<Sender<()>>,
 }
 
 impl Progress {
@@ -26,21 +34,30 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(STEPS * size.operators() as u64), target);
         let style = ProgressStyle::with_template("{elapsed_precise} [{bar:32}] {pos}/{len} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, size, lines: !terminal && !quiet, last: None }
+        Self { bar, size, lines: !terminal && !quiet, last: String::new(), watching: None }
     }
 
-    /// Who has said its word in a step.
-    pub fn show(&mut self, step: Step, done: &[ShareIndex]) {
-        if self.last == Some((step, done.len())) {
-            return;
-        }
-        self.last = Some((step, done.len()));
-        let waiting: Vec<_> = self
-            .size
-            .indices()
-            .filter(|index| !done.contains(index))
-            .map(|index| index.to_string())
-            .collect();
+    /// From here on tells how far computations are, which the machine writes down in `effort`.
+    pub fn watch(&mut self, effort: Arc<Effort>) {
+        let (watching, ended) = channel();
+        self.watching = Some(watching);
+        let (bar, lines) = (self.bar.clone(), self.lines);
+        let watch = move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
+                let (done, of) = effort.seen();
+                if done < of {
+                    say(&bar, lines, &format!("computing: {done} of {of} validators"));
+                }
+            }
+        };
+        // Without the thread the ceremony is the same, only quieter.
+        drop(std::thread::Builder::new().name("progress".into()).spawn(watch));
+    }
+
+    /// Who has said its word in a step, and whose words are on their way.
+    pub fn show(&mut self, step: Step, done: &[ShareIndex], coming: &[Coming]) {
+        let waiting = self.size.indices().filter(|index| !done.contains(index));
+        let waiting: Vec<_> = waiting.map(|index| awaited(index, coming)).collect();
         let text = if waiting.is_empty() {
             format!("{step}: everybody")
         } else {
@@ -48,21 +65,37 @@ impl Progress {
         };
         let before = number(step) * self.size.operators() as u64;
         self.bar.set_position(before + done.len() as u64);
-        self.say(&text);
-    }
-
-    /// A line beside the bar.
-    #[expect(clippy::print_stderr, reason = "progress of a command that people watch")]
-    pub fn say(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
-        if self.lines {
-            eprintln!("{text}");
+        if self.last != text {
+            self.say(&text);
+            self.last = text;
         }
     }
 
+    /// A line beside the bar.
+    pub fn say(&self, text: &str) {
+        say(&self.bar, self.lines, text);
+    }
+
     /// The end.
-    pub fn finish(&self) {
+    pub fn finish(&mut self) {
+        self.watching = None;
         self.bar.finish_and_clear();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "progress of a command that people watch")]
+fn say(bar: &ProgressBar, lines: bool, text: &str) {
+    bar.set_message(text.to_owned());
+    if lines {
+        eprintln!("{text}");
+    }
+}
+
+/// An operator that is waited for, and how much of its message is here.
+fn awaited(index: ShareIndex, coming: &[Coming]) -> String {
+    match coming.iter().find(|coming| coming.from == index) {
+        Some(Coming { parts, of, .. }) => format!("{index} ({parts} of {of} parts)"),
+        None => index.to_string(),
     }
 }
 

@@ -83,6 +83,18 @@ pub struct Finished {
     pub missing: Vec<ShareIndex>,
     /// An earlier run has made them, and this one has done nothing.
     pub already: bool,
+    /// What this run took.
+    pub took: Took,
+}
+
+/// What a run took.
+#[derive(Clone, Debug, Default)]
+pub struct Took {
+    /// How long from this operator's word in each step to its word in the next one, in order: its own computation, and
+    /// waiting for the others. The lock's ends when the files are on disk.
+    pub steps: Vec<(Step, Millis)>,
+    /// Bytes of frames handed to the wire.
+    pub sent_bytes: u64,
 }
 
 /// What is found before anybody is spoken to.
@@ -147,8 +159,9 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
     let size = setup.size;
     let sending = wire.clone();
     let driving = std::thread::Builder::new().name("ceremony".into()).spawn(move || {
-        let progress = Progress::new(size, progress_quiet);
+        let mut progress = Progress::new(size, progress_quiet);
         let machine = start(ready, setup.clone(), operator, &records)?;
+        progress.watch(machine.effort());
         drop(records);
         let hands = Hands { definition, place, progress, wire: sending };
         let driver = Driver::new(machine, setup, state, hands);
@@ -236,6 +249,7 @@ fn made_already(data_dir: &Path, setup: &Setup) -> Option<Finished> {
         validators: setup.validators,
         missing: Vec::new(),
         already: true,
+        took: Took::default(),
     })
 }
 
@@ -319,12 +333,15 @@ struct Driver {
     linked: BTreeSet<ShareIndex>,
     /// The step under way, and since when.
     step: (Step, Millis),
+    /// What the steps before it took, and bytes handed to the wire.
+    took: Took,
 }
 
 impl Driver {
     fn new(machine: Ceremony<Operator, ReadyDefinition>, setup: Setup, state: State, hands: Hands) -> Self {
         let (backlog, linked) = (VecDeque::new(), BTreeSet::new());
-        Self { machine, setup, state, hands, backlog, linked, step: (Step::Gather, now()) }
+        let step = (Step::Gather, now());
+        Self { machine, setup, state, hands, backlog, linked, step, took: Took::default() }
     }
 
     fn run(mut self, inbox: &Receiver<Input>, inputs: &Sender<Input>) -> anyhow::Result<Finished> {
@@ -345,6 +362,17 @@ impl Driver {
             let input = self.next(inbox, self.patience())?;
             self.machine.handle(now(), input);
         }
+    }
+
+    fn enter(&mut self, step: Step) {
+        self.took.steps.push((self.step.0, now().since(self.step.1)));
+        self.step = (step, now());
+    }
+
+    fn took(&self) -> Took {
+        let mut took = self.took.clone();
+        took.steps.push((self.step.0, now().since(self.step.1)));
+        took
     }
 
     /// What happens next: after `patience` a tick.
@@ -384,11 +412,11 @@ impl Driver {
                 // The loop itself holds the other end.
                 let _ = inputs.send(Input::Stored(durable));
             }
-            Output::Progress { step, done } => {
+            Output::Progress { step, done, coming } => {
                 if step != self.step.0 {
-                    self.step = (step, now());
+                    self.enter(step);
                 }
-                self.hands.progress.show(step, &done);
+                self.hands.progress.show(step, &done, &coming);
             }
             Output::Rejected { from, why } => {
                 self.hands.progress.say(&format!("operator {from} sent {why}"));
@@ -406,6 +434,7 @@ impl Driver {
                     validators: self.setup.validators,
                     missing,
                     already: false,
+                    took: self.took(),
                 })));
             }
             Output::Abort { cause, lock_signed } => return Ok(Some(End::Aborted { cause, lock_signed })),
@@ -422,10 +451,13 @@ impl Driver {
                 waiting.push_back((to, frame));
                 continue;
             }
-            let sent = self.hands.wire.send(to, Bytes::copy_from_slice(&frame.0));
-            if let Err(net::SendError::QueueFull(_)) = sent {
-                full.push(to);
-                waiting.push_back((to, frame));
+            match self.hands.wire.send(to, Bytes::copy_from_slice(&frame.0)) {
+                Ok(()) => self.took.sent_bytes += frame.0.len() as u64,
+                Err(net::SendError::QueueFull(_)) => {
+                    full.push(to);
+                    waiting.push_back((to, frame));
+                }
+                Err(_) => {}
             }
         }
         self.backlog = waiting;
@@ -476,7 +508,7 @@ impl Driver {
                 return;
             }
             let aware: Vec<_> = self.setup.size.indices().filter(|one| !unaware.contains(one)).collect();
-            self.hands.progress.show(step, &aware);
+            self.hands.progress.show(step, &aware, &[]);
             self.flush();
             let rest = Duration::from_millis(until.since(now()).0.clamp(1, 1_000));
             let patience = if self.backlog.is_empty() { rest } else { RETRY };

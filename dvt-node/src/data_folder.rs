@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use cluster::lock::{Cluster, Lock};
 use cluster::network::{Network, Networks};
 use cluster::{Check, Verdict, folder};
-use crypto::PublicKeyPoint;
+use crypto::{PublicKeyPoint, cores};
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use keys::secret_file::read_password;
 use keys::store::NodeStore;
@@ -114,7 +114,8 @@ impl DataFolder {
         let position = self.me.position();
         let shares = self.cluster.validators.iter().map(|one| one.public_shares[position]);
         let signer = NodeSigner::new(halves.into_iter().zip(shares))?;
-        let validators = self.cluster.validators.iter().map(parse_keys).collect::<anyhow::Result<_>>()?;
+        let validators = cores::map(&self.cluster.validators, parse_keys);
+        let validators = validators.into_iter().collect::<anyhow::Result<_>>()?;
         let threshold = Threshold(u8::try_from(self.size.threshold()).context("a threshold fits a byte")?);
         Ok(Curve::new(signer, validators, threshold))
     }

@@ -71,10 +71,17 @@ impl Checker {
         if let Some(number) = self.numbers.get(message) {
             return *number;
         }
-        let number = MessageNo(self.messages.len());
-        self.messages.push((message.to_vec(), hash_to_g2(message).to_affine()));
-        self.numbers.insert(message.to_vec(), number);
         self.cost.hashes += 1;
+        self.hashed(message, hash_to_g2(message).to_affine())
+    }
+
+    /// The number of a message whose point the caller knows.
+    pub(crate) fn hashed(&mut self, message: &[u8], point: G2Affine) -> MessageNo {
+        let next = MessageNo(self.messages.len());
+        let number = *self.numbers.entry(message.to_vec()).or_insert(next);
+        if number == next {
+            self.messages.push((message.to_vec(), point));
+        }
         number
     }
 

@@ -3,17 +3,19 @@
 //! - [`point`], [`scalar`]: points typed by what is known of them, public numbers modulo `r`.
 //! - [`signature`]: keys and signatures, Ethereum's verification.
 //! - [`lagrange`], [`mod@combine`]: partial signatures into signatures, public shares into keys.
-//! - [`check`]: one check for many signatures, and the search for bad ones.
+//! - [`check`]: one check for many signatures, and the search for bad ones. [`hashed`]: roots hashed once.
 //! - [`slot`]: combine everything of a slot unverified, check it once, blame when that fails.
 //!
 //! Pure functions of their arguments, on the calling thread: randomness comes in as a seed. Callers put them on a
-//! blocking pool. All unsafe code is in one module, the calls into blst.
+//! blocking pool, or, where there are thousands, on all cores by [`cores`]. All unsafe code is in one module, the calls into blst.
 //!
 //! # Security
 //! No function here takes a secret. Nothing is constant-time.
 
 pub mod check;
 pub mod combine;
+pub mod cores;
+pub mod hashed;
 pub mod lagrange;
 pub mod point;
 mod raw;

@@ -35,6 +35,17 @@ impl PublicKeyPoint {
         if point.is_infinity() { Err(PointError::Infinity) } else { Ok(Self { point, bytes }) }
     }
 
+    /// The keys of many points, at the cost of one inversion for all.
+    ///
+    /// - Errors: `Infinity` if any of them is.
+    pub fn of_all(points: &[G1]) -> Result<Vec<Self>, PointError> {
+        let key = |point: G1Affine| {
+            let bytes = PublicKey(point.compress());
+            if point.is_infinity() { Err(PointError::Infinity) } else { Ok(Self { point, bytes }) }
+        };
+        G1::all_to_affine(points).into_iter().map(key).collect()
+    }
+
     /// The compressed key.
     pub const fn bytes(&self) -> PublicKey {
         self.bytes

@@ -10,6 +10,7 @@ use blst::{
     blst_p2_affine, blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes, blst_scalar_from_bendian,
     blst_sign_pk_in_g1, blst_sk_add_n_check, blst_sk_mul_n_check, blst_sk_sub_n_check, blst_sk_to_pk_in_g1,
 };
+use crypto::hashed::HashedRoot;
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
 use types::SigningRoot;
@@ -141,6 +142,11 @@ impl HashPoint {
             );
         }
         Self(point)
+    }
+
+    /// The point of a root that was hashed before.
+    pub(crate) fn of_hashed(root: &HashedRoot) -> Self {
+        Self(*root.point().to_projective().as_blst())
     }
 
     /// `scalar * H(m)`; the point at infinity for zero.

@@ -3,13 +3,13 @@
 //! `keystore-*.json`, each beside its password in the `.txt` of the same name, or all under one password as the deposit
 //! CLI leaves them. Names sort by their numbers: `keystore-2` comes before `keystore-10`.
 
-use crate::cores;
 use crate::files::{NewFile, SECRET, WriteError, write_new_folder};
 use crate::keystore::{
     DecryptError, EncryptOptions, KEYSTORE_LEN_MAX, Keystore, KeystoreSecret, ParseError, RANDOM_PASSWORD_LEN,
 };
 use crate::secret_file::{self, PASSWORD_FILE_LEN_MAX, ReadError};
 use crate::share::SecretShare;
+use crypto::cores;
 use rand_core::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::io;

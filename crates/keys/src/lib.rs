@@ -11,14 +11,12 @@
 //! - [`identity`]: an operator's secp256k1 node key, its ENR, and the keys of its peers.
 //! - [`keystores`]: folders of them. [`store`]: the node's halves at rest.
 //! - [`files`]: files written once, whole, never over another. [`secret_file`]: those that only their owner may read.
-//! - [`cores`]: one kind of work on many items, on all cores.
 //! - [`frost`]: key generation: the ciphersuite, the rounds of one validator, a ceremony's randomness.
 //!
 //! `unsafe` lives in the private module `curve`: secret scalars, and hashing to the curve, which blst's safe interface
 //! lacks; and in two files of [`frost`], which says why.
 
 mod batch;
-pub mod cores;
 mod curve;
 pub mod derive;
 mod enr;

@@ -6,6 +6,7 @@
 
 use crate::curve::{HashPoint, SCALAR_LEN, Scalar, key_bytes, key_point};
 use blst::min_pk::AggregatePublicKey;
+use crypto::hashed::HashedRoot;
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
 use thiserror::Error;
@@ -138,6 +139,25 @@ impl SecretShare {
     /// No journal stands before this. Duties are signed by [`crate::signer`] only.
     pub fn sign(&self, root: &SigningRoot) -> Signature {
         sign(&self.0, root)
+    }
+
+    /// The same for a root that was hashed before.
+    ///
+    /// # Security
+    /// As of [`SecretShare::sign`]. A [`HashedRoot`] is made of a root of the closed list of domains only.
+    pub fn sign_hashed(&self, root: &HashedRoot) -> Signature {
+        Signature(HashPoint::of_hashed(root).sign(&self.0).to_signature().compress())
+    }
+
+    /// The sum of many shares' signatures over one root, at the cost of one signature: that of the sum of the shares.
+    ///
+    /// - Infinity for no shares.
+    ///
+    /// # Security
+    /// As of [`SecretShare::sign`]. The sum of shares is a secret of its own, wiped before this returns.
+    pub fn sign_together<'a>(shares: impl IntoIterator<Item = &'a Self>, root: &SigningRoot) -> Signature {
+        let sum = shares.into_iter().fold(Scalar::zero(), |sum, share| sum.add(&share.0));
+        sign(&sum, root)
     }
 
     /// A whole key that was computed; `None` for zero.

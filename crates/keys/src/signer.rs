@@ -7,6 +7,7 @@ use crate::batch;
 use crate::curve::{HashPoint, key_point};
 use crate::share::{NodeHalf, PointError};
 use blst::min_pk::{AggregateSignature, PublicKey as KeyPoint, Signature as Point};
+use crypto::cores;
 use rand_core::{OsRng, RngCore};
 use std::collections::BTreeMap;
 use symbolon_core::SignJob;
@@ -114,13 +115,14 @@ impl NodeSigner {
     /// Takes the halves in the order of the lock's validators, each with this operator's public share of it.
     ///
     /// - Errors: [`SeatError`] if a public share is no key, or a half is the whole share.
-    /// - Cost: one G1 multiplication per validator.
+    /// - Cost: one G1 multiplication per validator, on all cores.
     pub fn new(halves: impl IntoIterator<Item = (NodeHalf, PublicKey)>) -> Result<Self, SeatError> {
-        let seat = |(number, (half, share)): (u32, (NodeHalf, PublicKey))| {
-            let key = half.vc_key(&share).and_then(|key| VcKey::parse(&key));
+        let halves: Vec<_> = halves.into_iter().collect();
+        let keys = cores::map(&halves, |(half, share)| half.vc_key(share).and_then(|key| VcKey::parse(&key)));
+        let seat = |(number, ((half, _), key)): (u32, ((NodeHalf, PublicKey), Result<VcKey, PointError>))| {
             key.map(|key| (half, key)).map_err(|reason| SeatError { validator: ValidatorNo(number), reason })
         };
-        Ok(Self { seats: (0..).zip(halves).map(seat).collect::<Result<_, _>>()? })
+        Ok(Self { seats: (0..).zip(halves.into_iter().zip(keys)).map(seat).collect::<Result<_, _>>()? })
     }
 
     /// The key that a validator client must sign with, `PK(v)`; `None` for a validator that is not ours.

@@ -72,9 +72,20 @@ impl Inbox {
         matches!(self.0.get(&(author, step)), Some(Incoming::Whole(_) | Incoming::Spent(_)))
     }
 
+    /// How many parts of a message are here, and of how many; `None` if it is whole or nothing of it is.
+    pub(super) fn parts(&self, author: ShareIndex, step: Step) -> Option<(usize, usize)> {
+        match self.0.get(&(author, step))? {
+            Incoming::Parts(gathering) => {
+                let missing = gathering.missing.iter().filter(|missing| **missing).count();
+                Some((gathering.missing.len() - missing, gathering.missing.len()))
+            }
+            Incoming::Whole(_) | Incoming::Spent(_) => None,
+        }
+    }
+
     /// Takes a part of a message whose statement was checked, of the shape its step has.
     ///
-    /// - Returns whether the message is complete now and was not before.
+    /// - Returns whether more of the message is here than before.
     /// - Errors: the part is not one of this message, or the content is not what was signed; it is forgotten then.
     pub(super) fn take(&mut self, plan: &Plan, part: &Part<'_>, shape: Shape) -> Result<bool, Rejection> {
         let key = (part.signed.statement.author, part.signed.statement.step);
@@ -90,9 +101,9 @@ impl Inbox {
         });
         let Incoming::Parts(gathering) = incoming else { return Ok(false) };
         gathering.content[start..][..len].copy_from_slice(part.bytes);
-        gathering.missing[part.number] = false;
+        let is_new = std::mem::replace(&mut gathering.missing[part.number], false);
         if gathering.missing.contains(&true) {
-            return Ok(false);
+            return Ok(is_new);
         }
         let content = std::mem::take(&mut gathering.content);
         let whole = Whole::new(gathering.signed, content, gathering.shape);

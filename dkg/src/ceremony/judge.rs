@@ -217,7 +217,7 @@ impl<P: CeremonyPeers, S: Sealing> Judge<'_, P, S> {
         let validator = ValidatorNo(u32::try_from(number).expect("a part of a u32"));
         let root = self.sealing.signing_roots(validator, &group)[shown.index as usize % self.plan.messages];
         let signature = Signature(shown.item.as_slice().try_into().expect("it has its step's length"));
-        PublicKeyPoint::parse(&share).is_ok_and(|key| !verify(&key, root.as_ref(), &signature))
+        !verify(&share, root.as_ref(), &signature)
     }
 
     /// A validator's key and the author's public share of it, from what its author says to have heard.
@@ -227,7 +227,7 @@ impl<P: CeremonyPeers, S: Sealing> Judge<'_, P, S> {
         validator: usize,
         round1: &[Shown],
         echo: &Said,
-    ) -> Option<(PublicKey, PublicKey)> {
+    ) -> Option<(PublicKey, PublicKeyPoint)> {
         let (size, statement) = (self.plan.size(), &echo.signed.statement);
         if statement.author != author || !self.is_said(echo, Step::Echo) {
             return None;
@@ -242,7 +242,7 @@ impl<P: CeremonyPeers, S: Sealing> Judge<'_, P, S> {
             table.push(self.commitments(shown, dealer, validator)?);
         }
         let (group, shares) = public_keys(size, &table)?;
-        Some((group, shares[author.position()]))
+        Some((group.bytes(), shares[author.position()]))
     }
 }
 

@@ -8,10 +8,11 @@ use super::record::{self, Durable, RecordError};
 use super::seal::{CeremonyKey, Sealing};
 use super::wire::{Frame, Part, Rejection, Signed, Statement, frames, shape_of, sign};
 use super::work::{Heard, Work};
-use super::{Cause, Input, Output, Step};
+use super::{Cause, Coming, Effort, Input, Output, Step};
 use keys::frost::CeremonySeed;
 use ssz::Encode as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use thiserror::Error;
 use types::{Machine, Millis, Root, ShareIndex};
 use zeroize::Zeroizing;
@@ -143,6 +144,17 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         self.plan.part_len = part_len;
     }
 
+    /// Smaller batches than [`super::plan::BATCH_LEN`], before anything is computed.
+    #[cfg(test)]
+    pub(super) fn set_batch_len(&mut self, batch_len: usize) {
+        self.plan.batch_len = batch_len;
+    }
+
+    /// How far the computation of a step is, for another thread to look at.
+    pub fn effort(&self) -> Arc<Effort> {
+        Arc::clone(&self.plan.effort)
+    }
+
     /// The ceremony's id: names its folder of records.
     pub fn id(&self) -> Root {
         self.plan.ceremony
@@ -221,7 +233,12 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
     fn progress(&mut self) {
         let step = self.step;
         let done = self.plan.size().indices().filter(|index| self.has(*index, step)).collect();
-        self.outputs.push_back(Output::Progress { step, done });
+        let coming = self.plan.others().filter_map(|from| {
+            let (parts, of) = self.inbox.parts(from, step)?;
+            Some(Coming { from, parts, of })
+        });
+        let coming = coming.collect();
+        self.outputs.push_back(Output::Progress { step, done, coming });
     }
 
     fn has(&self, author: ShareIndex, step: Step) -> bool {
@@ -265,8 +282,8 @@ impl<N: CeremonyKey, S: Sealing> Ceremony<N, S> {
         }
         let shape = shape_of(&self.plan, &part.signed.statement);
         let shape = shape.ok_or(Refused::Fault(Evidence::Length(part.signed).into()))?;
-        let completed = self.inbox.take(&self.plan, &part, shape)?;
-        if completed && step == self.step {
+        let more = self.inbox.take(&self.plan, &part, shape)?;
+        if more && step == self.step {
             self.progress();
         }
         Ok(())

@@ -34,7 +34,9 @@
 //! **Not done here:** deciding when to start another attempt (a new [`Setup::attempt`], a fresh seed), and erasing
 //! seed and records after `Finished` with nobody missing, or after an abort before the lock was signed.
 
+mod batch;
 pub mod definition;
+pub mod effort;
 pub mod evidence;
 mod inbox;
 pub mod judge;
@@ -47,6 +49,7 @@ pub mod wire;
 mod work;
 
 pub use definition::{ReadyDefinition, UnfitDefinition};
+pub use effort::Effort;
 pub use evidence::{Evidence, Fault};
 pub use judge::{Verdict, judge};
 pub use machine::{Ceremony, ResumeError};
@@ -172,6 +175,8 @@ pub enum Output {
         step: Step,
         /// Who.
         done: Vec<ShareIndex>,
+        /// Whose words are here in part.
+        coming: Vec<Coming>,
     },
     /// A frame was put aside. Worth a line to the operator.
     Rejected {
@@ -196,6 +201,17 @@ pub enum Output {
         /// this operator's shares can still be had. Otherwise erase them.
         lock_signed: bool,
     },
+}
+
+/// A long message that is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coming {
+    /// Whose.
+    pub from: ShareIndex,
+    /// Parts of it that are here.
+    pub parts: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// Why a ceremony made nothing.

@@ -1,8 +1,9 @@
 //! What a ceremony is about, and with that the length of everything that is said in it.
 
-use super::Step;
+use super::{Effort, Step};
 use keys::frost::{PrivateShare, round1_len};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use thiserror::Error;
 use types::{ClusterSize, Millis, NodeSignature, Root, ShareIndex, Signature, ValidatorNo};
 
@@ -17,9 +18,13 @@ pub const LOCK_SIGNATURE_LEN: usize = 65;
 pub(super) const COMPLAINT_LEN_MAX: usize = 1 << 20;
 /// Longest accusation that fits into another one, as the proof that it is false: with room for its statement.
 pub(super) const SHOWN_LEN_MAX: usize = COMPLAINT_LEN_MAX - 1024;
-/// Bytes of content in one frame; well below [`types::wire::FRAME_LEN_MAX`], so that progress shows and a broken
-/// link repeats little.
-pub(super) const PART_LEN: usize = 4 << 20;
+/// Bytes of content in one frame; well below [`types::wire::FRAME_LEN_MAX`]: what 10,000 validators make four operators say
+/// is 2 MB and more, so progress shows, and a broken link repeats little.
+pub(super) const PART_LEN: usize = 1 << 20;
+
+/// Validators that are checked together: each costs little more than if all were, and the thousands of a large ceremony
+/// make more batches than a machine has cores.
+pub(super) const BATCH_LEN: usize = 64;
 
 /// What every operator knows before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +89,9 @@ pub(super) struct Plan {
     /// What each new key signs: deposits and registrations.
     pub(super) messages: usize,
     pub(super) part_len: usize,
+    pub(super) batch_len: usize,
+    /// How far a computation is; nothing is decided by it.
+    pub(super) effort: Arc<Effort>,
 }
 
 impl Plan {
@@ -97,7 +105,8 @@ impl Plan {
         if !setup.size.contains(setup.me) {
             return Err(SetupError::Stranger(setup.me));
         }
-        Ok(Self { ceremony: setup.ceremony_id(), setup, messages, part_len: PART_LEN })
+        let (ceremony, effort) = (setup.ceremony_id(), Arc::default());
+        Ok(Self { ceremony, setup, messages, part_len: PART_LEN, batch_len: BATCH_LEN, effort })
     }
 
     pub(super) const fn size(&self) -> ClusterSize {

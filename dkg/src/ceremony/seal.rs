@@ -10,7 +10,7 @@ use super::plan::LOCK_SIGNATURE_LEN;
 pub type LockSignature = [u8; LOCK_SIGNATURE_LEN];
 
 /// The operators' public node keys, as far as a ceremony needs them.
-pub trait CeremonyPeers: Verify {
+pub trait CeremonyPeers: Verify + Sync {
     /// Whether that is what [`CeremonyKey::sign_lock`] gives with the key of `author`.
     fn verify_lock(&self, author: ShareIndex, lock_hash: &Root, signature: &LockSignature) -> bool;
 }
@@ -24,7 +24,7 @@ pub trait CeremonyKey: Sign + CeremonyPeers {
 }
 
 /// A definition, as the ceremony sees it. Pure: the same questions have the same answers at every operator.
-pub trait Sealing {
+pub trait Sealing: Sync {
     /// How many messages each new key signs.
     fn messages(&self) -> usize;
     /// Their signing roots, [`Sealing::messages`] of them: a deposit of each amount, ascending, then the registration.

@@ -21,8 +21,8 @@ use types::wire::{Sign, Verify};
 use types::{NodeSignature, Root, ShareIndex};
 use zeroize::Zeroizing;
 
-/// Version of the frames written and read here. From 2 on evidence shows what it is judged by.
-pub const CEREMONY_VERSION: u8 = 2;
+/// Version of the frames written and read here. From 2 on evidence shows what it is judged by, from 3 on parts are of 1 MiB.
+pub const CEREMONY_VERSION: u8 = 3;
 
 /// What a node key signs in a ceremony.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

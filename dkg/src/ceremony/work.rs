@@ -1,5 +1,6 @@
 //! The work of each step: what this operator says, and whether what the others said is right.
 
+use super::batch::{self, Key};
 use super::evidence::{Conflict, Evidence, Fault, Said, Shown};
 use super::inbox::Whole;
 use super::judge::{echo_is_bad, round1_is_bad};
@@ -10,12 +11,12 @@ use super::seal::{
 };
 use super::wire::{Signed, Statement};
 use super::{Step, plan};
-use crypto::{PublicKeyPoint, aggregate, check_each, combine, fast_aggregate_verify};
-use keys::frost::{CeremonySeed, Dealer, PrivateShare, Purpose, Round1, finish, round1_len};
+use crypto::{aggregate, cores, fast_aggregate_verify};
+use keys::frost::{CeremonySeed, Dealer, PrivateShare, Purpose, Round1, round1_len};
 use keys::{SecretShare, split};
 use rand_core::RngCore as _;
 use std::collections::BTreeMap;
-use types::{NodeSignature, PublicKey, Root, ShareIndex, Signature, SigningRoot, Threshold, ValidatorNo};
+use types::{NodeSignature, Root, ShareIndex, Signature, SigningRoot, ValidatorNo};
 use zeroize::Zeroizing;
 
 /// A step cannot be completed with what was said. [`Work::faults`] finds out by whom.
@@ -24,17 +25,6 @@ pub(super) struct Wrong;
 
 /// What was heard in one step, by author, this operator left out.
 pub(super) type Heard<'a> = BTreeMap<ShareIndex, &'a Whole>;
-
-/// A new key, and this operator's share of it.
-struct Key {
-    group: PublicKey,
-    group_point: PublicKeyPoint,
-    public_shares: Vec<PublicKey>,
-    points: Vec<PublicKeyPoint>,
-    share: SecretShare,
-    /// What it signs.
-    roots: Vec<SigningRoot>,
-}
 
 /// What follows from the seed and from what was heard, as far as the ceremony has come.
 #[derive(Default)]
@@ -71,18 +61,12 @@ impl Work {
         Zeroizing::new(match step {
             Step::Gather => plan.hello(),
             Step::Round1 => {
-                let stream = |validator| seed.stream(&plan.ceremony, validator, Purpose::Dkg);
-                let dealer = |validator| Dealer::new(plan.size(), plan.me(), stream(validator));
-                self.dealers = plan.validators().map(dealer).collect();
-                self.dealers.iter().flat_map(|dealer| dealer.round1().to_bytes()).collect()
+                self.dealers = batch::dealers(plan, seed);
+                self.dealers.iter().flat_map(|dealer| dealer.round1().bytes()).copied().collect()
             }
             Step::Echo => self.statements.iter().flat_map(echo_item).collect(),
             Step::Round2 => return self.dealt[to.expect("round 2 goes to one").position()].clone(),
-            Step::Seal => {
-                let signed =
-                    self.keys.iter().flat_map(|key| key.roots.iter().map(|root| key.share.sign(root)));
-                signed.flat_map(|signature| signature.0).collect()
-            }
+            Step::Seal => batch::partials(plan, &self.keys),
             Step::Lock => self.lock_content(own.0, own.1),
             Step::Done | Step::Farewell => self.lock_hash.expect("the lock comes before its end").0.to_vec(),
             Step::Complaint => unreachable!("accusations are made of faults"),
@@ -92,9 +76,8 @@ impl Work {
     fn lock_content(&mut self, node: &impl CeremonyKey, sealing: &impl Sealing) -> Vec<u8> {
         let hash = sealing.lock_hash(&self.sealed);
         self.lock_hash = Some(hash);
-        let root = SigningRoot::lock_hash(hash);
-        let signatures: Vec<_> = self.keys.iter().map(|key| key.share.sign(&root)).collect();
-        let sum = aggregate(&signatures).expect("there is a validator, and we made its signature");
+        let shares = self.keys.iter().map(|key| &key.share);
+        let sum = SecretShare::sign_together(shares, &SigningRoot::lock_hash(hash));
         [hash.0.as_slice(), &sum.0, &node.sign_lock(&hash)].concat()
     }
 
@@ -118,7 +101,7 @@ impl Work {
                 self.echoes = heard.iter().map(|(author, whole)| (*author, said(whole))).collect();
                 Ok(())
             }
-            Step::Round1 => self.complete_round1(plan, own, heard),
+            Step::Round1 => self.complete_round1(plan, seed, own, heard),
             Step::Round2 => self.complete_round2(plan, with.1, heard),
             Step::Seal => self.complete_seal(plan, seed, own, heard),
             Step::Lock => {
@@ -141,25 +124,17 @@ impl Work {
         if self.faults(plan, seed, node, step, heard).is_empty() { Ok(()) } else { Err(Wrong) }
     }
 
-    fn complete_round1(&mut self, plan: &Plan, own: &Whole, heard: &Heard<'_>) -> Result<(), Wrong> {
-        let said = |operator: ShareIndex| heard.get(&operator).copied().unwrap_or(own);
-        let all: Vec<_> = plan.size().indices().map(said).collect();
-        let mut table = Vec::with_capacity(self.dealers.len());
-        for validator in 0..self.dealers.len() {
-            let row = all.iter().map(|whole| Round1::from_bytes(plan.size(), whole.item(validator)));
-            table.push(row.collect::<Result<Vec<_>, _>>().map_err(|_| Wrong)?);
-        }
-        let share_len = PrivateShare::LEN;
-        let empty = || Zeroizing::new(Vec::with_capacity(share_len * table.len()));
-        let mut dealt: Vec<_> = all.iter().map(|_| empty()).collect();
-        for (dealer, row) in std::mem::take(&mut self.dealers).into_iter().zip(&table) {
-            let shares = dealer.deal(row).map_err(|_| Wrong)?;
-            for (content, share) in dealt.iter_mut().zip(&shares) {
-                content.extend_from_slice(share.expose());
-            }
-        }
-        self.statements = all.iter().map(|whole| whole.signed).collect();
-        (self.round1, self.dealt) = (table, dealt);
+    fn complete_round1(
+        &mut self,
+        plan: &Plan,
+        seed: &CeremonySeed,
+        own: &Whole,
+        heard: &Heard<'_>,
+    ) -> Result<(), Wrong> {
+        let said = said_by_all(plan, own, heard);
+        (self.round1, self.dealt) = batch::read_and_deal(plan, seed, &self.dealers, &said)?;
+        self.dealers = Vec::new();
+        self.statements = said.iter().map(|whole| whole.signed).collect();
         Ok(())
     }
 
@@ -169,27 +144,7 @@ impl Work {
         sealing: &impl Sealing,
         heard: &Heard<'_>,
     ) -> Result<(), Wrong> {
-        let mut keys = Vec::with_capacity(self.round1.len());
-        for (validator, row) in plan.validators().zip(&self.round1) {
-            let at = validator.0 as usize;
-            let own = share_at(&self.dealt[plan.me().position()][at * PrivateShare::LEN..]);
-            let share = |dealer: ShareIndex| heard.get(&dealer).map(|whole| share_at(whole.item(at)));
-            let shares: Vec<_> =
-                plan.size().indices().map(|dealer| share(dealer).unwrap_or_else(|| own.clone())).collect();
-            let key = finish(plan.size(), plan.me(), row, &shares).map_err(|_| Wrong)?;
-            let points: Result<Vec<_>, _> = key.public_shares.iter().map(PublicKeyPoint::parse).collect();
-            let roots = sealing.signing_roots(validator, &key.group);
-            assert!(roots.len() == plan.messages, "a definition has as many messages for each validator");
-            keys.push(Key {
-                group: key.group,
-                group_point: PublicKeyPoint::parse(&key.group).map_err(|_| Wrong)?,
-                points: points.map_err(|_| Wrong)?,
-                public_shares: key.public_shares,
-                share: SecretShare::from_be_bytes(key.share.expose()).map_err(|_| Wrong)?,
-                roots,
-            });
-        }
-        self.keys = keys;
+        self.keys = batch::keys(plan, sealing, &self.round1, &self.dealt[plan.me().position()], heard)?;
         Ok(())
     }
 
@@ -200,39 +155,14 @@ impl Work {
         own: &Whole,
         heard: &Heard<'_>,
     ) -> Result<(), Wrong> {
-        if !self.bad_partials(plan, seed, heard).is_empty() {
-            return Err(Wrong);
-        }
-        let said = |operator: ShareIndex| heard.get(&operator).copied().unwrap_or(own);
-        let threshold = Threshold(plan.size().threshold() as u8);
-        let mut sealed = Vec::with_capacity(self.keys.len());
-        let mut claims = Vec::with_capacity(self.keys.len() * plan.messages);
-        for (validator, key) in self.keys.iter().enumerate() {
-            let mut signatures = Vec::with_capacity(plan.messages);
-            for (message, root) in key.roots.iter().enumerate() {
-                let item = validator * plan.messages + message;
-                let partial = |operator| (operator, signature_at(said(operator).item(item)));
-                let partials: Vec<_> = plan.size().indices().map(partial).collect();
-                let signature = combine(&partials, threshold).expect("n distinct partials that verify");
-                claims.push((*root, key.group_point, signature));
-                signatures.push(signature);
-            }
-            let (group, public_shares) = (key.group, key.public_shares.clone());
-            sealed.push(SealedValidator { group, public_shares, signatures });
-        }
-        let works = check_each(&claims, check_seed(plan, seed)).0;
-        assert!(
-            works.is_ok(),
-            "partials that verify under shares of one polynomial combine to its signature"
-        );
-        self.sealed = sealed;
+        let said = said_by_all(plan, own, heard);
+        self.sealed = batch::seal(plan, seed, &self.keys, &said)?;
         Ok(())
     }
 
     fn complete_lock(&mut self, plan: &Plan, own: &Whole, heard: &Heard<'_>) {
-        let said = |operator: ShareIndex| heard.get(&operator).copied().unwrap_or(own);
         let items: Vec<_> =
-            plan.size().indices().map(|operator| LockItem::parse(said(operator).item(0))).collect();
+            said_by_all(plan, own, heard).iter().map(|whole| LockItem::parse(whole.item(0))).collect();
         let sums: Vec<_> = items.iter().map(|item| item.sum).collect();
         self.lock = Some(SealedLock {
             lock_hash: self.lock_hash.expect("our own lock message computed it"),
@@ -271,11 +201,14 @@ impl Work {
         if step == Step::Seal {
             return self.bad_partials(plan, seed, heard);
         }
-        let first_bad = |whole: &Whole| {
+        let first_bad = |whole: &&Whole| {
             let broken = |(index, item): (usize, &[u8])| self.breaks(plan, node, &whole.signed, index, item);
-            whole.items().enumerate().position(broken).map(|index| self.bad_item(plan, whole, index))
+            whole.items().enumerate().position(broken)
         };
-        let mut faults: Vec<_> = heard.values().filter_map(|whole| first_bad(whole)).collect();
+        let wholes: Vec<_> = heard.values().copied().collect();
+        let found = wholes.iter().zip(cores::map(&wholes, first_bad));
+        let mut faults: Vec<_> =
+            found.filter_map(|(whole, index)| Some(self.bad_item(plan, whole, index?))).collect();
         if step == Step::Echo {
             faults.extend(self.contradictions(plan, node, heard));
         }
@@ -299,22 +232,8 @@ impl Work {
     }
 
     fn bad_partials(&self, plan: &Plan, seed: &CeremonySeed, heard: &Heard<'_>) -> Vec<Fault> {
-        let roots = || self.keys.iter().flat_map(|key| key.roots.iter().map(move |root| (key, root)));
-        let claims: Vec<_> = heard
-            .iter()
-            .flat_map(|(author, whole)| {
-                roots()
-                    .zip(whole.items())
-                    .map(|((key, root), item)| (*root, key.points[author.position()], signature_at(item)))
-            })
-            .collect();
-        let Err(bad) = check_each(&claims, check_seed(plan, seed)).0 else { return Vec::new() };
-        let per_author = plan.validators().count() * plan.messages;
-        let first_of = |(place, whole): (usize, &&Whole)| {
-            let first = bad.iter().find(|position| *position / per_author == place)?;
-            Some(self.bad_item(plan, whole, first % per_author))
-        };
-        heard.values().enumerate().filter_map(first_of).collect()
+        let bad = batch::bad_partials(plan, seed, &self.keys, heard);
+        bad.into_iter().map(|(author, item)| self.bad_item(plan, heard[&author], item)).collect()
     }
 
     /// Whether an item of a message of the step under way breaks its rule, by what this operator has computed.
@@ -367,7 +286,8 @@ impl Work {
 
     /// Somebody's commitments of a validator: the content is put together again from what was read of it.
     fn shown_round1(&self, plan: &Plan, dealer: ShareIndex, validator: usize) -> Shown {
-        let content: Vec<u8> = self.round1.iter().flat_map(|row| row[dealer.position()].to_bytes()).collect();
+        let bytes = self.round1.iter().flat_map(|row| row[dealer.position()].bytes());
+        let content: Vec<u8> = bytes.copied().collect();
         Shown::of(self.statements[dealer.position()], &content, round1_len(plan.size()), validator)
     }
 
@@ -385,7 +305,7 @@ impl Work {
         if self.keys.is_empty() {
             return None;
         }
-        let shares: Vec<_> = self.keys.iter().map(|key| key.points[author.position()]).collect();
+        let shares: Vec<_> = self.keys.iter().map(|key| key.public_shares[author.position()]).collect();
         Some(!fast_aggregate_verify(&shares, &hash.0, &item.sum))
     }
 }
@@ -410,6 +330,11 @@ impl LockItem {
     }
 }
 
+/// What everybody said in a step, in order of operator.
+fn said_by_all<'a>(plan: &Plan, own: &'a Whole, heard: &Heard<'a>) -> Vec<&'a Whole> {
+    plan.size().indices().map(|operator| heard.get(&operator).copied().unwrap_or(own)).collect()
+}
+
 fn echo_item(signed: &Signed) -> Vec<u8> {
     [signed.statement.root.0.as_slice(), &signed.signature.0].concat()
 }
@@ -424,11 +349,11 @@ pub(super) fn echoed(plan: &Plan, author: ShareIndex, item: &[u8]) -> Signed {
 }
 
 /// The first share of these bytes.
-fn share_at(bytes: &[u8]) -> PrivateShare {
+pub(super) fn share_at(bytes: &[u8]) -> PrivateShare {
     PrivateShare::from_bytes(array(&bytes[..PrivateShare::LEN]))
 }
 
-fn signature_at(item: &[u8]) -> Signature {
+pub(super) fn signature_at(item: &[u8]) -> Signature {
     Signature(array(item))
 }
 
@@ -437,7 +362,8 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("an item of its step's length")
 }
 
-fn check_seed(plan: &Plan, seed: &CeremonySeed) -> [u8; 32] {
+/// What coefficients of batch checks are drawn from.
+pub(super) fn check_seed(plan: &Plan, seed: &CeremonySeed) -> [u8; 32] {
     let mut bytes = [0; 32];
     seed.stream(&plan.ceremony, ValidatorNo(0), Purpose::Check).fill_bytes(&mut bytes);
     bytes

@@ -29,7 +29,7 @@ impl Mask {
         let seed = CeremonySeed::new(Zeroizing::new([0x51; 32]));
         let commitments = |validator| {
             let stream = seed.stream(&self.setup.ceremony_id(), ValidatorNo(validator), Purpose::Dkg);
-            Dealer::new(self.setup.size, self.setup.me, stream).round1().to_bytes()
+            Dealer::new(self.setup.size, self.setup.me, stream).round1().bytes().to_vec()
         };
         (0..self.setup.validators).flat_map(commitments).collect()
     }

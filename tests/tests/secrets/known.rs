@@ -3,7 +3,7 @@
 use crate::scan::Secret;
 use crypto::Scalar;
 use dkg::ceremony::Setup;
-use keys::frost::{CeremonySeed, Dealer, Purpose, Round1};
+use keys::frost::{CeremonySeed, Dealer, Purpose, Round1, deal};
 use keys::{SecretShare, split};
 use sha2::{Digest as _, Sha256};
 use types::{ShareIndex, ValidatorNo};
@@ -35,8 +35,9 @@ pub(crate) fn of_validator(setup: &Setup, number: ValidatorNo) -> OfValidator {
     let dealer = |me| Dealer::new(size, me, seed(me).stream(&id, number, Purpose::Dkg));
     let dealers: Vec<_> = size.indices().map(dealer).collect();
     let round1: Vec<Round1> = dealers.iter().map(|dealer| dealer.round1().clone()).collect();
-    let deal = |dealer: Dealer| dealer.deal(&round1).unwrap().iter().map(|share| *share.expose()).collect();
-    let dealt: Vec<Vec<Secret>> = dealers.into_iter().map(deal).collect();
+    let of_one = |dealer: Dealer| deal(&[dealer], std::slice::from_ref(&round1), &[0; 32]).unwrap().remove(0);
+    let secrets = |dealer| of_one(dealer).iter().map(|share| *share.expose()).collect();
+    let dealt: Vec<Vec<Secret>> = dealers.into_iter().map(secrets).collect();
     let sum = |at: usize| dealt.iter().fold(Scalar::ZERO, |sum, of| sum + scalar(&of[at])).to_be_bytes();
     let shares: Vec<Secret> = (0..size.operators()).map(sum).collect();
     let client = |me: ShareIndex| -> Secret {

@@ -7,7 +7,7 @@ use crate::{
     k1,
     lock::{Lock, LockRegistration, Validator},
 };
-use crypto::PublicKeyPoint;
+use crypto::{PublicKeyPoint, cores};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{ClusterSize, PublicKey, ShareIndex, Signature, Threshold};
 
@@ -24,20 +24,17 @@ impl Lock {
     ///   `deposit_signatures`, `withdrawal_credentials`.
     /// - The lock may be trusted if every one holds.
     /// - Cost: for every validator `n` subgroup checks, `n - t + 1` interpolations, two pairings for each deposit
-    ///   and for the registration.
+    ///   and for the registration, on all cores.
     pub fn check(&self, networks: &Networks) -> Vec<Check> {
         self.check_with(networks, &ContractAnswers::default())
     }
 
     /// The same, with what contracts said of [`crate::Definition::contract_claims`].
     pub fn check_with(&self, networks: &Networks, answers: &ContractAnswers) -> Vec<Check> {
-        let group: Vec<_> =
-            self.validators.iter().map(|validator| point(validator.public_key.exactly())).collect();
-        let shares: Vec<Vec<_>> = self
-            .validators
-            .iter()
-            .map(|validator| validator.public_shares.iter().map(|share| point(share.exactly())).collect())
-            .collect();
+        let group = cores::map(&self.validators, |validator| point(validator.public_key.exactly()));
+        let shares: Vec<Vec<_>> = cores::map(&self.validators, |validator| {
+            validator.public_shares.iter().map(|share| point(share.exactly())).collect()
+        });
         let mut checks = self.check_hashes();
         checks.push(self.check_joined());
         checks.extend(self.definition.check_wallets(networks, answers));
@@ -129,9 +126,10 @@ impl Lock {
     ) -> Result<String, String> {
         let size = self.size()?;
         let threshold = size.threshold();
-        for (number, (key, shares)) in group.iter().zip(shares).enumerate() {
+        let validators: Vec<_> = group.iter().zip(shares).enumerate().collect();
+        let made = cores::map(&validators, |(number, (key, shares))| {
             let indexed: Option<Vec<(ShareIndex, PublicKeyPoint)>> =
-                size.indices().zip(shares).map(|(index, share)| Some((index, (*share)?))).collect();
+                size.indices().zip(shares.iter()).map(|(index, share)| Some((index, (*share)?))).collect();
             let (Some(key), Some(indexed)) = (key, indexed) else { return Err(MALFORMED.to_owned()) };
             if shares.len() != size.operators() {
                 return Err(MALFORMED.to_owned());
@@ -148,7 +146,9 @@ impl Lock {
                     ));
                 }
             }
-        }
+            Ok(())
+        });
+        made.into_iter().collect::<Result<(), _>>()?;
         Ok(format!("any {threshold} shares make the key"))
     }
 
@@ -193,11 +193,13 @@ impl Lock {
         if !version.has_registrations() {
             return Ok(format!("{version} has none"));
         }
-        for (number, (validator, key)) in self.validators.iter().zip(group).enumerate() {
+        let validators: Vec<_> = self.validators.iter().zip(group).enumerate().collect();
+        let verified = cores::map(&validators, |(number, (validator, key))| {
             let key = key.as_ref().ok_or(MALFORMED)?;
-            self.verify_registration(number, &validator.registration, key)
-                .map_err(|error| format!("validator {number}: {error}"))?;
-        }
+            self.verify_registration(*number, &validator.registration, key)
+                .map_err(|error| format!("validator {number}: {error}"))
+        });
+        verified.into_iter().collect::<Result<(), _>>()?;
         Ok(format!("{} registrations", self.validators.len()))
     }
 
@@ -235,9 +237,10 @@ impl Lock {
     }
 
     fn verify_deposits(&self, group: &[Option<PublicKeyPoint>]) -> Result<String, String> {
-        let mut count = 0;
-        for (number, (validator, key)) in self.validators.iter().zip(group).enumerate() {
+        let validators: Vec<_> = self.validators.iter().zip(group).enumerate().collect();
+        let counts = cores::map(&validators, |(number, (validator, key))| {
             let key = key.as_ref().ok_or(MALFORMED)?;
+            let mut count = 0;
             for deposit in signed_deposits(validator) {
                 let verified = deposit
                     .filter(|deposit| deposit.message.public_key == key.bytes())
@@ -247,7 +250,9 @@ impl Lock {
                 }
                 count += 1;
             }
-        }
+            Ok(count)
+        });
+        let count: usize = counts.into_iter().sum::<Result<_, String>>()?;
         Ok(format!("{count} deposits"))
     }
 

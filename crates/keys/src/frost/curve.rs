@@ -10,13 +10,15 @@ use blst::{
     blst_fr_from_uint64, blst_fr_inverse, blst_fr_mul, blst_fr_sub, blst_p1, blst_p1_add_or_double,
     blst_p1_affine, blst_p1_affine_in_g1, blst_p1_affine_is_inf, blst_p1_cneg, blst_p1_compress,
     blst_p1_from_affine, blst_p1_generator, blst_p1_is_equal, blst_p1_is_inf, blst_p1_mult,
-    blst_p1_uncompress, blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes,
-    blst_scalar_from_bendian, blst_scalar_from_fr,
+    blst_p1_uncompress, blst_p1s_mult_pippenger, blst_p1s_mult_pippenger_scratch_sizeof, blst_p1s_to_affine,
+    blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes, blst_scalar_from_bendian,
+    blst_scalar_from_fr,
 };
 use std::{
     fmt,
     hint::black_box,
     ops::{Add, Mul, Sub},
+    ptr,
 };
 use zeroize::Zeroizing;
 
@@ -161,6 +163,45 @@ impl Point {
     pub(super) fn is_identity(&self) -> bool {
         // SAFETY: of the C type.
         unsafe { blst_p1_is_inf(&self.0) }
+    }
+
+    /// The point as blst has it.
+    pub(super) const fn as_blst(&self) -> &blst_p1 {
+        &self.0
+    }
+
+    /// The sum of public scalars times points, none of which is the identity.
+    ///
+    /// - Cost: about 15 us a point for some hundreds of them, where a multiplication of its own takes 100.
+    ///
+    /// # Security
+    /// Takes the time that the scalars make it take.
+    pub(super) fn public_sum(terms: &[(Self, Scalar)]) -> Self {
+        let points: Vec<blst_p1> = terms.iter().map(|(point, _)| point.0).collect();
+        let scalars: Vec<[u8; 32]> = terms.iter().map(|(_, scalar)| scalar.to_blst().b).collect();
+        let mut affine = vec![blst_p1_affine::default(); points.len()];
+        let mut out = blst_p1::default();
+        let (Some(point), Some(scalar)) = (points.first(), scalars.first()) else { return Self::identity() };
+        let point_list = [ptr::from_ref(point), ptr::null()];
+        let scalar_list = [scalar.as_ptr(), ptr::null()];
+        // SAFETY: a pointer followed by null means elements that lie one after another: as many points, affine points and
+        // scalars of 32 bytes as are told, at least one of each, of which 255 bits are read. The scratch has the length
+        // that blst asks for, aligned to its limbs.
+        unsafe {
+            blst_p1s_to_affine(affine.as_mut_ptr(), point_list.as_ptr(), points.len());
+            let affine_list = [affine.as_ptr(), ptr::null()];
+            let scratch_len = blst_p1s_mult_pippenger_scratch_sizeof(points.len());
+            let mut scratch = vec![0_u64; scratch_len.div_ceil(size_of::<u64>())];
+            blst_p1s_mult_pippenger(
+                &mut out,
+                affine_list.as_ptr(),
+                points.len(),
+                scalar_list.as_ptr(),
+                SCALAR_BITS,
+                scratch.as_mut_ptr(),
+            );
+        }
+        Self(out)
     }
 
     /// Compressed.
@@ -349,6 +390,15 @@ mod tests {
             if let Some(inverse) = b.invert() {
                 prop_assert_eq!(a * b * inverse, a);
             }
+        }
+
+        #[test]
+        fn a_public_sum_is_the_sum_of_its_products(seeds in prop::collection::vec(any::<[u8; 48]>(), 0..40)) {
+            let g = Point::generator();
+            let term = |seed: &[u8; 48]| (g * Scalar::reduce(&seed[..24]), Scalar::reduce(seed));
+            let terms: Vec<_> = seeds.iter().map(term).filter(|(point, _)| !point.is_identity()).collect();
+            let slow = terms.iter().fold(Point::identity(), |sum, (point, scalar)| sum + *point * *scalar);
+            prop_assert_eq!(Point::public_sum(&terms), slow);
         }
 
         #[test]

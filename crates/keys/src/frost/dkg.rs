@@ -1,10 +1,10 @@
-//! One validator's key generation: the two rounds of FROST's (Pedersen's with proofs of knowledge), by frost-core.
+//! Key generation: the two rounds of FROST's (Pedersen's with proofs of knowledge), over frost-core.
 //!
 //! 1. [`Dealer::new`] draws a secret polynomial of degree `t - 1`; [`Round1`] commits to it and proves knowledge
 //!    of its constant term. Everybody gets the same.
-//! 2. [`Dealer::deal`] checks the others' [`Round1`] and evaluates the polynomial once for each operator: one
-//!    [`PrivateShare`] each, confidential.
-//! 3. [`finish`] checks the shares received against the commitments and adds them up: a [`DistributedKey`].
+//! 2. [`deal`] checks the others' [`Round1`] of many validators together and evaluates each polynomial once for each
+//!    operator: one [`PrivateShare`] each, confidential.
+//! 3. [`finish`] adds up the shares received of one validator and checks the sum: a [`DistributedKey`].
 //!
 //! **Context.** frost-core's proof of knowledge is bound to the author's index, not to a ceremony, and has no hook
 //! for more. So the ceremony binds it from outside: round 1 travels under its author's node signature over the
@@ -14,10 +14,22 @@
 //! The nonce and the polynomial come from one [stream](super::stream) bound to the ceremony, so no two
 //! proofs share a nonce.
 //!
-//! Source: Komlo and Goldberg, FROST (SAC 2020), figure 1; frost-core 3, `keys::dkg`.
+//! **Sums.** An operator's share is the sum of what it was dealt, and its public share is the sum of what the commitments
+//! say of that. So one equation, `G sum_d f_d(i) = sum_d sum_k i^k phi_dk`, says that the share is right, and none is
+//! checked alone. Dealers who conspire may deal shares that are wrong by amounts which cancel; the key and everybody's
+//! share of it are then what they should be all the same. If the equation fails, some dealer's own equation does, and
+//! that one is evidence.
+//!
+//! Source: Komlo and Goldberg, FROST (SAC 2020), figure 1; frost-core 3, `keys::dkg`, whose `part2` and `part3` check
+//! one by one what is checked together here.
 
+mod proofs;
+
+use super::curve::{Point, Scalar};
 use super::suite::{Bls12381G1Sha256 as S, ScalarField};
-use frost_core::keys::dkg::{part1, part2, part3, round1, round2};
+use crypto::PublicKeyPoint;
+use crypto::point::G1;
+use frost_core::keys::dkg::{part1, part2, round1};
 use frost_core::keys::{
     CoefficientCommitment, PublicKeyPackage, SecretShare, SigningShare, VerifiableSecretSharingCommitment,
 };
@@ -25,7 +37,7 @@ use frost_core::{Field, Identifier, Signature};
 use rand_core::{CryptoRng, RngCore};
 use std::{collections::BTreeMap, fmt};
 use thiserror::Error;
-use types::{ClusterSize, PublicKey, ShareIndex};
+use types::{ClusterSize, ShareIndex};
 use zeroize::Zeroizing;
 
 const POINT_LEN: usize = 48;
@@ -63,21 +75,29 @@ pub enum Round1Error {
 
 /// What a dealer tells everybody: commitments to its polynomial, proof of knowledge of the constant term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Round1(round1::Package<S>);
+pub struct Round1 {
+    package: round1::Package<S>,
+    bytes: Box<[u8]>,
+}
 
 impl Round1 {
-    /// [`round1_len`] bytes: commitments from the constant term on, 48 bytes each; `R` 48 bytes; `mu` 32 bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let commitments = self.0.commitment().serialize_whole();
-        let proof = self.0.proof_of_knowledge().serialize();
+    fn of_package(package: round1::Package<S>) -> Self {
+        let commitments = package.commitment().serialize_whole();
+        let proof = package.proof_of_knowledge().serialize();
         let whole = commitments.and_then(|mut bytes| {
             bytes.extend(proof?);
-            Ok(bytes)
+            Ok(bytes.into_boxed_slice())
         });
-        whole.expect("no point read or drawn is the identity, which alone has no bytes")
+        let bytes = whole.expect("no point drawn is the identity, which alone has no bytes");
+        Self { package, bytes }
     }
 
-    /// Reads [`Round1::to_bytes`]; checks length, group membership and canonical form, not the proof.
+    /// [`round1_len`] bytes: commitments from the constant term on, 48 bytes each; `R` 48 bytes; `mu` 32 bytes.
+    pub const fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads [`Round1::bytes`]; checks length, group membership and canonical form, not the proof.
     ///
     /// - Cost: `t + 1` square roots and subgroup checks.
     pub fn from_bytes(size: ClusterSize, bytes: &[u8]) -> Result<Self, Round1Error> {
@@ -89,10 +109,10 @@ impl Round1 {
         let commitment = VerifiableSecretSharingCommitment::deserialize(points.chunks_exact(POINT_LEN))
             .map_err(|_| Round1Error::Commitment { coefficient: first_bad_point(points) })?;
         let proof = Signature::deserialize(proof).map_err(|_| Round1Error::ProofForm)?;
-        Ok(Self(round1::Package::new(commitment, proof)))
+        Ok(Self { package: round1::Package::new(commitment, proof), bytes: bytes.into() })
     }
 
-    /// Checks the proof of knowledge of `author`.
+    /// Checks the proof of knowledge of `author` alone.
     ///
     /// - Errors: [`Round1Error::Proof`].
     /// - Cost: two full G1 multiplications and `t` field operations.
@@ -102,8 +122,8 @@ impl Round1 {
         let reader = identifier(if author.get() == 1 { 2 } else { 1 });
         let ones = vec![ScalarField::one(); size.threshold()];
         let (t, two) = (size.threshold() as u16, 2);
-        let secret = round1::SecretPackage::new(reader, ones, self.0.commitment().clone(), t, two);
-        let package = BTreeMap::from([(identifier(author.get()), self.0.clone())]);
+        let secret = round1::SecretPackage::new(reader, ones, self.package.commitment().clone(), t, two);
+        let package = BTreeMap::from([(identifier(author.get()), self.package.clone())]);
         part2(secret, &package).map(|_| ()).map_err(|_| Round1Error::Proof)
     }
 
@@ -112,7 +132,7 @@ impl Round1 {
     /// - Cost: one full and `t` short G1 multiplications.
     pub fn fits(&self, recipient: ShareIndex, share: &PrivateShare) -> bool {
         share.signing_share().is_some_and(|share| {
-            let commitment = self.0.commitment().clone();
+            let commitment = self.package.commitment().clone();
             SecretShare::new(identifier(recipient.get()), share, commitment).verify().is_ok()
         })
     }
@@ -148,10 +168,14 @@ impl PrivateShare {
     }
 
     fn of(share: &SigningShare<S>) -> Self {
-        let bytes = Zeroizing::new(share.serialize());
-        let mut out = Zeroizing::new([0; SCALAR_LEN]);
-        out.copy_from_slice(&bytes);
-        Self(out)
+        Self(Zeroizing::new(ScalarField::serialize(&share.to_scalar())))
+    }
+
+    /// `None` if one of them is not a number below the order.
+    fn sum(shares: &[Self]) -> Option<Self> {
+        let numbers = shares.iter().map(|share| Scalar::from_be_bytes(&share.0));
+        let sum = numbers.reduce(|sum, number| Some(sum? + number?))??;
+        Some(Self(Zeroizing::new(sum.to_be_bytes())))
     }
 }
 
@@ -180,7 +204,7 @@ impl Dealer {
     pub fn new(size: ClusterSize, me: ShareIndex, rng: impl RngCore + CryptoRng) -> Self {
         let (n, t) = (size.operators() as u16, size.threshold() as u16);
         let (secret, package) = part1(identifier(me.get()), n, t, rng).expect("2 <= t <= n in a ClusterSize");
-        Self { size, me, secret, round1: Round1(package) }
+        Self { size, me, secret, round1: Round1::of_package(package) }
     }
 
     /// What everybody is told.
@@ -188,23 +212,56 @@ impl Dealer {
         &self.round1
     }
 
-    /// Checks everybody's proof and evaluates the polynomial at each operator, this one included.
-    ///
-    /// - `all`: everybody's in order of operator; this operator's own place is not looked at.
-    /// - Returns one share per operator, in order.
-    /// - Errors: the operators whose proof is wrong.
-    /// - Cost: `2 (n - 1)` full G1 multiplications.
-    pub fn deal(self, all: &[Round1]) -> Result<Vec<PrivateShare>, Vec<ShareIndex>> {
-        let (size, me) = (self.size, self.me);
-        let others = others(size, me, all);
-        let (own, packages) = part2(self.secret, &others).map_err(|_| wrong_proofs(size, me, all))?;
-        let own = PrivateShare(Zeroizing::new(ScalarField::serialize(&own.secret_share())));
-        let shares = size.indices().map(|index| match packages.get(&identifier(index.get())) {
-            Some(package) => PrivateShare::of(package.signing_share()),
-            None => own.clone(),
-        });
-        Ok(shares.collect())
+    /// The polynomial at each operator, this one included, in order.
+    fn shares(&self) -> Vec<PrivateShare> {
+        // A copy, which the program's allocator wipes.
+        let coefficients = self.secret.coefficients();
+        let share = |index: ShareIndex| {
+            PrivateShare::of(&SigningShare::from_coefficients(&coefficients, identifier(index.get())))
+        };
+        self.size.indices().map(share).collect()
     }
+}
+
+/// A wrong proof of knowledge: its author's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the proof of knowledge of operator {author} for the validator at place {place} is wrong")]
+pub struct WrongProof {
+    /// Which of the dealers' validators, from 0.
+    pub place: usize,
+    /// Whose.
+    pub author: ShareIndex,
+}
+
+/// Checks everybody's proofs of some validators together, and evaluates the polynomials at each operator.
+///
+/// - `dealers`: one operator's, one for each validator.
+/// - `rows`: for each validator everybody's round 1 in order of operator; this operator's own is not looked at.
+/// - `seed`: 32 bytes that no author could foresee.
+/// - Returns for each validator one share per operator, in order.
+/// - Errors: all proofs that are wrong, each found by [`Round1::check`].
+/// - Cost: about 30 us a proof for some hundreds of them; on failure what it takes to check each.
+/// - Soundness: a wrong proof passes with probability at most `2^-128`.
+pub fn deal(
+    dealers: &[Dealer],
+    rows: &[Vec<Round1>],
+    seed: &[u8; 32],
+) -> Result<Vec<Vec<PrivateShare>>, Vec<WrongProof>> {
+    assert!(dealers.len() == rows.len(), "one dealer for each validator");
+    let places = || dealers.iter().zip(rows).enumerate();
+    let others = || {
+        places().flat_map(|(place, (dealer, row))| {
+            assert!(row.len() == dealer.size.operators(), "one round-1 package for each operator");
+            dealer.size.others(dealer.me).map(move |author| (place, author, &row[author.position()]))
+        })
+    };
+    let proofs: Vec<_> = others().map(|(_, author, round1)| (author, round1)).collect();
+    if !proofs::hold(&proofs, seed) {
+        let wrong =
+            others().filter(|(place, author, round1)| round1.check(dealers[*place].size, *author).is_err());
+        return Err(wrong.map(|(place, author, _)| WrongProof { place, author }).collect());
+    }
+    Ok(dealers.iter().map(Dealer::shares).collect())
 }
 
 impl fmt::Debug for Dealer {
@@ -217,9 +274,9 @@ impl fmt::Debug for Dealer {
 #[derive(Debug)]
 pub struct DistributedKey {
     /// The validator's key.
-    pub group: PublicKey,
+    pub group: PublicKeyPoint,
     /// Everybody's public share, in order of operator.
-    pub public_shares: Vec<PublicKey>,
+    pub public_shares: Vec<PublicKeyPoint>,
     /// This operator's share of the secret.
     pub share: PrivateShare,
 }
@@ -238,11 +295,11 @@ pub enum FinishError {
     Zero,
 }
 
-/// Checks the shares received and adds them up.
+/// Adds up the shares received, and checks the sum against the sum of the commitments.
 ///
 /// - `round1`, `shares`: everybody's in order of operator, this operator's own included.
-/// - Errors: [`FinishError`].
-/// - Cost: `n` full and about `2 n t` short G1 multiplications.
+/// - Errors: [`FinishError`]; the dealers are found by [`Round1::fits`].
+/// - Cost: one full and `n t` short G1 multiplications.
 pub fn finish(
     size: ClusterSize,
     me: ShareIndex,
@@ -250,27 +307,21 @@ pub fn finish(
     shares: &[PrivateShare],
 ) -> Result<DistributedKey, FinishError> {
     assert!(round1.len() == size.operators() && shares.len() == size.operators(), "one for each operator");
-    let packages = others(size, me, round1);
-    let received: Option<BTreeMap<_, _>> = size
-        .others(me)
-        .map(|dealer| {
-            let share = shares[dealer.position()].signing_share()?;
-            Some((identifier(dealer.get()), round2::Package::new(share)))
-        })
-        .collect();
     let wrong = || {
-        let dealers = size.others(me);
-        let wrong = dealers.filter(|dealer| !round1[dealer.position()].fits(me, &shares[dealer.position()]));
-        FinishError::Shares { dealers: wrong.collect() }
+        let fits = |dealer: &ShareIndex| round1[dealer.position()].fits(me, &shares[dealer.position()]);
+        let dealers: Vec<_> = size.others(me).filter(|dealer| !fits(dealer)).collect();
+        assert!(!dealers.is_empty(), "shares that fit their commitments add up to one that fits their sum");
+        FinishError::Shares { dealers }
     };
-    let received = received.ok_or_else(wrong)?;
-    let own = ScalarField::deserialize(&shares[me.position()].0).expect("our own share is one we computed");
-    let commitment = round1[me.position()].0.commitment().clone();
-    let (n, t) = (size.operators() as u16, size.threshold() as u16);
-    let secret = round2::SecretPackage::new(identifier(me.get()), commitment, own, t, n);
-    let (key, public) = part3(&secret, &packages, &received).map_err(|_| wrong())?;
-    let (group, public_shares) = keys_of(&public).ok_or(FinishError::Zero)?;
-    Ok(DistributedKey { group, public_shares, share: PrivateShare::of(key.signing_share()) })
+    let sum = PrivateShare::sum(shares).ok_or_else(wrong)?;
+    let public = Public::of(size, round1);
+    let own = Zeroizing::new(*sum.expose());
+    let own = Scalar::from_be_bytes(&own).expect("a sum is written as a number below the order");
+    if Point::generator() * own != public.shares[me.position()] {
+        return Err(wrong());
+    }
+    let (group, public_shares) = public.keys().ok_or(FinishError::Zero)?;
+    Ok(DistributedKey { group, public_shares, share: sum })
 }
 
 /// The key that everybody's commitments make, and everybody's public share of it, in order: what whoever holds no share
@@ -279,18 +330,37 @@ pub fn finish(
 /// - `round1`: everybody's in order of operator.
 /// - Returns `None` if the commitments cancel out somewhere.
 /// - Cost: `n t` short G1 multiplications.
-pub fn public_keys(size: ClusterSize, round1: &[Round1]) -> Option<(PublicKey, Vec<PublicKey>)> {
+pub fn public_keys(size: ClusterSize, round1: &[Round1]) -> Option<(PublicKeyPoint, Vec<PublicKeyPoint>)> {
     assert!(round1.len() == size.operators(), "one round-1 package for each operator");
-    let commitments =
-        size.indices().zip(round1).map(|(index, one)| (identifier(index.get()), one.0.commitment()));
-    keys_of(&PublicKeyPackage::from_dkg_commitments(&commitments.collect()).ok()?)
+    Public::of(size, round1).keys()
 }
 
-/// `None` if one of them is zero, which has no bytes.
-fn keys_of(public: &PublicKeyPackage<S>) -> Option<(PublicKey, Vec<PublicKey>)> {
-    let shares = public.verifying_shares().values().map(|share| public_key(&share.serialize().ok()?));
-    let group = public.verifying_key().serialize().ok()?;
-    Some((public_key(&group)?, shares.collect::<Option<Vec<_>>>()?))
+/// What the commitments make, the identity perhaps among it.
+struct Public {
+    group: Point,
+    /// In order of operator.
+    shares: Vec<Point>,
+}
+
+impl Public {
+    fn of(size: ClusterSize, round1: &[Round1]) -> Self {
+        let commitments = size.indices().zip(round1);
+        let commitments =
+            commitments.map(|(index, one)| (identifier(index.get()), one.package.commitment())).collect();
+        let package = PublicKeyPackage::<S>::from_dkg_commitments(&commitments);
+        let package = package.expect("commitments that were read have one degree, and there is one at least");
+        let shares = package.verifying_shares().values().map(|share| share.to_element()).collect();
+        Self { group: package.verifying_key().to_element(), shares }
+    }
+
+    /// `None` if one of them is zero, which is nobody's key.
+    fn keys(&self) -> Option<(PublicKeyPoint, Vec<PublicKeyPoint>)> {
+        let points: Vec<G1> =
+            self.shares.iter().chain([&self.group]).map(|point| G1::vouched(*point.as_blst())).collect();
+        let mut keys = PublicKeyPoint::of_all(&points).ok()?;
+        let group = keys.pop().expect("the group's comes last");
+        Some((group, keys))
+    }
 }
 
 fn first_bad_point(points: &[u8]) -> usize {
@@ -300,19 +370,6 @@ fn first_bad_point(points: &[u8]) -> usize {
 
 fn identifier(index: u8) -> Identifier<S> {
     Identifier::try_from(u16::from(index)).expect("share indices are not zero")
-}
-
-fn others(size: ClusterSize, me: ShareIndex, all: &[Round1]) -> BTreeMap<Identifier<S>, round1::Package<S>> {
-    assert!(all.len() == size.operators(), "one round-1 package for each operator");
-    size.others(me).map(|index| (identifier(index.get()), all[index.position()].0.clone())).collect()
-}
-
-fn wrong_proofs(size: ClusterSize, me: ShareIndex, all: &[Round1]) -> Vec<ShareIndex> {
-    size.others(me).filter(|author| all[author.position()].check(size, *author).is_err()).collect()
-}
-
-fn public_key(bytes: &[u8]) -> Option<PublicKey> {
-    bytes.try_into().ok().map(PublicKey)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Key generation: FROST's, on Ethereum's curve.
 //!
 //! - [`suite`]: the ciphersuite for frost-core, BLS12-381 G1 over blst.
-//! - [`dkg`]: one validator's two rounds: deal, check, add up.
+//! - [`dkg`]: the two rounds: deal, check, add up.
 //! - [`stream`]: all randomness of a ceremony from one seed, so that a restarted node repeats itself.
 //! - [`wipe`]: an allocator that zeroes what is freed, for what frost-core copies on the way.
 //!
@@ -15,7 +15,8 @@ pub mod wipe;
 
 pub use curve::{Point, Scalar};
 pub use dkg::{
-    Dealer, DistributedKey, FinishError, PrivateShare, Round1, Round1Error, finish, public_keys, round1_len,
+    Dealer, DistributedKey, FinishError, PrivateShare, Round1, Round1Error, WrongProof, deal, finish,
+    public_keys, round1_len,
 };
 pub use stream::{CeremonySeed, Purpose, Stream};
 pub use suite::Bls12381G1Sha256;

@@ -121,7 +121,7 @@ fn a_true_partial_signature_beside_a_second_round_one_of_a_villain_proves_nothin
     let seed = keys::frost::CeremonySeed::new(zeroize::Zeroizing::new([9; 32]));
     let commitments = |validator| {
         let stream = seed.stream(&plan.ceremony, validator, keys::frost::Purpose::Dkg);
-        keys::frost::Dealer::new(plan.size(), villain, stream).round1().to_bytes()
+        keys::frost::Dealer::new(plan.size(), villain, stream).round1().bytes().to_vec()
     };
     let content: Vec<u8> = plan.validators().flat_map(commitments).collect();
     let second = Said { signed: sign(&plan, &TestKey(villain), Step::Round1, 0, &content), content };

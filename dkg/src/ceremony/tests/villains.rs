@@ -127,7 +127,7 @@ fn different_round_one_messages_are_proved_by_the_echo() {
         .validators()
         .flat_map(|validator| {
             let stream = fresh.stream(&plan.ceremony, validator, keys::frost::Purpose::Dkg);
-            keys::frost::Dealer::new(plan.size(), villain(), stream).round1().to_bytes()
+            keys::frost::Dealer::new(plan.size(), villain(), stream).round1().bytes().to_vec()
         })
         .collect();
     other.nodes.clear();

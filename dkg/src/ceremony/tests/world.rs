@@ -115,6 +115,7 @@ pub(crate) struct World {
     pub(crate) tamper: Tamper,
     rng: ChaCha20Rng,
     pub(crate) part_len: Option<usize>,
+    pub(crate) batch_len: Option<usize>,
 }
 
 pub(crate) fn setup(n: usize, t: usize, validators: u32, me: ShareIndex) -> Setup {
@@ -151,6 +152,7 @@ impl World {
             tamper: Box::new(|_, _, frame| vec![frame.clone()]),
             rng: ChaCha20Rng::seed_from_u64(order),
             part_len: None,
+            batch_len: None,
         }
     }
 
@@ -174,6 +176,9 @@ impl World {
         };
         if let Some(part_len) = self.part_len {
             machine.set_part_len(part_len);
+        }
+        if let Some(batch_len) = self.batch_len {
+            machine.set_batch_len(batch_len);
         }
         node.machine = Some(machine);
         self.drain(at);

@@ -3,7 +3,7 @@ use super::super::stream::{CeremonySeed, Purpose};
 use super::*;
 use blst::{BLST_ERROR, MultiPoint, min_pk};
 use frost_core::Group;
-use types::{Root, ValidatorNo};
+use types::{PublicKey, Root, ValidatorNo};
 
 /// Ethereum's.
 const DST: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
@@ -25,12 +25,16 @@ fn dealer(size: ClusterSize, me: ShareIndex) -> Dealer {
     Dealer::new(size, me, seed.stream(&Root([9; 32]), ValidatorNo(0), Purpose::Dkg))
 }
 
+fn deal_one(dealer: Dealer, round1: &[Round1]) -> Result<Vec<PrivateShare>, Vec<WrongProof>> {
+    deal(&[dealer], &[round1.to_vec()], &[3; 32]).map(|mut dealt| dealt.remove(0))
+}
+
 fn run(n: usize, t: usize) -> Run {
     let size = ClusterSize::new(n, t).unwrap();
     let dealers: Vec<_> = size.indices().map(|me| dealer(size, me)).collect();
     let round1: Vec<_> =
-        dealers.iter().map(|dealer| Round1::from_bytes(size, &dealer.round1().to_bytes()).unwrap()).collect();
-    let dealt: Vec<_> = dealers.into_iter().map(|dealer| dealer.deal(&round1).unwrap()).collect();
+        dealers.iter().map(|dealer| Round1::from_bytes(size, dealer.round1().bytes()).unwrap()).collect();
+    let dealt: Vec<_> = dealers.into_iter().map(|dealer| deal_one(dealer, &round1).unwrap()).collect();
     let shares = (0..n).map(|to| dealt.iter().map(|shares| shares[to].clone()).collect()).collect();
     Run { size, round1, shares }
 }
@@ -86,7 +90,7 @@ fn assert_all_agree(keys: &[DistributedKey]) {
     for (me, key) in keys.iter().enumerate() {
         assert_eq!((key.group, &key.public_shares), (keys[0].group, &keys[0].public_shares));
         let own = min_pk::SecretKey::from_bytes(key.share.expose()).unwrap().sk_to_pk();
-        assert_eq!(key.public_shares[me].0, own.to_bytes());
+        assert_eq!(key.public_shares[me].bytes().0, own.to_bytes());
     }
 }
 
@@ -108,10 +112,10 @@ fn every_quorum_signs_for_ethereum_and_fewer_cannot() {
         let keys = run(n, t).keys();
         assert_all_agree(&keys);
         for quorum in subsets(n as u8, t) {
-            assert!(verifies(&combined(&keys, &quorum), &keys[0].group), "{t} of {n}: {quorum:?}");
+            assert!(verifies(&combined(&keys, &quorum), &keys[0].group.bytes()), "{t} of {n}: {quorum:?}");
         }
         for few in subsets(n as u8, t - 1) {
-            assert!(!verifies(&combined(&keys, &few), &keys[0].group), "{t} of {n}: {few:?}");
+            assert!(!verifies(&combined(&keys, &few), &keys[0].group.bytes()), "{t} of {n}: {few:?}");
         }
     }
 }
@@ -125,8 +129,11 @@ fn clusters_of_every_size_make_a_key() {
         let first: Vec<u8> = (1..=t as u8).collect();
         let last: Vec<u8> = (n - t as u8 + 1..=n).collect();
         for quorum in [&first, &last] {
-            assert!(verifies(&combined(&keys, quorum), &keys[0].group), "{t} of {n}: {quorum:?}");
-            assert!(!verifies(&combined(&keys, &quorum[1..]), &keys[0].group), "{t} of {n} without one");
+            assert!(verifies(&combined(&keys, quorum), &keys[0].group.bytes()), "{t} of {n}: {quorum:?}");
+            assert!(
+                !verifies(&combined(&keys, &quorum[1..]), &keys[0].group.bytes()),
+                "{t} of {n} without one"
+            );
         }
     }
 }
@@ -137,7 +144,7 @@ fn the_same_stream_gives_the_same_dealer_and_another_ceremony_another() {
     let seed = CeremonySeed::new(Zeroizing::new([1; 32]));
     let round1 = |ceremony, validator| {
         let stream = seed.stream(&Root([ceremony; 32]), ValidatorNo(validator), Purpose::Dkg);
-        Dealer::new(size, index(1), stream).round1().to_bytes()
+        Dealer::new(size, index(1), stream).round1().bytes().to_vec()
     };
     assert_eq!(round1(1, 0), round1(1, 0));
     assert_ne!(round1(1, 0), round1(2, 0));
@@ -162,7 +169,7 @@ fn a_bad_share_names_its_dealer() {
 fn commitments_of_another_degree_are_refused() {
     let size = ClusterSize::new(4, 3).unwrap();
     for t in [2, 4] {
-        let other = dealer(ClusterSize::new(4, t).unwrap(), index(1)).round1().to_bytes();
+        let other = dealer(ClusterSize::new(4, t).unwrap(), index(1)).round1().bytes().to_vec();
         let want = round1_len(size);
         assert_eq!(Round1::from_bytes(size, &other), Err(Round1Error::Length { have: other.len(), want }));
     }
@@ -171,7 +178,7 @@ fn commitments_of_another_degree_are_refused() {
 #[test]
 fn points_that_are_no_commitments_are_refused() {
     let size = ClusterSize::new(4, 3).unwrap();
-    let good = dealer(size, index(1)).round1().to_bytes();
+    let good = dealer(size, index(1)).round1().bytes().to_vec();
     let mut identity = [0; 48];
     identity[0] = 0xc0;
     for coefficient in 0..3 {
@@ -193,14 +200,97 @@ fn points_that_are_no_commitments_are_refused() {
 fn a_wrong_proof_and_a_proof_of_another_author_name_their_senders() {
     let size = ClusterSize::new(4, 3).unwrap();
     let mut all: Vec<_> = size.indices().map(|me| dealer(size, me).round1().clone()).collect();
-    let mut bytes = all[3].to_bytes();
+    let mut bytes = all[3].bytes().to_vec();
     *bytes.last_mut().unwrap() ^= 1;
     all[3] = Round1::from_bytes(size, &bytes).unwrap();
     all[1] = all[0].clone();
     assert_eq!(all[0].check(size, index(1)), Ok(()));
     assert_eq!(all[0].check(size, index(2)), Err(Round1Error::Proof));
-    assert_eq!(dealer(size, index(3)).deal(&all).unwrap_err(), vec![index(2), index(4)]);
-    assert_eq!(dealer(size, index(1)).deal(&all).unwrap_err(), vec![index(2), index(4)]);
+    let wrong = [2, 4].map(|author| WrongProof { place: 0, author: index(author) });
+    assert_eq!(deal_one(dealer(size, index(3)), &all).unwrap_err(), wrong);
+    assert_eq!(deal_one(dealer(size, index(1)), &all).unwrap_err(), wrong);
+}
+
+/// Everybody's dealers and round 1 of some validators: by operator, and by validator.
+fn many(size: ClusterSize, validators: u32) -> (Vec<Vec<Dealer>>, Vec<Vec<Round1>>) {
+    let dealers: Vec<Vec<_>> = size
+        .indices()
+        .map(|me| {
+            let seed = CeremonySeed::new(Zeroizing::new([me.get(); 32]));
+            let stream = |validator| seed.stream(&Root([9; 32]), ValidatorNo(validator), Purpose::Dkg);
+            (0..validators).map(|validator| Dealer::new(size, me, stream(validator))).collect()
+        })
+        .collect();
+    let row = |validator: usize| dealers.iter().map(|own| own[validator].round1().clone()).collect();
+    let rows = (0..validators as usize).map(row).collect();
+    (dealers, rows)
+}
+
+#[test]
+fn proofs_of_many_validators_hold_together_and_each_wrong_one_is_named() {
+    let size = ClusterSize::new(4, 3).unwrap();
+    let (dealers, rows) = many(size, 9);
+    let dealt = deal(&dealers[0], &rows, &[5; 32]).unwrap();
+    for (place, shares) in dealt.iter().enumerate() {
+        let fits = |to: ShareIndex| dealers[0][place].round1().fits(to, &shares[to.position()]);
+        assert!(size.indices().all(fits), "the shares of validator {place}");
+    }
+    let broken = |place: usize, author: usize, byte: usize| {
+        let mut bytes = rows[place][author].bytes().to_vec();
+        bytes[byte] ^= 1;
+        Round1::from_bytes(size, &bytes).unwrap()
+    };
+    let last = round1_len(size) - 1;
+    for wrong in [vec![(0, 1)], vec![(8, 3)], vec![(2, 1), (2, 2), (7, 3)]] {
+        let mut bad = rows.clone();
+        wrong.iter().for_each(|(place, author)| bad[*place][*author] = broken(*place, *author, last));
+        let named: Vec<_> = deal(&dealers[0], &bad, &[5; 32])
+            .unwrap_err()
+            .iter()
+            .map(|wrong| (wrong.place, wrong.author.position()))
+            .collect();
+        assert_eq!(named, wrong);
+    }
+}
+
+#[test]
+fn wrong_proofs_whose_errors_cancel_do_not_hold_together() {
+    let size = ClusterSize::new(4, 3).unwrap();
+    let (dealers, mut rows) = many(size, 2);
+    // mu is the last number: one more here, one less there.
+    let shift = |round1: &Round1, error: Scalar| {
+        let mut bytes = round1.bytes().to_vec();
+        let at = bytes.len() - SCALAR_LEN;
+        let mu = Scalar::from_be_bytes(bytes[at..].try_into().unwrap()).unwrap() + error;
+        bytes[at..].copy_from_slice(&mu.to_be_bytes());
+        Round1::from_bytes(size, &bytes).unwrap()
+    };
+    let one = Scalar::from_u64(1);
+    rows[0][1] = shift(&rows[0][1], one);
+    rows[1][2] = shift(&rows[1][2], Scalar::ZERO - one);
+    for seed in 0..8 {
+        let named = deal(&dealers[0], &rows, &[seed; 32]).unwrap_err();
+        let wrong = [(0, 2), (1, 3)].map(|(place, author)| WrongProof { place, author: index(author) });
+        assert_eq!(named, wrong);
+    }
+}
+
+#[test]
+fn shares_whose_errors_cancel_leave_everybody_the_right_share() {
+    let mut run = run(4, 3);
+    let right = run.keys();
+    let value = |run: &Run, dealer: usize| Scalar::from_be_bytes(run.shares[1][dealer].expose()).unwrap();
+    let error = Scalar::from_u64(77);
+    let (more, less) = (value(&run, 0) + error, value(&run, 2) - error);
+    run.shares[1][0] = PrivateShare::from_bytes(more.to_be_bytes());
+    run.shares[1][2] = PrivateShare::from_bytes(less.to_be_bytes());
+    assert!(!run.round1[0].fits(index(2), &run.shares[1][0]));
+    let key = run.finish(index(2)).unwrap();
+    assert_eq!(key.share.expose(), right[1].share.expose());
+    assert_eq!((key.group, key.public_shares), (right[1].group, right[1].public_shares.clone()));
+    run.shares[1][2] = PrivateShare::from_bytes((less + Scalar::from_u64(1)).to_be_bytes());
+    let dealers = vec![index(1), index(3)];
+    assert_eq!(run.finish(index(2)).unwrap_err(), FinishError::Shares { dealers });
 }
 
 #[test]
@@ -208,11 +298,11 @@ fn dealers_that_cancel_out_make_no_key() {
     // Only somebody who knows all polynomials can do this; the sum of commitments must be checked all the same.
     let size = ClusterSize::new(3, 2).unwrap();
     let run = run(3, 2);
-    let constant = |round1: &Round1| round1.0.commitment().serialize().unwrap();
+    let constant = |round1: &Round1| round1.package.commitment().serialize().unwrap();
     let point = |bytes: &[u8]| Point::from_bytes(bytes.try_into().unwrap()).unwrap();
     let (first, second) = (constant(&run.round1[0]), constant(&run.round1[1]));
     let minus = |k: usize| (Point::identity() - (point(&first[k]) + point(&second[k]))).to_bytes();
-    let mut bytes = run.round1[2].to_bytes();
+    let mut bytes = run.round1[2].bytes().to_vec();
     bytes[..48].copy_from_slice(&minus(0));
     let third = Round1::from_bytes(size, &bytes).unwrap();
     let all = vec![run.round1[0].clone(), run.round1[1].clone(), third];

@@ -26,7 +26,7 @@ pub fn map_chunks<T: Sync, R: Send>(
 }
 
 /// As [`map`], by at most so many threads: for work that takes memory.
-pub(crate) fn map_on<T: Sync, R: Send>(most: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn map_on<T: Sync, R: Send>(most: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(most.max(1)).min(items.len());
     if threads <= 1 {
