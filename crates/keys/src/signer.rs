@@ -119,10 +119,11 @@ impl NodeSigner {
     pub fn new(halves: impl IntoIterator<Item = (NodeHalf, PublicKey)>) -> Result<Self, SeatError> {
         let halves: Vec<_> = halves.into_iter().collect();
         let keys = cores::map(&halves, |(half, share)| half.vc_key(share).and_then(|key| VcKey::parse(&key)));
-        let seat = |(number, ((half, _), key)): (u32, ((NodeHalf, PublicKey), Result<VcKey, PointError>))| {
-            key.map(|key| (half, key)).map_err(|reason| SeatError { validator: ValidatorNo(number), reason })
-        };
-        Ok(Self { seats: (0..).zip(halves.into_iter().zip(keys)).map(seat).collect::<Result<_, _>>()? })
+        let seats = (0..).zip(halves).zip(keys).map(|((number, (half, _)), key)| match key {
+            Ok(key) => Ok((half, key)),
+            Err(reason) => Err(SeatError { validator: ValidatorNo(number), reason }),
+        });
+        Ok(Self { seats: seats.collect::<Result<_, _>>()? })
     }
 
     /// The key that a validator client must sign with, `PK(v)`; `None` for a validator that is not ours.
