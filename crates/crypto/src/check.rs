@@ -122,15 +122,21 @@ impl Checker {
     }
 
     /// Positions of the claims that do not hold, in order; all of them, and no other.
+    pub(crate) fn find_false(&mut self, claims: &[Claim<'_>]) -> Vec<usize> {
+        self.find_some_false(claims, claims.len()).0
+    }
+
+    /// The first claims that do not hold, at most `most`, in order; and how many claims were looked at for that. Of
+    /// those beyond nothing is known.
     ///
     /// Groups from left to right: one that holds lets the next be twice as large, one that fails is halved.
-    pub(crate) fn find_false(&mut self, claims: &[Claim<'_>]) -> Vec<usize> {
+    pub(crate) fn find_some_false(&mut self, claims: &[Claim<'_>], most: usize) -> (Vec<usize>, usize) {
         let mut found = Vec::new();
         let mut start = 0;
         let mut size = claims.len();
         // Where a stretch from `start` ends that is known to hold a false claim.
         let mut fails_until = None;
-        while start < claims.len() {
+        while start < claims.len() && found.len() < most {
             let end = (start + size).min(fails_until.unwrap_or(claims.len()));
             if fails_until != Some(end) && self.all_hold(&claims[start..end]) {
                 start = end;
@@ -145,7 +151,7 @@ impl Checker {
                 fails_until = None;
             }
         }
-        found
+        (found, start)
     }
 
     /// A coefficient of 128 bits per claim.

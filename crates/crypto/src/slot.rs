@@ -2,12 +2,13 @@
 //!
 //! Validator `v` has group key `P_v`, public shares `P_{v,i}`, partial signatures `S_{v,i}` over its root `m_v`:
 //!
-//! 1. Combine the first `t` partials of each validator, unverified: `S_v`.
+//! 1. Combine `t` partials of each validator, unverified: `S_v`. Of more than `t`, those that combine with the least work.
 //! 2. Check that each `S_v` is in the subgroup and not infinity.
 //! 3. Hash each root once and check all `S_v` under `P_v` at once ([`crate::check`]): `roots + 1` pairings.
 //! 4. If all hold, done. Otherwise, for the validators that failed (all of them, when step 3 did): for each
 //!    operator, subgroup-check its partials and check all of them under its public shares at once; search inside a
-//!    batch that fails for exactly the bad ones.
+//!    batch that fails for bad ones. After [`EVIDENCE_MAX`] of them enough is proved against the operator: the rest of its
+//!    batch is doubted, and looked at only where a validator has too few others.
 //! 5. Combine the failed validators again from partials that are good, and check the results as in 2 and 3, with a
 //!    search, so that one lock with inconsistent shares costs only its own validator.
 //!
@@ -18,16 +19,21 @@
 //!   shares belong to its group key. Errors of several operators may cancel; then `S_v` is the right signature,
 //!   and is taken.
 //! - **Cost.** All honest: per validator `t` uncompressions, one short combination and one subgroup check, then
-//!   one check for everything. A slot with a cheat: one check more per operator, the search in the cheat's batch, one
-//!   check at the end. The search is paid once if callers put the partials of operators who were caught
-//!   last: those beyond the first `t` are not looked at unless step 4 needs them.
+//!   one check for everything. A slot with a cheat: one check more per operator, a short search in the cheat's batch, one
+//!   check at the end. The search is paid once if callers leave out for a while the partials of operators who were
+//!   caught. Partials that are not chosen are not looked at unless step 4 needs them.
 
 use crate::check::{Checker, Claim, Cost};
 use crate::combine::interpolate_signature;
+use crate::lagrange::Quorums;
 use crate::point::UncheckedG2;
 use crate::signature::{PublicKeyPoint, SignaturePoint, UncheckedSignature};
 use std::collections::BTreeSet;
 use types::{ShareIndex, Signature, SigningRoot, Threshold};
+
+/// Bad partials of one operator that are searched for in a slot: more evidence says nothing more of it, and each costs a
+/// check of its own. With this, an operator that sends only garbage costs its cluster some three honest slots, once.
+pub const EVIDENCE_MAX: usize = 4;
 
 /// One validator's partial signatures over one root.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +46,7 @@ pub struct Job<'a> {
     pub public_shares: &'a [PublicKeyPoint],
     /// Partials that make a signature.
     pub threshold: Threshold,
-    /// In order of preference; of two by one operator the first counts.
+    /// In any order; of two by one operator the first counts.
     pub partials: &'a [(ShareIndex, Signature)],
 }
 
@@ -50,7 +56,7 @@ pub struct Settled {
     /// The validator's signature, verified; `None` with fewer than `t` good partials.
     pub signature: Option<Signature>,
     /// Operators whose partial is bad, in order; each is proved. Empty does not mean that all are good: partials
-    /// that were not needed are not looked at.
+    /// that were not needed are not looked at, nor are all of an operator against whom enough is proved.
     pub culprits: Vec<ShareIndex>,
 }
 
@@ -62,12 +68,15 @@ pub struct Settled {
 /// - Cost, soundness: see the module.
 pub fn settle(jobs: &[Job<'_>], seed: [u8; 32]) -> (Vec<Settled>, Cost) {
     let mut checker = Checker::new(seed);
+    let mut quorums = Quorums::default();
     let mut seats: Vec<_> = jobs.iter().map(Seat::new).collect();
-    combine_open(&mut seats);
+    combine_open(&mut seats, &mut quorums);
     accept_all_or_none(&mut seats, &mut checker);
     if seats.iter().any(Seat::is_open) {
-        blame(&mut seats, &mut checker);
-        combine_open(&mut seats);
+        blame(&mut seats, &mut checker, EVIDENCE_MAX);
+        seats.iter_mut().for_each(Seat::trust_if_needed);
+        blame(&mut seats, &mut checker, usize::MAX);
+        combine_open(&mut seats, &mut quorums);
         accept_each(&mut seats, &mut checker);
     }
     (seats.into_iter().map(Seat::settled).collect(), checker.cost)
@@ -107,6 +116,8 @@ enum Mark {
     Read(UncheckedSignature),
     /// Verified under the operator's public share.
     Good(SignaturePoint),
+    /// Not verified, by an operator against whom enough is proved: combined only after a look at it alone.
+    Doubted(UncheckedSignature),
     Bad,
 }
 
@@ -121,7 +132,7 @@ impl Partial<'_> {
         match self.mark {
             Mark::Read(point) => Some(point),
             Mark::Good(point) => Some(point.into()),
-            Mark::Unread | Mark::Bad => None,
+            Mark::Unread | Mark::Doubted(_) | Mark::Bad => None,
         }
     }
 
@@ -136,6 +147,10 @@ impl Partial<'_> {
 
     fn is_bad(&self) -> bool {
         matches!(self.mark, Mark::Bad)
+    }
+
+    fn is_doubted(&self) -> bool {
+        matches!(self.mark, Mark::Doubted(_))
     }
 }
 
@@ -161,13 +176,35 @@ impl<'a> Seat<'a> {
         matches!(self.state, State::Open)
     }
 
-    /// The first `t` partials that nothing is known against.
-    fn first_usable(&mut self) -> Option<Vec<(ShareIndex, UncheckedSignature)>> {
+    /// `t` partials that nothing is known against, those that combine with the least work; `None` if there are fewer.
+    fn quorum(&mut self, quorums: &mut Quorums) -> Option<Vec<(ShareIndex, UncheckedSignature)>> {
         // A threshold of 0 would make a signature of nothing.
         let need = usize::from(self.job.threshold.0).max(1);
-        let usable = self.partials.iter_mut().filter_map(|one| one.usable().map(|point| (one.index, point)));
-        let first: Vec<_> = usable.take(need).collect();
-        (first.len() == need).then_some(first)
+        loop {
+            let left = self.partials.iter().filter(|partial| !partial.is_bad() && !partial.is_doubted());
+            let chosen = quorums.choose(left.map(|partial| partial.index).collect(), need)?;
+            let wanted = self.partials.iter_mut().filter(|partial| chosen.contains(&partial.index));
+            let read: Vec<_> =
+                wanted.filter_map(|one| one.usable().map(|point| (one.index, point))).collect();
+            // Otherwise one of them is bad, which leaves fewer to choose from.
+            if read.len() == need {
+                return Some(read);
+            }
+        }
+    }
+
+    /// Has doubted partials looked at again, where without them there are too few.
+    fn trust_if_needed(&mut self) {
+        let need = usize::from(self.job.threshold.0);
+        let good = self.partials.iter().filter(|partial| matches!(partial.mark, Mark::Good(_))).count();
+        if !self.is_open() || good >= need {
+            return;
+        }
+        for partial in &mut self.partials {
+            if let Mark::Doubted(point) = partial.mark {
+                partial.mark = Mark::Read(point);
+            }
+        }
     }
 
     fn settled(self) -> Settled {
@@ -180,11 +217,11 @@ impl<'a> Seat<'a> {
 
 /// Steps 1 and 2 for all open seats: combined, lost for want of partials, or still open when the combination is
 /// no point that could be a signature.
-fn combine_open(seats: &mut [Seat<'_>]) {
+fn combine_open(seats: &mut [Seat<'_>], quorums: &mut Quorums) {
     let mut numbers = Vec::new();
     let mut combined = Vec::new();
     for (no, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.is_open()) {
-        match seat.first_usable() {
+        match seat.quorum(quorums) {
             Some(partials) => {
                 numbers.push(no);
                 combined.push(interpolate_signature(&partials));
@@ -238,20 +275,24 @@ fn combined_claims<'s>(seats: &'s [Seat<'_>], checker: &mut Checker) -> (Vec<usi
         .unzip()
 }
 
-/// Step 4: marks every partial of the open seats good or bad, operator by operator.
-fn blame(seats: &mut [Seat<'_>], checker: &mut Checker) {
+/// Step 4: marks every partial of the open seats good, bad, or doubted, operator by operator; what is known already is
+/// not looked at again. `most`: bad ones to find of each operator.
+fn blame(seats: &mut [Seat<'_>], checker: &mut Checker, most: usize) {
     let open = seats.iter().filter(|seat| seat.is_open());
     let operators: BTreeSet<_> = open.flat_map(|seat| seat.partials.iter().map(|one| one.index)).collect();
     for operator in operators {
-        blame_one(seats, operator, checker);
+        blame_one(seats, operator, checker, most);
     }
 }
 
-fn blame_one(seats: &mut [Seat<'_>], operator: ShareIndex, checker: &mut Checker) {
+fn blame_one(seats: &mut [Seat<'_>], operator: ShareIndex, checker: &mut Checker, most: usize) {
     let mut batch = Vec::new();
     for seat in seats.iter_mut().filter(|seat| seat.is_open()) {
         let message = checker.message(&seat.job.root.root().0);
         let Some(partial) = seat.partials.iter_mut().find(|one| one.index == operator) else { continue };
+        if matches!(partial.mark, Mark::Good(_)) {
+            continue;
+        }
         if let Some(signature) = partial.checked() {
             batch.push((message, signature, partial));
         }
@@ -260,8 +301,12 @@ fn blame_one(seats: &mut [Seat<'_>], operator: ShareIndex, checker: &mut Checker
         .iter()
         .map(|(message, signature, partial)| Claim { message: *message, key: partial.key, signature })
         .collect();
-    let wrong: BTreeSet<_> = checker.find_false(&claims).into_iter().collect();
+    let (wrong, seen) = checker.find_some_false(&claims, most);
     for (position, (_, signature, partial)) in batch.into_iter().enumerate() {
-        partial.mark = if wrong.contains(&position) { Mark::Bad } else { Mark::Good(signature) };
+        partial.mark = match position {
+            _ if wrong.contains(&position) => Mark::Bad,
+            _ if position < seen => Mark::Good(signature),
+            _ => Mark::Doubted(signature.into()),
+        };
     }
 }

@@ -3,6 +3,7 @@
 mod dealer;
 
 use crypto::point::{G2Affine, UncheckedG2Affine};
+use crypto::slot::EVIDENCE_MAX;
 use crypto::{Cost, G2, Job, PublicKeyPoint, Scalar, Settled, settle, verify};
 use dealer::{Dealt, root, share, sign};
 use proptest::prelude::*;
@@ -125,15 +126,35 @@ fn point_outside_the_subgroup_costs_one_validator_a_second_look_and_no_other() {
 }
 
 #[test]
-fn operator_that_signs_garbage_everywhere_is_named_everywhere() {
-    let mut duties: Vec<_> = (0..6).map(|v| Duty::new(v, 7, 5, root(1), &[1, 2, 3, 4, 5, 6, 7])).collect();
+fn operator_that_signs_garbage_everywhere_is_named_until_enough_is_proved() {
+    let mut duties: Vec<_> = (0..12).map(|v| Duty::new(v, 7, 5, root(1), &[1, 2, 3, 4, 5, 6, 7])).collect();
     for duty in &mut duties {
         duty.partials[2].1 = plus(&duty.partials[2].1, G2::generator());
     }
     let (settled, cost) = run(&duties);
-    assert!(duties.iter().zip(&settled).all(|(duty, settled)| *settled == duty.good_without(&[3])));
-    // The slot, seven operators, the search in one of them, the slot again.
-    assert!(cost.checks <= 1 + 7 + (6 + 3) + 1, "{cost:?}");
+    for (no, (duty, settled)) in duties.iter().zip(&settled).enumerate() {
+        let named: &[u8] = if no < EVIDENCE_MAX { &[3] } else { &[] };
+        assert_eq!(*settled, duty.good_without(named), "{no}");
+    }
+    // The slot, seven operators, the way down to the first bad one and to the three behind it, the slot again.
+    assert!(cost.checks <= 1 + 7 + (4 + 3 * 2) + 1, "{cost:?}");
+}
+
+#[test]
+fn a_cheats_good_partial_is_found_where_it_is_needed() {
+    let mut duties: Vec<_> = (0..9).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3, 4])).collect();
+    for duty in &mut duties[..7] {
+        duty.partials[2].1 = plus(&duty.partials[2].1, G2::generator());
+    }
+    // Beyond what is proved, two validators have not enough without the cheat: with one it signs, with one it does not.
+    for lonely in [6, 8] {
+        duties[lonely].partials.remove(0);
+    }
+    let (settled, _) = run(&duties);
+    assert_eq!(settled[6], Duty::lost(&[3]));
+    assert_eq!(settled[8], duties[8].good());
+    assert!((0..6).all(|v| settled[v].signature == duties[v].good().signature));
+    assert_eq!(settled[7], duties[7].good());
 }
 
 #[test]
@@ -241,6 +262,7 @@ proptest! {
         }
         let jobs: Vec<_> = duties.iter().map(Duty::job).collect();
         let (settled, _) = settle(&jobs, seed);
+        let named: Vec<_> = settled.iter().flat_map(|one| one.culprits.clone()).collect();
         for (duty, settled) in duties.iter().zip(settled) {
             let message = duty.root.root().0;
             let alone = |(index, bytes): &(ShareIndex, Signature)| {
@@ -255,7 +277,7 @@ proptest! {
             }
             prop_assert!(settled.culprits.iter().all(|culprit| bad.contains(culprit)), "nobody is named wrongly");
             let first_all_good = duty.partials[..usize::from(t)].iter().all(alone);
-            prop_assert!(first_all_good || settled.signature.is_none() || !settled.culprits.is_empty()
+            prop_assert!(first_all_good || settled.signature.is_none() || bad.iter().any(|one| named.contains(one))
                 || bad.len() > 1, "a single cheat among the first t is named");
         }
     }
