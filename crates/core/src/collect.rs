@@ -3,6 +3,7 @@
 //! One [`Collect`] per instance. It stores what operators send, at most one partial per operator and item, and says
 //! which items can be combined: those whose signing root is known and that have `t` partials not
 //! known to be bad. Nothing is verified here: combining is optimistic, blame comes back with the result.
+//! Partials of operators that were caught lately are left out, unless nobody else can make up the number ([`Doubt`]).
 //!
 //! Bound: operators x due items partials; partials for items that are not due are refused.
 
@@ -11,6 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::wire::{Item, PartialSignature};
 use types::{ShareIndex, Signature, SigningRoot};
 
+/// Whose partials are not combined as long as others are enough, and who may still send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// Operators that were caught lately.
+    pub caught: BTreeSet<ShareIndex>,
+    /// Operators worth waiting for, before a caught one's partial is tried; empty once waiting has lasted long enough.
+    pub awaited: BTreeSet<ShareIndex>,
+}
+
 /// What one signature has come to.
 #[derive(Debug, Default)]
 struct Entry {
@@ -18,10 +28,27 @@ struct Entry {
     /// In order of arrival.
     partials: Vec<(ShareIndex, Signature)>,
     bad: BTreeSet<ShareIndex>,
-    /// Partials in the job that is out, or that was answered last: another job needs another partial.
-    tried: usize,
+    /// Whose partials are in the job that is out, or that was answered last: another job needs another partial.
+    tried: BTreeSet<ShareIndex>,
     combining: bool,
     signature: Option<Signature>,
+}
+
+impl Entry {
+    /// Partials to combine, at least `threshold`: of operators that nothing is held against if they are enough; of all
+    /// that have not proved bad here, once nobody is left to wait for.
+    fn enough(&self, threshold: usize, doubt: &Doubt) -> Option<Vec<(ShareIndex, Signature)>> {
+        let good = self.partials.iter().filter(|(index, _)| !self.bad.contains(index));
+        let trusted: Vec<_> =
+            good.clone().filter(|(index, _)| !doubt.caught.contains(index)).copied().collect();
+        if trusted.len() >= threshold {
+            return Some(trusted);
+        }
+        let has_come = |index: &ShareIndex| self.partials.iter().any(|(from, _)| from == index);
+        let waits = doubt.awaited.difference(&doubt.caught).any(|index| !has_come(index));
+        let all: Vec<_> = good.copied().collect();
+        (all.len() >= threshold && !waits).then_some(all)
+    }
 }
 
 /// The partial signatures of one instance.
@@ -61,21 +88,21 @@ impl Collect {
     }
 
     /// Items that can be combined now; each partial that arrives later makes one more try possible.
-    pub fn ready(&mut self) -> Vec<(Item, CombineJob)> {
+    pub fn ready(&mut self, doubt: &Doubt) -> Vec<(Item, CombineJob)> {
         let threshold = self.threshold;
         let mut jobs = Vec::new();
         for (&item, entry) in &mut self.entries {
             let Some(root) = entry.root else { continue };
-            if entry.combining || entry.signature.is_some() || entry.partials.len() == entry.tried {
+            if entry.combining || entry.signature.is_some() {
                 continue;
             }
-            let good = entry.partials.iter().filter(|(index, _)| !entry.bad.contains(index));
-            let partials: Vec<_> = good.copied().collect();
-            if partials.len() < threshold {
+            let Some(partials) = entry.enough(threshold, doubt) else { continue };
+            let operators: BTreeSet<_> = partials.iter().map(|(index, _)| *index).collect();
+            if operators.is_subset(&entry.tried) {
                 continue;
             }
             entry.combining = true;
-            entry.tried = entry.partials.len();
+            entry.tried = operators;
             jobs.push((item, CombineJob { validator: item.validator, root, partials }));
         }
         jobs
@@ -141,11 +168,11 @@ mod tests {
         let mut collect = collect();
         collect.add(index(1), &partial(1));
         collect.add(index(1), &partial(2));
-        assert!(collect.ready().is_empty());
+        assert!(collect.ready(&Doubt::default()).is_empty());
         collect.add(index(2), &partial(3));
-        let jobs = collect.ready();
+        let jobs = collect.ready(&Doubt::default());
         assert_eq!(jobs[0].1.partials, [(index(1), Signature([1; 96])), (index(2), Signature([3; 96]))]);
-        assert!(collect.ready().is_empty(), "one job at a time");
+        assert!(collect.ready(&Doubt::default()).is_empty(), "one job at a time");
     }
 
     #[test]
@@ -153,17 +180,58 @@ mod tests {
         let mut collect = collect();
         collect.add(index(1), &partial(1));
         collect.add(index(2), &partial(2));
-        assert_eq!(collect.ready().len(), 1);
+        assert_eq!(collect.ready(&Doubt::default()).len(), 1);
         collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(2)] });
-        assert!(collect.ready().is_empty(), "nothing new to try");
+        assert!(collect.ready(&Doubt::default()).is_empty(), "nothing new to try");
         collect.add(index(3), &partial(3));
-        let jobs = collect.ready();
+        let jobs = collect.ready(&Doubt::default());
         assert_eq!(jobs[0].1.partials.iter().map(|(who, _)| who.get()).collect::<Vec<_>>(), [1, 3]);
         let signature = Signature([9; 96]);
         collect.combined(FIRST, &Combined { signature: Some(signature), culprits: vec![] });
         assert_eq!((collect.done(), collect.due()), (1, 1));
         collect.add(index(4), &partial(4));
-        assert!(collect.ready().is_empty(), "done is done");
+        assert!(collect.ready(&Doubt::default()).is_empty(), "done is done");
+    }
+
+    fn doubt(caught: &[u8], awaited: &[u8]) -> Doubt {
+        let set = |numbers: &[u8]| numbers.iter().copied().map(index).collect();
+        Doubt { caught: set(caught), awaited: set(awaited) }
+    }
+
+    fn operators(jobs: &[(Item, CombineJob)]) -> Vec<u8> {
+        jobs.iter().flat_map(|(_, job)| &job.partials).map(|(index, _)| index.get()).collect()
+    }
+
+    #[test]
+    fn a_caught_operators_partial_waits_for_those_who_may_still_send() {
+        let mut collect = collect();
+        let doubt = doubt(&[1], &[2, 3]);
+        collect.add(index(1), &partial(1));
+        collect.add(index(2), &partial(2));
+        assert!(collect.ready(&doubt).is_empty(), "the third may still send");
+        collect.add(index(3), &partial(3));
+        assert_eq!(operators(&collect.ready(&doubt)), [2, 3]);
+    }
+
+    #[test]
+    fn a_caught_operators_partial_is_used_when_nobody_else_is_left() {
+        let mut collect = collect();
+        collect.add(index(1), &partial(1));
+        collect.add(index(2), &partial(2));
+        assert!(collect.ready(&doubt(&[1], &[1, 2, 3])).is_empty());
+        assert_eq!(operators(&collect.ready(&doubt(&[1], &[1, 2]))), [1, 2]);
+    }
+
+    #[test]
+    fn those_left_out_are_tried_when_a_trusted_one_proves_bad() {
+        let mut collect = collect();
+        let doubt = doubt(&[1], &[1, 2, 3]);
+        (1..=3).for_each(|number| collect.add(index(number), &partial(number)));
+        assert_eq!(operators(&collect.ready(&doubt)), [2, 3]);
+        collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(3)] });
+        assert_eq!(operators(&collect.ready(&doubt)), [1, 2], "everybody has spoken");
+        collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(1)] });
+        assert!(collect.ready(&doubt).is_empty());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod mutants;
 pub mod node;
 mod outcome;
+pub mod quarantine;
 mod registry;
 pub mod schedule;
 pub mod stop;
@@ -433,7 +434,7 @@ pub struct CombineJob {
     pub validator: ValidatorNo,
     /// Over what.
     pub root: SigningRoot,
-    /// At least `t`, distinct operators, unverified, in order of arrival.
+    /// At least `t`, distinct operators, unverified, in any order.
     pub partials: Vec<(ShareIndex, Signature)>,
 }
 

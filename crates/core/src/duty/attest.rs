@@ -77,7 +77,11 @@ impl Attest {
         let known = self.agreed.is_some();
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot))),
+            Event::Presence => {
+                self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot)));
+                self.deal.signing.combine(desk);
+                self.sync.signing.combine(desk);
+            }
             Event::Reconnected(peer) => {
                 self.drive(desk, agree::Input::Reconnected(peer));
                 self.sync.signing.resend(desk, peer);
@@ -118,6 +122,7 @@ impl Attest {
         if desk.now >= desk.setup.spec.slot_start(self.slot.next()) {
             self.sync.too_late(desk);
         }
+        self.sync.signing.combine(desk);
         self.deal.tick(desk);
         self.drain(desk);
     }

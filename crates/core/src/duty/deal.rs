@@ -231,6 +231,7 @@ impl Deal {
             self.answer(desk, &Answer::Refused(Refusal::TooLate(self.slot())));
         }
         self.tell(desk.now, agree::Input::Tick);
+        self.signing.combine(desk);
     }
 
     /// When to tick.

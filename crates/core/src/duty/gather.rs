@@ -120,7 +120,12 @@ impl Gather {
     pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.instance.slot))),
+            Event::Presence => {
+                self.drive(desk, agree::Input::Heard(desk.view.heard(self.instance.slot)));
+                if let Some(deal) = &mut self.deal {
+                    deal.signing.combine(desk);
+                }
+            }
             Event::Reconnected(peer) => self.drive(desk, agree::Input::Reconnected(peer)),
             Event::Board => self.board(desk),
             Event::Stopped => self.stopped(desk),

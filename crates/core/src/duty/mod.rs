@@ -22,6 +22,7 @@ pub(crate) mod tally;
 
 use crate::journal::Journal;
 use crate::node::Setup;
+use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::{Input, Output, RequestId, Ticket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +47,8 @@ pub(crate) struct View {
     following: BTreeMap<ShareIndex, Slot>,
     /// Whom our blocks pay.
     pub(crate) registry: Registry,
+    /// Whose partials were bad lately.
+    pub(crate) quarantine: Quarantine,
     known: VecDeque<Root>,
 }
 
@@ -53,8 +56,15 @@ impl View {
     /// Nothing of the chain yet, and nobody but this operator.
     pub(crate) fn new(me: ShareIndex, registry: Registry) -> Self {
         let present = BTreeSet::from([me]);
-        let following = BTreeMap::new();
-        Self { finalized: None, head: None, present, following, registry, known: VecDeque::new() }
+        Self {
+            finalized: None,
+            head: None,
+            present,
+            following: BTreeMap::new(),
+            registry,
+            quarantine: Quarantine::default(),
+            known: VecDeque::new(),
+        }
     }
 
     /// Notes that a peer was started again and only follows up to a slot.
@@ -191,6 +201,11 @@ pub(crate) struct Desk<'a> {
 impl Desk<'_> {
     pub(crate) fn wish(&mut self, output: Output) {
         self.out.push_back(output);
+    }
+
+    /// The slot that runs now; the first before genesis.
+    pub(crate) fn slot_now(&self) -> Slot {
+        self.setup.spec.slot_at(self.now).unwrap_or_default()
     }
 
     /// Answers the validator client's request once nothing of it is being signed any more.

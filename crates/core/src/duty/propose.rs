@@ -122,7 +122,11 @@ impl Propose {
     pub(crate) fn handle(&mut self, desk: &mut Desk<'_>, event: Event) {
         match event {
             Event::Tick => self.tick(desk),
-            Event::Presence => self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot))),
+            Event::Presence => {
+                self.drive(desk, agree::Input::Heard(desk.view.heard(self.slot)));
+                self.deal.signing.combine(desk);
+                self.randao.combine(desk);
+            }
             Event::Reconnected(peer) => {
                 self.drive(desk, agree::Input::Reconnected(peer));
                 self.randao.resend(desk, peer);
@@ -154,6 +158,7 @@ impl Propose {
             }
         }
         self.deal.tick(desk);
+        self.randao.combine(desk);
         self.drain(desk);
     }
 

@@ -97,7 +97,11 @@ impl Select {
 
     fn event(&mut self, desk: &mut Desk<'_>, event: Event) -> bool {
         match event {
-            Event::Tick => self.answer_late(desk),
+            Event::Tick => {
+                self.answer_late(desk);
+                self.signing.combine(desk);
+            }
+            Event::Presence => self.signing.combine(desk),
             Event::Reconnected(peer) => self.signing.resend(desk, peer),
             Event::Input(Input::Peer(verified)) => {
                 if let Message::Partial(partials) = verified.message() {
@@ -111,7 +115,7 @@ impl Select {
             }
             Event::Result(_, purpose, input) => return self.result(desk, purpose, input),
             Event::Stopped => self.stopped(desk),
-            Event::Presence | Event::Board | Event::Input(_) => {}
+            Event::Board | Event::Input(_) => {}
         }
         false
     }

@@ -8,7 +8,7 @@
 //! A half that comes before the rows are durable finds no permit and is refused; no permit is used twice.
 
 use super::{Desk, Purpose, SignRequest};
-use crate::collect::Collect;
+use crate::collect::{Collect, Doubt};
 use crate::journal::{Candidate, Permit};
 use crate::mutants::Mutant;
 use crate::{Combined, Fault, Output, Refusal, SignJob, Ticket, To};
@@ -317,13 +317,21 @@ impl Signing {
     /// Asks for every signature that can be combined now.
     pub(crate) fn combine(&mut self, desk: &mut Desk<'_>) {
         let Some(hash) = self.hash else { return };
-        let jobs = self.collect.ready();
+        let jobs = self.collect.ready(&self.doubt(desk));
         if jobs.is_empty() {
             return;
         }
         let (items, jobs) = jobs.into_iter().unzip();
         let ticket = desk.tickets.issue(self.instance, Purpose::Combine { items, hash });
         desk.wish(Output::Combine { ticket, jobs });
+    }
+
+    /// Who was caught lately, and who can be waited for until the slot is over.
+    fn doubt(&self, desk: &Desk<'_>) -> Doubt {
+        let slot = self.instance.slot;
+        let in_time = desk.now < desk.setup.spec.slot_start(slot.next());
+        let awaited = if in_time { desk.view.heard(slot) } else { BTreeSet::new() };
+        desk.view.quarantine.doubt(desk.slot_now(), awaited)
     }
 
     /// Takes combined signatures; names who sent bad partials. Returns the items that are new.
@@ -343,8 +351,9 @@ impl Signing {
         fresh
     }
 
-    /// Reports a bad partial signature.
+    /// Reports a bad partial signature, and leaves its author out for a while.
     fn blame(&self, desk: &mut Desk<'_>, peer: ShareIndex, item: Item) {
+        desk.view.quarantine.caught(peer, desk.slot_now());
         let fault = Fault::BadPartial(item.validator);
         desk.wish(Output::Fault { peer, instance: self.instance, fault });
     }

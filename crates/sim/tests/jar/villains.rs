@@ -19,3 +19,21 @@ fn a_leader_that_proposes_two_sets_of_contributions_does_no_harm() {
         assert!(!loud || world.evidence.contains_key(&operator(4)), "both faces were seen");
     }
 }
+
+#[test]
+fn a_forger_is_caught_and_then_left_out_of_what_is_combined() {
+    let habits = vec![Habit::Honest, Habit::Honest, Habit::Honest, Habit::Forger];
+    let world = run(Setup { habits, ..mixed() }, 40);
+    assert_eq!(world.violations(), []);
+    assert_eq!(world.missed(1..=40), []);
+    let blames = world.story.iter().filter(|line| line.what.starts_with("blames #4: BadPartial"));
+    let mut slots: std::collections::BTreeMap<ShareIndex, Vec<Slot>> = Default::default();
+    for line in blames {
+        slots.entry(line.who).or_default().push(world.spec().slot_at(line.at).unwrap());
+    }
+    for honest in (1..=3).map(operator) {
+        let caught = &slots[&honest];
+        let first = caught[0];
+        assert!(caught.iter().all(|slot| *slot == first), "{honest} has looked again: {caught:?}");
+    }
+}
