@@ -1,10 +1,16 @@
-//! Signing and combining, away from the loop: everything that costs a pairing runs on blocking threads.
+//! Signing and combining, away from the loop: everything that costs a pairing runs on threads of its own ([`pool`]).
 
+mod pool;
+
+use crypto::Cost;
 use crypto::signature::PublicKeyPoint;
 use crypto::slot::{Job, Settled, settle};
 use keys::NodeSigner;
+use pool::{Pool, Urgency};
 use rand_core::{OsRng, RngCore as _};
+use std::io;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use symbolon_core::journal::Permit;
 use symbolon_core::{CombineJob, Combined, SignJob};
 use types::{PublicKey, Signature, SigningRoot, Threshold, ValidatorNo};
@@ -27,12 +33,20 @@ pub struct Curve {
     signer: NodeSigner,
     validators: Vec<ValidatorKeys>,
     threshold: Threshold,
+    pool: Pool,
 }
 
 impl Curve {
-    /// For validators in the lock's order.
-    pub fn new(signer: NodeSigner, validators: Vec<ValidatorKeys>, threshold: Threshold) -> Arc<Self> {
-        Arc::new(Self { signer, validators, threshold })
+    /// For validators in the lock's order. Starts the threads that the work runs on.
+    ///
+    /// - Errors: the system has no thread left.
+    pub fn new(
+        signer: NodeSigner,
+        validators: Vec<ValidatorKeys>,
+        threshold: Threshold,
+    ) -> io::Result<Arc<Self>> {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Ok(Arc::new(Self { signer, validators, threshold, pool: Pool::start(cores)? }))
     }
 
     /// The key that this operator's validator client signs with for a validator.
@@ -45,17 +59,25 @@ impl Curve {
         self.signer.unsplit().len()
     }
 
-    /// Answers [`symbolon_core::Output::Sign`].
+    /// Answers [`symbolon_core::Output::Sign`], before anything else that waits.
     pub async fn complete(self: Arc<Self>, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
-        blocking(move || self.signer.complete(jobs)).await
+        let curve = self.clone();
+        self.pool.run(Urgency::Signing, move || curve.sign(jobs)).await
+    }
+
+    /// The same on the calling thread.
+    pub fn sign(&self, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
+        self.signer.complete(jobs)
     }
 
     /// Answers [`symbolon_core::Output::Combine`].
     pub async fn combine(self: Arc<Self>, jobs: Vec<CombineJob>) -> Vec<Combined> {
-        blocking(move || self.settle(&jobs)).await
+        let curve = self.clone();
+        self.pool.run(Urgency::Rest, move || curve.settle(&jobs).0).await
     }
 
-    fn settle(&self, jobs: &[CombineJob]) -> Vec<Combined> {
+    /// The same on the calling thread, and what it cost.
+    pub fn settle(&self, jobs: &[CombineJob]) -> (Vec<Combined>, Cost) {
         let job = |job: &'_ CombineJob| {
             let keys = &self.validators[job.validator.0 as usize];
             (keys, job.root)
@@ -74,25 +96,18 @@ impl Curve {
             .collect();
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
-        let (settled, _cost) = settle(&jobs, seed);
+        let (settled, cost) = settle(&jobs, seed);
         let combined =
             |settled: Settled| Combined { signature: settled.signature, culprits: settled.culprits };
-        settled.into_iter().map(combined).collect()
+        (settled.into_iter().map(combined).collect(), cost)
     }
 
     /// Answers [`symbolon_core::Output::VerifyGroup`].
     pub async fn verify(self: Arc<Self>, key: PublicKey, root: SigningRoot, signature: Signature) -> bool {
-        blocking(move || {
+        let work = move || {
             let key = PublicKeyPoint::parse(&key);
             key.is_ok_and(|key| crypto::signature::verify(&key, root.as_ref(), &signature))
-        })
-        .await
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.pool.run(Urgency::Rest, work).await
     }
 }

@@ -117,7 +117,7 @@ impl DataFolder {
         let validators = cores::map(&self.cluster.validators, parse_keys);
         let validators = validators.into_iter().collect::<anyhow::Result<_>>()?;
         let threshold = Threshold(u8::try_from(self.size.threshold()).context("a threshold fits a byte")?);
-        Ok(Curve::new(signer, validators, threshold))
+        Curve::new(signer, validators, threshold).context("cannot start the threads for curve work")
     }
 }
 
