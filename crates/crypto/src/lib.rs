@@ -5,6 +5,7 @@
 //! - [`lagrange`], [`mod@combine`]: partial signatures into signatures, public shares into keys.
 //! - [`check`]: one check for many signatures, and the search for bad ones. [`hashed`]: roots hashed once.
 //! - [`slot`]: combine everything of a slot unverified, check it once, blame when that fails.
+//! - [`plain`]: every partial verified alone, as a yardstick.
 //!
 //! Pure functions of their arguments, on the calling thread: randomness comes in as a seed. Callers put them on a
 //! blocking pool, or, where there are thousands, on all cores by [`cores`]. All unsafe code is in one module, the calls into blst.
@@ -17,6 +18,7 @@ pub mod combine;
 pub mod cores;
 pub mod hashed;
 pub mod lagrange;
+pub mod plain;
 pub mod point;
 mod raw;
 pub mod scalar;

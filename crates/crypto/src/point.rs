@@ -276,6 +276,11 @@ group!(
 );
 
 impl G2Affine {
+    /// Takes a point that the caller knows to be in the subgroup.
+    pub(crate) const fn vouched(point: blst_p2_affine) -> Self {
+        Self(point)
+    }
+
     /// `x.c1 || x.c0 || y.c1 || y.c0`, big endian.
     pub fn serialize(&self) -> [u8; 192] {
         raw::p2_serialize(&self.0)

@@ -90,6 +90,11 @@ impl SignaturePoint {
         Self { point, bytes: Signature(point.compress()) }
     }
 
+    /// A point and its own bytes, which the caller has verified.
+    pub(crate) const fn vouched(point: G2Affine, bytes: Signature) -> Self {
+        Self { point, bytes }
+    }
+
     /// The compressed signature.
     pub const fn bytes(&self) -> Signature {
         self.bytes
