@@ -2,6 +2,7 @@
 
 use crate::approve::exit::{ExitArgs, exit};
 use crate::approve::registration::{self, SignArgs, StatusArgs};
+use crate::bench::{self, Bench};
 use crate::builder::BuilderFlags;
 use crate::clock;
 use crate::data_folder::Reading;
@@ -72,6 +73,9 @@ enum Command {
     ///
     /// Ends with success only if all are equal. Example: dvt-node replay record-3-1800000000000.symrec --slot 9000123
     Replay(ReplayArgs),
+    /// Measure what this machine needs for a node's work.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Show why this operator's node signs nothing, and let it sign again. The node must be stopped.
     ///
     /// Example: dvt-node resume --data-dir /var/lib/symbolon
@@ -256,6 +260,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Export(args) => export::export(&args).and_then(|exported| print(&exported, args.json)),
         Command::Replay(args) => run_replay(&args),
+        Command::Bench(Bench::Signing(args)) => {
+            bench::signing(&args).and_then(|report| print(&report, args.json))
+        }
         Command::Resume(args) => resume(&args).and_then(|resumed| print(&resumed, args.json)),
         Command::Resplit(args) => resplit(&args).and_then(|done| print(&done, args.json)),
         Command::Exit(args) => exit(&args, clock::now()).and_then(|exits| print(&exits, args.json)),
