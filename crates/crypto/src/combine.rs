@@ -12,7 +12,7 @@
 //! Source: Boldyreva, *Threshold signatures based on the gap-Diffie-Hellman-group signature scheme*, PKC 2003.
 
 use crate::lagrange::{At, Coefficients};
-use crate::point::{G1, UncheckedG2};
+use crate::point::{G1, UncheckedG2, UncheckedG2Affine};
 use crate::signature::{PublicKeyPoint, UncheckedSignature};
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -102,9 +102,16 @@ pub fn interpolate_at(
 
 /// Steps 1 and 2 over all given partials, whose operators are distinct.
 pub(crate) fn interpolate_signature(partials: &[(ShareIndex, UncheckedSignature)]) -> UncheckedG2 {
-    let coefficients = Coefficients::new(&indices(partials), At::Group);
-    let numerators = coefficients.numerators().iter();
-    let terms: Vec<_> = numerators.zip(partials).map(|(n, (_, partial))| (*n, *partial.point())).collect();
+    let points = partials.iter().map(|(_, partial)| *partial.point());
+    interpolate_with(&Coefficients::new(&indices(partials), At::Group), points)
+}
+
+/// The same by coefficients at hand, which belong to the points in their order.
+pub(crate) fn interpolate_with(
+    coefficients: &Coefficients,
+    points: impl Iterator<Item = UncheckedG2Affine>,
+) -> UncheckedG2 {
+    let terms: Vec<_> = coefficients.numerators().iter().copied().zip(points).collect();
     let sum = UncheckedG2::small_sum(&terms);
     coefficients.division().map_or(sum, |division| sum.multiply(division))
 }

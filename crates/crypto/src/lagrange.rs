@@ -89,7 +89,16 @@ impl Coefficients {
 /// Which of the shares at hand are combined; remembers, since a slot's validators mostly have the same at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Quorums {
-    chosen: BTreeMap<(Vec<ShareIndex>, usize), Vec<ShareIndex>>,
+    chosen: BTreeMap<(Vec<ShareIndex>, usize), Quorum>,
+}
+
+/// Shares that are combined, and by what.
+#[derive(Debug)]
+pub(crate) struct Quorum {
+    /// In order.
+    pub(crate) indices: Vec<ShareIndex>,
+    /// Of the group's value.
+    pub(crate) coefficients: Coefficients,
 }
 
 impl Quorums {
@@ -98,13 +107,16 @@ impl Quorums {
     /// - `at_hand`: distinct, in any order; the choice does not depend on it.
     /// - Neighbours if there are, the lowest first, for their numerators are the shortest; otherwise the first quorum with
     ///   nothing to divide by, in the order of the indices; the lowest if there is none among [`TRIES_MAX`].
-    pub(crate) fn choose(&mut self, mut at_hand: Vec<ShareIndex>, need: usize) -> Option<&[ShareIndex]> {
+    pub(crate) fn choose(&mut self, mut at_hand: Vec<ShareIndex>, need: usize) -> Option<&Quorum> {
         at_hand.sort_unstable();
         if at_hand.len() < need {
             return None;
         }
         let chosen = self.chosen.entry((at_hand, need));
-        Some(chosen.or_insert_with_key(|(at_hand, need)| cheapest(at_hand, *need)))
+        Some(chosen.or_insert_with_key(|(at_hand, need)| {
+            let indices = cheapest(at_hand, *need);
+            Quorum { coefficients: Coefficients::new(&indices, At::Group), indices }
+        }))
     }
 }
 
@@ -224,7 +236,7 @@ mod tests {
 
     fn chosen(at_hand: &[u8], need: usize) -> Vec<u8> {
         let at_hand = at_hand.iter().copied().map(share).collect();
-        Quorums::default().choose(at_hand, need).unwrap().iter().map(|index| index.get()).collect()
+        Quorums::default().choose(at_hand, need).unwrap().indices.iter().map(|index| index.get()).collect()
     }
 
     #[test]
@@ -245,7 +257,7 @@ mod tests {
         assert_eq!(chosen(&[1, 2, 4], 3), [1, 2, 4], "nobody is waited for");
         assert_eq!(chosen(&[1, 2, 4, 5, 6], 3), [4, 5, 6]);
         assert_eq!(chosen(&[5], 1), [5]);
-        assert_eq!(Quorums::default().choose(vec![share(1)], 2), None);
+        assert!(Quorums::default().choose(vec![share(1)], 2).is_none());
     }
 
     #[test]
@@ -289,7 +301,8 @@ mod tests {
             let mut choice = Quorums::default();
             match choice.choose(at_hand.clone(), need) {
                 None => prop_assert!(at_hand.len() < need),
-                Some(chosen) => {
+                Some(Quorum { indices: chosen, coefficients }) => {
+                    prop_assert_eq!(coefficients, &Coefficients::new(chosen, At::Group));
                     prop_assert!(chosen.len() == need && chosen.iter().all(|index| at_hand.contains(index)));
                     prop_assert!(whole(chosen) || quorums(&at_hand, need).take(TRIES_MAX).all(|one| !whole(&one)));
                 }

@@ -239,18 +239,23 @@ macro_rules! group {
             pub(super) fn small_sum(terms: impl Iterator<Item = (i128, $blst_affine)>) -> $blst {
                 let rows: Vec<_> = terms.map(|(k, point)| (signed_digits(k), point, negate(&point))).collect();
                 let len = rows.iter().map(|(digits, ..)| digits.len()).max().unwrap_or(0);
-                let mut sum = $blst::default();
+                // Nothing is doubled or added to before the first digit that is not 0.
+                let mut sum: Option<$blst> = None;
+                let plus_one = |sum: Option<$blst>, point: &$blst_affine| match sum {
+                    Some(sum) => raw::$raw::add_affine(&sum, point),
+                    None => raw::$raw::from_affine(point),
+                };
                 for place in (0..len).rev() {
-                    sum = raw::$raw::double(&sum);
+                    sum = sum.map(|sum| raw::$raw::double(&sum));
                     for (digits, plus, minus) in &rows {
                         match digits.get(place) {
-                            Some(1) => sum = raw::$raw::add_affine(&sum, plus),
-                            Some(-1) => sum = raw::$raw::add_affine(&sum, minus),
+                            Some(1) => sum = Some(plus_one(sum, plus)),
+                            Some(-1) => sum = Some(plus_one(sum, minus)),
                             Some(_) | None => {}
                         }
                     }
                 }
-                sum
+                sum.unwrap_or_default()
             }
 
             fn negate(point: &$blst_affine) -> $blst_affine {

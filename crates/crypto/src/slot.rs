@@ -24,7 +24,7 @@
 //!   caught. Partials that are not chosen are not looked at unless step 4 needs them.
 
 use crate::check::{Checker, Claim, Cost};
-use crate::combine::interpolate_signature;
+use crate::combine::interpolate_with;
 use crate::lagrange::Quorums;
 use crate::point::UncheckedG2;
 use crate::signature::{PublicKeyPoint, SignaturePoint, UncheckedSignature};
@@ -176,19 +176,22 @@ impl<'a> Seat<'a> {
         matches!(self.state, State::Open)
     }
 
-    /// `t` partials that nothing is known against, those that combine with the least work; `None` if there are fewer.
-    fn quorum(&mut self, quorums: &mut Quorums) -> Option<Vec<(ShareIndex, UncheckedSignature)>> {
+    /// Combines `t` partials that nothing is known against, those that take the least work; `None` if there are fewer.
+    fn combine(&mut self, quorums: &mut Quorums) -> Option<UncheckedG2> {
         // A threshold of 0 would make a signature of nothing.
         let need = usize::from(self.job.threshold.0).max(1);
         loop {
             let left = self.partials.iter().filter(|partial| !partial.is_bad() && !partial.is_doubted());
             let chosen = quorums.choose(left.map(|partial| partial.index).collect(), need)?;
-            let wanted = self.partials.iter_mut().filter(|partial| chosen.contains(&partial.index));
-            let read: Vec<_> =
-                wanted.filter_map(|one| one.usable().map(|point| (one.index, point))).collect();
+            let partials = &mut self.partials;
+            let read = |index: &ShareIndex| partials.iter_mut().find(|one| one.index == *index)?.usable();
+            let points: Option<Vec<_>> = chosen.indices.iter().map(read).collect();
             // Otherwise one of them is bad, which leaves fewer to choose from.
-            if read.len() == need {
-                return Some(read);
+            if let Some(points) = points {
+                return Some(interpolate_with(
+                    &chosen.coefficients,
+                    points.iter().map(|point| *point.point()),
+                ));
             }
         }
     }
@@ -221,10 +224,10 @@ fn combine_open(seats: &mut [Seat<'_>], quorums: &mut Quorums) {
     let mut numbers = Vec::new();
     let mut combined = Vec::new();
     for (no, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.is_open()) {
-        match seat.quorum(quorums) {
-            Some(partials) => {
+        match seat.combine(quorums) {
+            Some(point) => {
                 numbers.push(no);
-                combined.push(interpolate_signature(&partials));
+                combined.push(point);
             }
             None => seat.state = State::Lost,
         }

@@ -34,7 +34,8 @@ pub enum Bench {
     /// and verified. (a) verifies the half, every partial and the result alone with blst, and combines with full
     /// multiplications. (b) does the same with threshold_crypto. (c) is what this node does: one check of all halves, combined
     /// unverified, one check of all results, a search when that fails. All partials are at hand when a node's own signing is
-    /// done; "dearest quorum" shows (c) when just enough are, and those that combine worst.
+    /// done; "dearest quorum" shows (c) when just enough are, and those that combine worst; "without client's halves" what a
+    /// node would need whose share is not split, for which there is no half to check.
     ///
     /// Not counted: the network, the node signatures on frames, guard and journal, and parsing public keys, which a node does
     /// when it starts. Times are milliseconds of processor time on one core, the median of the rounds; memory is by how many

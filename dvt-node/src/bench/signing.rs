@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use crypto::lagrange::Coefficients;
 use crypto::plain::verify_point;
-use crypto::{At, SignaturePoint};
+use crypto::{At, SignaturePoint, check_many, hash_to_g2};
 use types::{ClusterSize, ShareIndex};
 
 /// As many validators as the whole network has: a cluster has fewer, and one slot of the plain way takes minutes then.
@@ -72,6 +72,8 @@ struct Slots {
 struct Times {
     bare: Laps,
     contenders: Contenders<Laps>,
+    halves: Laps,
+    hash: Laps,
     dearest: Laps,
     honest: Laps,
     first: Laps,
@@ -102,6 +104,8 @@ pub fn signing(args: &SigningArgs) -> anyhow::Result<Report> {
         bare_verify_ms: times.bare.median_ms() / BARE_VERIFICATIONS as f64,
         plain_verify_ms: contenders.0.verifying.mean_ms(),
         ms: times.contenders.map(Laps::median_ms),
+        // A node hashes the root for its own signing, halves or not.
+        halves_check_ms: times.halves.median_ms() - times.hash.median_ms(),
         dearest_quorum_ms: times.dearest.median_ms(),
         pairings,
         memory,
@@ -165,6 +169,8 @@ fn measure(
     plain.verifying = Stopwatch::default();
     for _ in 0..args.rounds {
         bare(made, &mut times.bare)?;
+        halves(made, &mut times.halves)?;
+        times.hash.run(|| hash_to_g2(made.message()));
         times.contenders.plain.run(|| plain.slot(&slots.all))?;
         times.contenders.threshold_crypto.run(|| peer.slot(&slots.all))?;
         ours.fresh(&mut times.contenders.ours, &slots.all)?;
@@ -201,6 +207,13 @@ fn bare(made: &Made, laps: &mut Laps) -> anyhow::Result<()> {
         .run(|| (0..BARE_VERIFICATIONS).all(|_| verify_point(&validator.client_key, made.message(), &half)));
     ensure!(holds, "blst refuses a good signature");
     Ok(())
+}
+
+/// The one check of all halves that (c) begins with, alone.
+fn halves(made: &Made, laps: &mut Laps) -> anyhow::Result<()> {
+    let signed: Vec<_> = made.validators.iter().map(|one| (one.client_key, one.half)).collect();
+    let checked = laps.run(|| check_many(&made.root, &signed, [3; 32]));
+    checked.ok().context("the check of halves refuses a good one")
 }
 
 /// The quorum with this operator that combines with the most work: one that divides, with the longest numerators.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 /// Threads beside the one that only signs, at most: a slot of some thousand validators is 10 ms of work, and more threads
 /// than this would only wait.
-pub const THREADS_MAX: usize = 8;
+pub(super) const THREADS_MAX: usize = 8;
 
 /// What goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
