@@ -159,6 +159,8 @@ async fn take(client: &reqwest::Client, url: &str, body: &Value) {
 
 fn api_attest(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    // An error says that there is a provider already: any will do, for nothing here speaks TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     for attesters in ATTESTERS {
         let address = runtime.block_on(validator_api(attesters));
