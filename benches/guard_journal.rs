@@ -31,8 +31,9 @@ fn row(no: u32, epoch: u64) -> Row {
 fn guard(c: &mut Criterion) {
     let mut history = History::default();
     history.append(&row(0, 100));
+    let fresh = root();
     c.bench_function("guard::judge/candidates=1", |b| {
-        b.iter(|| judge(black_box(&history), promise(101), root()));
+        b.iter(|| judge(black_box(&history), promise(101), fresh));
     });
     let candidate = |no| Candidate {
         validator: ValidatorNo(no),

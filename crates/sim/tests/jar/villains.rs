@@ -27,7 +27,7 @@ fn a_forger_is_caught_and_then_left_out_of_what_is_combined() {
     assert_eq!(world.violations(), []);
     assert_eq!(world.missed(1..=40), []);
     let blames = world.story.iter().filter(|line| line.what.starts_with("blames #4: BadPartial"));
-    let mut slots: std::collections::BTreeMap<ShareIndex, Vec<Slot>> = Default::default();
+    let mut slots: BTreeMap<ShareIndex, Vec<Slot>> = BTreeMap::new();
     for line in blames {
         slots.entry(line.who).or_default().push(world.spec().slot_at(line.at).unwrap());
     }
