@@ -3,22 +3,24 @@
 //! One [`Collect`] per instance. It stores what operators send, at most one partial per operator and item, and says
 //! which items can be combined: those whose signing root is known and that have `t` partials not
 //! known to be bad. Nothing is verified here: combining is optimistic, blame comes back with the result.
-//! Partials of operators that were caught lately are left out, unless nobody else can make up the number ([`Doubt`]).
+//! Partials of operators that were caught lately are left out, unless others do not make up the number soon ([`Doubt`]).
 //!
 //! Bound: operators x due items partials; partials for items that are not due are refused.
 
 use crate::{CombineJob, Combined};
 use std::collections::{BTreeMap, BTreeSet};
 use types::wire::{Item, PartialSignature};
-use types::{ShareIndex, Signature, SigningRoot};
+use types::{Millis, ShareIndex, Signature, SigningRoot};
 
 /// Whose partials are not combined as long as others are enough, and who may still send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doubt {
     /// Operators that were caught lately.
     pub caught: BTreeSet<ShareIndex>,
-    /// Operators worth waiting for, before a caught one's partial is tried; empty once waiting has lasted long enough.
+    /// Operators worth waiting for, before a caught one's partial is tried.
     pub awaited: BTreeSet<ShareIndex>,
+    /// For how long, from when `t` partials were here with those of caught operators.
+    pub patience: Millis,
 }
 
 /// What one signature has come to.
@@ -32,22 +34,37 @@ struct Entry {
     tried: BTreeSet<ShareIndex>,
     combining: bool,
     signature: Option<Signature>,
+    /// Since when there are enough only with those of caught operators.
+    doubted: Option<Millis>,
+}
+
+/// Whether an item can be combined.
+enum Enough {
+    No,
+    /// Not before then, unless another partial comes.
+    HeldUntil(Millis),
+    /// At least `t` partials.
+    Yes(Vec<(ShareIndex, Signature)>),
 }
 
 impl Entry {
     /// Partials to combine, at least `threshold`: of operators that nothing is held against if they are enough; of all
-    /// that have not proved bad here, once nobody is left to wait for.
-    fn enough(&self, threshold: usize, doubt: &Doubt) -> Option<Vec<(ShareIndex, Signature)>> {
+    /// that have not proved bad here, once nobody is left to wait for or it has taken too long.
+    fn enough(&mut self, now: Millis, threshold: usize, doubt: &Doubt) -> Enough {
         let good = self.partials.iter().filter(|(index, _)| !self.bad.contains(index));
         let trusted: Vec<_> =
             good.clone().filter(|(index, _)| !doubt.caught.contains(index)).copied().collect();
         if trusted.len() >= threshold {
-            return Some(trusted);
+            return Enough::Yes(trusted);
+        }
+        let all: Vec<_> = good.copied().collect();
+        if all.len() < threshold {
+            return Enough::No;
         }
         let has_come = |index: &ShareIndex| self.partials.iter().any(|(from, _)| from == index);
         let waits = doubt.awaited.difference(&doubt.caught).any(|index| !has_come(index));
-        let all: Vec<_> = good.copied().collect();
-        (all.len() >= threshold && !waits).then_some(all)
+        let until = self.doubted.get_or_insert(now).after(doubt.patience);
+        if waits && now < until { Enough::HeldUntil(until) } else { Enough::Yes(all) }
     }
 }
 
@@ -56,13 +73,15 @@ impl Entry {
 pub struct Collect {
     threshold: usize,
     entries: BTreeMap<Item, Entry>,
+    /// When something can be combined, whoever sends nothing more.
+    held_until: Option<Millis>,
 }
 
 impl Collect {
     /// For the items due, whose roots come with [`Collect::set_root`].
     pub fn new(threshold: usize, due: impl IntoIterator<Item = Item>) -> Self {
         let entries = due.into_iter().map(|item| (item, Entry::default())).collect();
-        Self { threshold, entries }
+        Self { threshold, entries, held_until: None }
     }
 
     /// One more item is due.
@@ -88,15 +107,23 @@ impl Collect {
     }
 
     /// Items that can be combined now; each partial that arrives later makes one more try possible.
-    pub fn ready(&mut self, doubt: &Doubt) -> Vec<(Item, CombineJob)> {
+    pub fn ready(&mut self, now: Millis, doubt: &Doubt) -> Vec<(Item, CombineJob)> {
         let threshold = self.threshold;
+        self.held_until = None;
         let mut jobs = Vec::new();
         for (&item, entry) in &mut self.entries {
             let Some(root) = entry.root else { continue };
             if entry.combining || entry.signature.is_some() {
                 continue;
             }
-            let Some(partials) = entry.enough(threshold, doubt) else { continue };
+            let partials = match entry.enough(now, threshold, doubt) {
+                Enough::No => continue,
+                Enough::HeldUntil(until) => {
+                    self.held_until = Some(self.held_until.map_or(until, |held| held.min(until)));
+                    continue;
+                }
+                Enough::Yes(partials) => partials,
+            };
             let operators: BTreeSet<_> = partials.iter().map(|(index, _)| *index).collect();
             if operators.is_subset(&entry.tried) {
                 continue;
@@ -106,6 +133,11 @@ impl Collect {
             jobs.push((item, CombineJob { validator: item.validator, root, partials }));
         }
         jobs
+    }
+
+    /// When to ask again what is ready, though nothing has come: by what was held back the last time.
+    pub const fn wake_at(&self) -> Option<Millis> {
+        self.held_until
     }
 
     /// Takes the result of a job.
@@ -147,6 +179,7 @@ mod tests {
     use super::*;
     use types::{Root, ValidatorNo};
 
+    const NOW: Millis = Millis(100);
     const FIRST: Item = Item::of(ValidatorNo(0));
 
     fn index(number: u8) -> ShareIndex {
@@ -168,11 +201,11 @@ mod tests {
         let mut collect = collect();
         collect.add(index(1), &partial(1));
         collect.add(index(1), &partial(2));
-        assert!(collect.ready(&Doubt::default()).is_empty());
+        assert!(collect.ready(NOW, &Doubt::default()).is_empty());
         collect.add(index(2), &partial(3));
-        let jobs = collect.ready(&Doubt::default());
+        let jobs = collect.ready(NOW, &Doubt::default());
         assert_eq!(jobs[0].1.partials, [(index(1), Signature([1; 96])), (index(2), Signature([3; 96]))]);
-        assert!(collect.ready(&Doubt::default()).is_empty(), "one job at a time");
+        assert!(collect.ready(NOW, &Doubt::default()).is_empty(), "one job at a time");
     }
 
     #[test]
@@ -180,22 +213,22 @@ mod tests {
         let mut collect = collect();
         collect.add(index(1), &partial(1));
         collect.add(index(2), &partial(2));
-        assert_eq!(collect.ready(&Doubt::default()).len(), 1);
+        assert_eq!(collect.ready(NOW, &Doubt::default()).len(), 1);
         collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(2)] });
-        assert!(collect.ready(&Doubt::default()).is_empty(), "nothing new to try");
+        assert!(collect.ready(NOW, &Doubt::default()).is_empty(), "nothing new to try");
         collect.add(index(3), &partial(3));
-        let jobs = collect.ready(&Doubt::default());
+        let jobs = collect.ready(NOW, &Doubt::default());
         assert_eq!(jobs[0].1.partials.iter().map(|(who, _)| who.get()).collect::<Vec<_>>(), [1, 3]);
         let signature = Signature([9; 96]);
         collect.combined(FIRST, &Combined { signature: Some(signature), culprits: vec![] });
         assert_eq!((collect.done(), collect.due()), (1, 1));
         collect.add(index(4), &partial(4));
-        assert!(collect.ready(&Doubt::default()).is_empty(), "done is done");
+        assert!(collect.ready(NOW, &Doubt::default()).is_empty(), "done is done");
     }
 
     fn doubt(caught: &[u8], awaited: &[u8]) -> Doubt {
         let set = |numbers: &[u8]| numbers.iter().copied().map(index).collect();
-        Doubt { caught: set(caught), awaited: set(awaited) }
+        Doubt { caught: set(caught), awaited: set(awaited), patience: Millis(10) }
     }
 
     fn operators(jobs: &[(Item, CombineJob)]) -> Vec<u8> {
@@ -208,9 +241,25 @@ mod tests {
         let doubt = doubt(&[1], &[2, 3]);
         collect.add(index(1), &partial(1));
         collect.add(index(2), &partial(2));
-        assert!(collect.ready(&doubt).is_empty(), "the third may still send");
+        assert!(collect.ready(NOW, &doubt).is_empty(), "the third may still send");
         collect.add(index(3), &partial(3));
-        assert_eq!(operators(&collect.ready(&doubt)), [2, 3]);
+        assert_eq!(operators(&collect.ready(NOW, &doubt)), [2, 3]);
+    }
+
+    #[test]
+    fn others_are_waited_for_so_long_and_no_longer() {
+        let mut collect = collect();
+        let doubt = doubt(&[1], &[2, 3]);
+        collect.add(index(1), &partial(1));
+        assert!(collect.ready(NOW, &doubt).is_empty());
+        assert_eq!(collect.wake_at(), None, "nothing is held back, there are too few");
+        collect.add(index(2), &partial(2));
+        assert!(collect.ready(NOW, &doubt).is_empty());
+        assert_eq!(collect.wake_at(), Some(Millis(110)));
+        assert!(collect.ready(Millis(109), &doubt).is_empty());
+        assert_eq!(collect.wake_at(), Some(Millis(110)), "from when there were enough");
+        assert_eq!(operators(&collect.ready(Millis(110), &doubt)), [1, 2]);
+        assert_eq!(collect.wake_at(), None);
     }
 
     #[test]
@@ -218,8 +267,8 @@ mod tests {
         let mut collect = collect();
         collect.add(index(1), &partial(1));
         collect.add(index(2), &partial(2));
-        assert!(collect.ready(&doubt(&[1], &[1, 2, 3])).is_empty());
-        assert_eq!(operators(&collect.ready(&doubt(&[1], &[1, 2]))), [1, 2]);
+        assert!(collect.ready(NOW, &doubt(&[1], &[1, 2, 3])).is_empty());
+        assert_eq!(operators(&collect.ready(NOW, &doubt(&[1], &[1, 2]))), [1, 2]);
     }
 
     #[test]
@@ -227,11 +276,11 @@ mod tests {
         let mut collect = collect();
         let doubt = doubt(&[1], &[1, 2, 3]);
         (1..=3).for_each(|number| collect.add(index(number), &partial(number)));
-        assert_eq!(operators(&collect.ready(&doubt)), [2, 3]);
+        assert_eq!(operators(&collect.ready(NOW, &doubt)), [2, 3]);
         collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(3)] });
-        assert_eq!(operators(&collect.ready(&doubt)), [1, 2], "everybody has spoken");
+        assert_eq!(operators(&collect.ready(NOW, &doubt)), [1, 2], "everybody has spoken");
         collect.combined(FIRST, &Combined { signature: None, culprits: vec![index(1)] });
-        assert!(collect.ready(&doubt).is_empty());
+        assert!(collect.ready(NOW, &doubt).is_empty());
     }
 
     #[test]

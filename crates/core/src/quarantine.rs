@@ -8,7 +8,7 @@
 
 use crate::collect::Doubt;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{ShareIndex, Slot};
+use types::{Millis, ShareIndex, Slot};
 
 /// Slots for which a caught operator is left out: two epochs, so that the search, some four slots' work at most, adds less
 /// than a sixteenth on the average; short enough that an operator who has mended its node is trusted again within minutes.
@@ -29,10 +29,11 @@ impl Quarantine {
 
     /// Whose partials are doubted in the current slot.
     ///
-    /// - `awaited`: operators whose partials may still come in time.
-    pub fn doubt(&self, now: Slot, awaited: BTreeSet<ShareIndex>) -> Doubt {
+    /// - `awaited`: operators whose partials may still come.
+    /// - `patience`: for how long they are waited for.
+    pub fn doubt(&self, now: Slot, awaited: BTreeSet<ShareIndex>, patience: Millis) -> Doubt {
         let caught = self.until.iter().filter(|(_, until)| now < **until).map(|(operator, _)| *operator);
-        Doubt { caught: caught.collect(), awaited }
+        Doubt { caught: caught.collect(), awaited, patience }
     }
 }
 
@@ -44,7 +45,8 @@ mod tests {
     fn who_was_caught_is_doubted_for_a_while_and_then_trusted_again() {
         let operator = ShareIndex::new(2).unwrap();
         let mut quarantine = Quarantine::default();
-        let caught = |quarantine: &Quarantine, slot| quarantine.doubt(Slot(slot), BTreeSet::new()).caught;
+        let caught =
+            |quarantine: &Quarantine, slot| quarantine.doubt(Slot(slot), BTreeSet::new(), Millis(0)).caught;
         assert!(caught(&quarantine, 10).is_empty());
         quarantine.caught(operator, Slot(10));
         assert_eq!(caught(&quarantine, 10 + QUARANTINE_SLOTS - 1), [operator].into());

@@ -81,7 +81,7 @@ impl<'a> Ours<'a> {
 
     fn doubt(&self) -> Doubt {
         let awaited: BTreeSet<ShareIndex> = self.made.size.indices().collect();
-        self.quarantine.doubt(types::Slot(self.slots), awaited)
+        self.quarantine.doubt(types::Slot(self.slots), awaited, types::Millis(1000))
     }
 
     /// Own partials in the order of the validators.
@@ -118,7 +118,7 @@ impl Contender for Ours<'_> {
         let mut caught = BTreeSet::new();
         let doubt = self.doubt();
         loop {
-            let ready = collect.ready(&doubt);
+            let ready = collect.ready(types::Millis(0), &doubt);
             if ready.is_empty() {
                 break;
             }

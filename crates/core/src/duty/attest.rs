@@ -109,7 +109,10 @@ impl Attest {
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
         let late = self.sync.is_waited_for().then(|| spec.slot_start(self.slot.next()));
-        [self.deal.wake_at(spec), self.fetch.wake_at(), self.tie, late].into_iter().flatten().min()
+        [self.deal.wake_at(spec), self.sync.signing.wake_at(), self.fetch.wake_at(), self.tie, late]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick(&mut self, desk: &mut Desk<'_>) {

@@ -237,6 +237,6 @@ impl Deal {
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
         let late = self.is_waited_for().then(|| spec.slot_start(self.slot().next()));
-        [self.agree.wake_at(), late].into_iter().flatten().min()
+        [self.agree.wake_at(), self.signing.wake_at(), late].into_iter().flatten().min()
     }
 }

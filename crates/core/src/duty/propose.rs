@@ -145,7 +145,10 @@ impl Propose {
 
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
-        [self.deal.wake_at(spec), self.fetch.wake_at(), self.parents.wake_at()].into_iter().flatten().min()
+        [self.deal.wake_at(spec), self.randao.wake_at(), self.fetch.wake_at(), self.parents.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick(&mut self, desk: &mut Desk<'_>) {

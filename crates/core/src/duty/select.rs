@@ -122,7 +122,7 @@ impl Select {
 
     /// When to tick.
     pub(crate) fn wake_at(&self) -> Option<Millis> {
-        self.waiting.iter().map(|waiting| waiting.deadline).min()
+        self.waiting.iter().map(|waiting| waiting.deadline).chain(self.signing.wake_at()).min()
     }
 
     fn ask(&mut self, desk: &mut Desk<'_>, request: RequestId, halves: Vec<HalfSelection>) {

@@ -15,7 +15,11 @@ use crate::{Combined, Fault, Output, Refusal, SignJob, Ticket, To};
 use std::collections::{BTreeMap, BTreeSet};
 use types::selection::SUBCOMMITTEES;
 use types::wire::{Instance, Item, Message, PartialSignature, Partials, Signed, Statement, Step};
-use types::{Root, ShareIndex, Signature, SigningRoot};
+use types::{Millis, Root, ShareIndex, Signature, SigningRoot};
+
+/// For what part of a slot others are waited for before a partial of an operator that was caught lately is tried: a second of
+/// twelve. Longer than partials take across the world, and a block that is late by this is still seen in time by most.
+const PATIENCE_PARTS: u64 = 12;
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,7 +321,7 @@ impl Signing {
     /// Asks for every signature that can be combined now.
     pub(crate) fn combine(&mut self, desk: &mut Desk<'_>) {
         let Some(hash) = self.hash else { return };
-        let jobs = self.collect.ready(&self.doubt(desk));
+        let jobs = self.collect.ready(desk.now, &self.doubt(desk));
         if jobs.is_empty() {
             return;
         }
@@ -326,12 +330,15 @@ impl Signing {
         desk.wish(Output::Combine { ticket, jobs });
     }
 
-    /// Who was caught lately, and who can be waited for until the slot is over.
+    /// Who was caught lately, and who is waited for instead.
     fn doubt(&self, desk: &Desk<'_>) -> Doubt {
-        let slot = self.instance.slot;
-        let in_time = desk.now < desk.setup.spec.slot_start(slot.next());
-        let awaited = if in_time { desk.view.heard(slot) } else { BTreeSet::new() };
-        desk.view.quarantine.doubt(desk.slot_now(), awaited)
+        let patience = Millis(desk.setup.spec.slot_ms / PATIENCE_PARTS);
+        desk.view.quarantine.doubt(desk.slot_now(), desk.view.heard(self.instance.slot), patience)
+    }
+
+    /// When to combine again, though nothing has come.
+    pub(crate) const fn wake_at(&self) -> Option<Millis> {
+        self.collect.wake_at()
     }
 
     /// Takes combined signatures; names who sent bad partials. Returns the items that are new.

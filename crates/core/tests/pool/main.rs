@@ -1,7 +1,9 @@
 //! Four nodes, whole: each with its disk and its validator client, and every frame delivered at once.
 //!
 //! - [`rolled_back`]: a node comes back with an older journal than it signed by.
+//! - [`caught`]: an operator has sent a bad partial signature, and what becomes of its good ones.
 
+mod caught;
 #[path = "../net/mod.rs"]
 mod net;
 mod rolled_back;
