@@ -3,6 +3,7 @@
 mod dealt;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use crypto::hashed::RecentRoots;
 use crypto::{Job, settle};
 use dealt::{Dealt, slot};
 use std::hint::black_box;
@@ -18,7 +19,7 @@ fn measure(c: &mut Criterion, name: &str, size: (u8, u8), spoil: impl Fn(usize, 
     let (t, n) = size;
     c.bench_function(&format!("crypto::settle/attesters={ATTESTERS},t={t},n={n},bad={name}"), |b| {
         b.iter(|| {
-            let (settled, _) = settle(black_box(&jobs), SEED);
+            let (settled, _) = settle(black_box(&jobs), &RecentRoots::default(), SEED);
             assert!(settled.iter().all(|one| one.signature.is_some()), "t good partials are there");
         });
     });

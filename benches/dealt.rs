@@ -60,6 +60,7 @@ impl Dealt {
             public_shares: &self.public_shares,
             threshold: self.threshold,
             partials: &self.partials,
+            own: None,
         }
     }
 

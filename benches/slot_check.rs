@@ -3,6 +3,7 @@
 mod dealt;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use crypto::hashed::RecentRoots;
 use crypto::{Job, SignaturePoint, check_many, plain, settle};
 use dealt::{Dealt, slot};
 use std::hint::black_box;
@@ -23,7 +24,7 @@ fn slot_check(c: &mut Criterion) {
         let jobs: Vec<Job<'_>> = slot.iter().map(Dealt::job).collect();
         c.bench_function(&format!("crypto::settle/attesters={attesters},t={t},n={n},roots={roots}"), |b| {
             b.iter(|| {
-                let (settled, _) = settle(black_box(&jobs), SEED);
+                let (settled, _) = settle(black_box(&jobs), &RecentRoots::default(), SEED);
                 assert!(settled.iter().all(|one| one.signature.is_some()), "an honest slot");
             });
         });

@@ -1,11 +1,14 @@
 //! Signing and combining, away from the loop: everything that costs a pairing runs on threads of its own ([`pool`]).
 
+mod own;
 mod pool;
 
 use crypto::Cost;
+use crypto::hashed::RecentRoots;
 use crypto::signature::PublicKeyPoint;
 use crypto::slot::{Job, Settled, settle};
 use keys::NodeSigner;
+use own::OwnPartials;
 use pool::{Pool, Urgency};
 use rand_core::{OsRng, RngCore as _};
 use std::io;
@@ -34,6 +37,9 @@ pub struct Curve {
     validators: Vec<ValidatorKeys>,
     threshold: Threshold,
     pool: Pool,
+    /// What is signed is combined and checked a moment later.
+    roots: RecentRoots,
+    own: OwnPartials,
 }
 
 impl Curve {
@@ -46,11 +52,18 @@ impl Curve {
         threshold: Threshold,
     ) -> io::Result<Arc<Self>> {
         let cores = available_parallelism().map_or(1, usize::from);
-        Ok(Arc::new(Self { signer, validators, threshold, pool: Pool::start(cores)? }))
+        Ok(Arc::new(Self {
+            signer,
+            validators,
+            threshold,
+            pool: Pool::start(cores)?,
+            roots: RecentRoots::default(),
+            own: OwnPartials::default(),
+        }))
     }
 
     /// The key that this operator's validator client signs with for a validator.
-    pub fn client_key(&self, validator: ValidatorNo) -> Option<&PublicKey> {
+    pub fn client_key(&self, validator: ValidatorNo) -> Option<PublicKey> {
         self.signer.vc_key(validator)
     }
 
@@ -67,7 +80,12 @@ impl Curve {
 
     /// The same on the calling thread.
     pub fn sign(&self, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
-        self.signer.complete(jobs)
+        let what: Vec<_> = jobs.iter().map(|job| (job.permit.validator(), job.permit.root())).collect();
+        let results = self.signer.complete(jobs, &self.roots);
+        let made =
+            what.iter().zip(&results).filter_map(|(what, result)| Some((*what, *result.as_ref().ok()?)));
+        self.own.keep(made);
+        results.into_iter().map(|result| result.map(|partial| partial.bytes())).collect()
     }
 
     /// Answers [`symbolon_core::Output::Combine`].
@@ -83,10 +101,13 @@ impl Curve {
             (keys, job.root)
         };
         let described: Vec<_> = jobs.iter().map(job).collect();
+        let own = self.own.of(jobs.iter().map(|job| (job.validator, job.root)));
         let jobs: Vec<Job<'_>> = jobs
             .iter()
             .zip(described)
-            .map(|(job, (keys, root))| Job {
+            .zip(own)
+            .map(|((job, (keys, root)), own)| Job {
+                own,
                 root,
                 group_key: &keys.group,
                 public_shares: &keys.shares,
@@ -96,7 +117,7 @@ impl Curve {
             .collect();
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
-        let (settled, cost) = settle(&jobs, seed);
+        let (settled, cost) = settle(&jobs, &self.roots, seed);
         let combined =
             |settled: Settled| Combined { signature: settled.signature, culprits: settled.culprits };
         (settled.into_iter().map(combined).collect(), cost)

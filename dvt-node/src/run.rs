@@ -367,7 +367,7 @@ fn client_seats(data: &DataFolder, curve: &Curve) -> anyhow::Result<Vec<validato
         Ok(validator_api::Seat {
             number,
             group_key: one.public_key,
-            client_key: *curve.client_key(number).context("one half for each validator")?,
+            client_key: curve.client_key(number).context("one half for each validator")?,
             share_key: one.public_shares[data.me.position()],
         })
     };

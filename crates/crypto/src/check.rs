@@ -20,6 +20,7 @@
 //! Source: Bellare, Garay, Rabin, EUROCRYPT 1998, the small exponents test; Law, Matt, *Finding invalid
 //! signatures in pairing-based batches*, 2007, for the search.
 
+use crate::hashed::RecentRoots;
 use crate::point::{G1Affine, G2Affine, hash_to_g2, product_is_one};
 use crate::signature::{PublicKeyPoint, SignaturePoint, minus_generator};
 use sha2::{Digest, Sha256};
@@ -54,16 +55,22 @@ pub(crate) struct Claim<'a> {
 pub(crate) struct MessageNo(usize);
 
 /// Checks many statements; hashes each message once and counts what it does.
-pub(crate) struct Checker {
+pub(crate) struct Checker<'r> {
     seed: [u8; 32],
+    roots: Option<&'r RecentRoots>,
     messages: Vec<(Vec<u8>, G2Affine)>,
     numbers: BTreeMap<Vec<u8>, MessageNo>,
     pub(crate) cost: Cost,
 }
 
-impl Checker {
+impl<'r> Checker<'r> {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { seed, messages: Vec::new(), numbers: BTreeMap::new(), cost: Cost::default() }
+        Self { seed, roots: None, messages: Vec::new(), numbers: BTreeMap::new(), cost: Cost::default() }
+    }
+
+    /// One that looks roots up among those hashed lately.
+    pub(crate) fn with_roots(seed: [u8; 32], roots: &'r RecentRoots) -> Self {
+        Self { roots: Some(roots), ..Self::new(seed) }
     }
 
     /// The message's number; hashed to G2 when it is new.
@@ -73,6 +80,18 @@ impl Checker {
         }
         self.cost.hashes += 1;
         self.hashed(message, hash_to_g2(message).to_affine())
+    }
+
+    /// A root's number; hashed to G2 when nobody has hashed it lately.
+    pub(crate) fn root(&mut self, root: &SigningRoot) -> MessageNo {
+        let message = &root.root().0;
+        let Some(roots) = self.roots else { return self.message(message) };
+        if let Some(number) = self.numbers.get(message.as_slice()) {
+            return *number;
+        }
+        let (hashed, new) = roots.hash(root);
+        self.cost.hashes += usize::from(new);
+        self.hashed(message, *hashed.point())
     }
 
     /// The number of a message whose point the caller knows.

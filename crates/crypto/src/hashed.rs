@@ -1,14 +1,20 @@
-//! Roots hashed to the curve once, for whoever signs, combines and checks them: a ceremony's seal.
+//! Roots hashed to the curve once, for whoever signs, combines and checks them.
 //!
-//! Hashing takes a third of what a signature takes to make. A ceremony signs some roots with every new key, and then holds
-//! everybody's partial signature of each and the signature that they make: all are claims about one point.
+//! Hashing takes more than a signature takes to make. A slot's root is signed, its partial signatures are combined, and
+//! the result is checked, all within a second ([`RecentRoots`]). A ceremony signs some roots with every new key, and
+//! then holds everybody's partial signature of each and the signature that they make: all are claims about one point.
 
 use crate::check::{Checker, Claim};
 use crate::combine::{CombineError, first};
 use crate::lagrange::{At, Coefficients};
 use crate::point::{G2, G2Affine, hash_to_g2};
 use crate::signature::{PublicKeyPoint, SignaturePoint};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use types::{ShareIndex, SigningRoot, Threshold};
+
+/// Roots that [`RecentRoots`] keeps: more than a slot of ten thousand validators has, and a quarter of a megabyte.
+pub const RECENT_ROOTS: usize = 1024;
 
 /// A signing root and its point in G2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,76 @@ impl HashedRoot {
     pub const fn point(&self) -> &G2Affine {
         &self.point
     }
+}
+
+/// The roots hashed lately, by whatever thread; each is hashed once as long as it is kept.
+///
+/// Bound: [`RECENT_ROOTS`], the oldest goes first.
+#[derive(Debug, Default)]
+pub struct RecentRoots(Mutex<Recent>);
+
+#[derive(Debug, Default)]
+struct Recent {
+    points: BTreeMap<SigningRoot, G2Affine>,
+    /// Oldest first.
+    order: VecDeque<SigningRoot>,
+}
+
+impl RecentRoots {
+    /// A root and its point, and whether it had to be hashed.
+    ///
+    /// - Cost: of [`HashedRoot::of`] for a new one.
+    pub fn hash(&self, root: &SigningRoot) -> (HashedRoot, bool) {
+        let kept = self.lock().points.get(root).copied();
+        match kept {
+            Some(point) => (HashedRoot { root: *root, point }, false),
+            None => {
+                // Not under the lock: others have other roots to ask for.
+                let hashed = HashedRoot::of(root);
+                self.lock().keep(&hashed);
+                (hashed, true)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    fn keep(&mut self, hashed: &HashedRoot) {
+        if self.points.insert(hashed.root, hashed.point).is_some() {
+            return;
+        }
+        self.order.push_back(hashed.root);
+        if self.order.len() > RECENT_ROOTS {
+            self.order.pop_front().map(|oldest| self.points.remove(&oldest));
+        }
+    }
+}
+
+/// Which signatures over one root do not hold: their positions, in order, and no other.
+///
+/// - Infinity verifies under no key.
+/// - `seed`: fresh randomness that no signer could foresee.
+/// - Cost if all are good: two pairings, two multi-scalar multiplications; each bad one adds some checks to find it.
+/// - Soundness: a wrong signature passes with probability at most `2^-128`; see [`crate::check`].
+pub fn find_bad(
+    root: &HashedRoot,
+    signatures: &[(&PublicKeyPoint, SignaturePoint)],
+    seed: [u8; 32],
+) -> Vec<usize> {
+    let mut checker = Checker::new(seed);
+    let message = checker.hashed(&root.root.root().0, root.point);
+    let is_finite = |place: &usize| !signatures[*place].1.is_infinity();
+    let (finite, mut bad): (Vec<usize>, Vec<usize>) = (0..signatures.len()).partition(is_finite);
+    let claim =
+        |place: &usize| Claim { message, key: signatures[*place].0, signature: &signatures[*place].1 };
+    let claims: Vec<_> = finite.iter().map(claim).collect();
+    bad.extend(checker.find_false(&claims).into_iter().map(|found| finite[found]));
+    bad.sort_unstable();
+    bad
 }
 
 /// A statement: everybody of these has signed the root under the key beside.
@@ -111,8 +187,7 @@ mod tests {
                         .zip(secrets)
                         .map(|(key, secret)| (key, signed(&roots[at], secret)))
                         .collect();
-                    if let Some((root, key, signature)) = wrong.filter(|(root, ..)| *root == at) {
-                        assert_eq!(root, at);
+                    if let Some((_, key, signature)) = wrong.filter(|(root, ..)| *root == at) {
                         signatures[key].1 = signature;
                     }
                     HashedClaims { root: &roots[at], signatures }
@@ -122,14 +197,43 @@ mod tests {
         };
         assert!(claims(None) && all_hold(&[], [7; 32]));
         for root in 0..2 {
-            for key in 0..3 {
-                for wrong in [signed(&roots[root], 1), signed(&roots[1 - root], secrets[key])] {
+            for (key, secret) in secrets.into_iter().enumerate() {
+                for wrong in [signed(&roots[root], 1), signed(&roots[1 - root], secret)] {
                     assert!(!claims(Some((root, key, wrong))));
                 }
                 let infinity = SignaturePoint::parse(&Signature::INFINITY).unwrap();
                 assert!(!claims(Some((root, key, infinity))));
             }
         }
+    }
+
+    #[test]
+    fn bad_signatures_are_found_and_no_others() {
+        let (root, secrets) = (hashed(1), [5, 9, 13, 17]);
+        let keys = secrets.map(key);
+        let mut signatures: Vec<_> =
+            keys.iter().zip(secrets).map(|(key, secret)| (key, signed(&root, secret))).collect();
+        assert!(find_bad(&root, &signatures, [7; 32]).is_empty() && find_bad(&root, &[], [7; 32]).is_empty());
+        signatures[1].1 = SignaturePoint::parse(&Signature::INFINITY).unwrap();
+        signatures[3].1 = signed(&hashed(2), 17);
+        assert_eq!(find_bad(&root, &signatures, [7; 32]), [1, 3]);
+    }
+
+    #[test]
+    fn a_recent_root_is_hashed_once_and_the_oldest_is_forgotten() {
+        let root = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            SigningRoot::lock_hash(Root(bytes))
+        };
+        let recent = RecentRoots::default();
+        assert_eq!(recent.hash(&root(0)), (HashedRoot::of(&root(0)), true));
+        assert_eq!(recent.hash(&root(0)), (HashedRoot::of(&root(0)), false));
+        (1..RECENT_ROOTS).for_each(|number| assert!(recent.hash(&root(number)).1));
+        assert!(!recent.hash(&root(0)).1, "as many as are kept");
+        assert!(recent.hash(&root(RECENT_ROOTS)).1);
+        assert!(recent.hash(&root(0)).1, "one more");
+        assert!(!recent.hash(&root(2)).1);
     }
 
     #[test]

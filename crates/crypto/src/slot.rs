@@ -25,6 +25,7 @@
 
 use crate::check::{Checker, Claim, Cost};
 use crate::combine::interpolate_with;
+use crate::hashed::RecentRoots;
 use crate::lagrange::Quorums;
 use crate::point::UncheckedG2;
 use crate::signature::{PublicKeyPoint, SignaturePoint, UncheckedSignature};
@@ -48,6 +49,8 @@ pub struct Job<'a> {
     pub threshold: Threshold,
     /// In any order; of two by one operator the first counts.
     pub partials: &'a [(ShareIndex, Signature)],
+    /// The caller's own partial, as it was made: its bytes among the partials are not read again.
+    pub own: Option<SignaturePoint>,
 }
 
 /// What came of a [`Job`].
@@ -63,11 +66,12 @@ pub struct Settled {
 /// Combines and verifies the signatures of a slot; names who sent bad partials.
 ///
 /// - Returns one result per job, in order, and what it cost.
+/// - `roots`: where a root is looked up that was signed a moment ago, and kept for whoever comes next.
 /// - `seed`: fresh randomness that no operator could foresee.
 /// - Errors: none; a bad partial is its author's, an operator without a public share is named like one.
 /// - Cost, soundness: see the module.
-pub fn settle(jobs: &[Job<'_>], seed: [u8; 32]) -> (Vec<Settled>, Cost) {
-    let mut checker = Checker::new(seed);
+pub fn settle(jobs: &[Job<'_>], roots: &RecentRoots, seed: [u8; 32]) -> (Vec<Settled>, Cost) {
+    let mut checker = Checker::with_roots(seed, roots);
     let mut quorums = Quorums::default();
     let mut seats: Vec<_> = jobs.iter().map(Seat::new).collect();
     combine_open(&mut seats, &mut quorums);
@@ -164,7 +168,9 @@ impl<'a> Seat<'a> {
             }
             match job.public_shares.get(index.position()) {
                 Some(key) => {
-                    seat.partials.push(Partial { index: *index, key, bytes: *bytes, mark: Mark::Unread })
+                    let own = job.own.filter(|own| own.bytes() == *bytes && !own.is_infinity());
+                    let mark = own.map_or(Mark::Unread, |own| Mark::Read(own.into()));
+                    seat.partials.push(Partial { index: *index, key, bytes: *bytes, mark });
                 }
                 None => _ = seat.strangers.insert(*index),
             }
@@ -241,7 +247,7 @@ fn combine_open(seats: &mut [Seat<'_>], quorums: &mut Quorums) {
 }
 
 /// Step 3: one check of all that is combined; if it fails, all of it is open again.
-fn accept_all_or_none(seats: &mut [Seat<'_>], checker: &mut Checker) {
+fn accept_all_or_none(seats: &mut [Seat<'_>], checker: &mut Checker<'_>) {
     let (_, claims) = combined_claims(seats, checker);
     let hold = checker.all_hold(&claims);
     for seat in seats {
@@ -252,7 +258,7 @@ fn accept_all_or_none(seats: &mut [Seat<'_>], checker: &mut Checker) {
 }
 
 /// Step 5: accepts what holds; what does not is lost, since it is made of good partials.
-fn accept_each(seats: &mut [Seat<'_>], checker: &mut Checker) {
+fn accept_each(seats: &mut [Seat<'_>], checker: &mut Checker<'_>) {
     let (numbers, claims) = combined_claims(seats, checker);
     let wrong: BTreeSet<_> = checker.find_false(&claims).into_iter().map(|found| numbers[found]).collect();
     for (no, seat) in seats.iter_mut().enumerate() {
@@ -265,22 +271,21 @@ fn accept_each(seats: &mut [Seat<'_>], checker: &mut Checker) {
 }
 
 /// A claim for each combined signature, with the number of its seat.
-fn combined_claims<'s>(seats: &'s [Seat<'_>], checker: &mut Checker) -> (Vec<usize>, Vec<Claim<'s>>) {
+fn combined_claims<'s>(seats: &'s [Seat<'_>], checker: &mut Checker<'_>) -> (Vec<usize>, Vec<Claim<'s>>) {
     let combined = seats.iter().enumerate().filter_map(|(no, seat)| match &seat.state {
         State::Combined(signature) => Some((no, seat, signature)),
         State::Open | State::Accepted(_) | State::Lost => None,
     });
     combined
         .map(|(no, seat, signature)| {
-            let message = checker.message(&seat.job.root.root().0);
-            (no, Claim { message, key: seat.job.group_key, signature })
+            (no, Claim { message: checker.root(&seat.job.root), key: seat.job.group_key, signature })
         })
         .unzip()
 }
 
 /// Step 4: marks every partial of the open seats good, bad, or doubted, operator by operator; what is known already is
 /// not looked at again. `most`: bad ones to find of each operator.
-fn blame(seats: &mut [Seat<'_>], checker: &mut Checker, most: usize) {
+fn blame(seats: &mut [Seat<'_>], checker: &mut Checker<'_>, most: usize) {
     let open = seats.iter().filter(|seat| seat.is_open());
     let operators: BTreeSet<_> = open.flat_map(|seat| seat.partials.iter().map(|one| one.index)).collect();
     for operator in operators {
@@ -288,10 +293,10 @@ fn blame(seats: &mut [Seat<'_>], checker: &mut Checker, most: usize) {
     }
 }
 
-fn blame_one(seats: &mut [Seat<'_>], operator: ShareIndex, checker: &mut Checker, most: usize) {
+fn blame_one(seats: &mut [Seat<'_>], operator: ShareIndex, checker: &mut Checker<'_>, most: usize) {
     let mut batch = Vec::new();
     for seat in seats.iter_mut().filter(|seat| seat.is_open()) {
-        let message = checker.message(&seat.job.root.root().0);
+        let message = checker.root(&seat.job.root);
         let Some(partial) = seat.partials.iter_mut().find(|one| one.index == operator) else { continue };
         if matches!(partial.mark, Mark::Good(_)) {
             continue;

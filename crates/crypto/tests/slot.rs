@@ -2,9 +2,10 @@
 
 mod dealer;
 
+use crypto::hashed::RecentRoots;
 use crypto::point::{G2Affine, UncheckedG2Affine};
 use crypto::slot::EVIDENCE_MAX;
-use crypto::{Cost, G2, Job, PublicKeyPoint, Scalar, Settled, settle, verify};
+use crypto::{Cost, G2, Job, PublicKeyPoint, Scalar, Settled, SignaturePoint, settle, verify};
 use dealer::{Dealt, root, share, sign};
 use proptest::prelude::*;
 use types::{ShareIndex, Signature, SigningRoot};
@@ -32,6 +33,7 @@ impl Duty {
             public_shares: &self.dealt.public_shares,
             threshold: self.dealt.threshold,
             partials: &self.partials,
+            own: None,
         }
     }
 
@@ -50,7 +52,11 @@ impl Duty {
 
 fn run(duties: &[Duty]) -> (Vec<Settled>, Cost) {
     let jobs: Vec<_> = duties.iter().map(Duty::job).collect();
-    settle(&jobs, SEED)
+    settle(&jobs, &RecentRoots::default(), SEED)
+}
+
+fn jobs_with(duties: &[Duty], own: impl Fn(&Duty) -> Option<SignaturePoint>) -> Vec<Job<'_>> {
+    duties.iter().map(|duty| Job { own: own(duty), ..duty.job() }).collect()
 }
 
 fn plus(signature: &Signature, error: G2) -> Signature {
@@ -138,6 +144,33 @@ fn operator_that_signs_garbage_everywhere_is_named_until_enough_is_proved() {
     }
     // The slot, seven operators, the way down to the first bad one and to the three behind it, the slot again.
     assert!(cost.checks <= 1 + 7 + (4 + 3 * 2) + 1, "{cost:?}");
+}
+
+#[test]
+fn a_recent_root_is_not_hashed_and_an_own_partial_is_taken_as_its_bytes_say() {
+    let duties: Vec<_> = (0..4).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3])).collect();
+    let roots = RecentRoots::default();
+    roots.hash(&root(1));
+    let own = |duty: &Duty| SignaturePoint::parse(&duty.partials[1].1).ok();
+    let (settled, cost) = settle(&jobs_with(&duties, own), &roots, SEED);
+    assert!(duties.iter().zip(&settled).all(|(duty, settled)| *settled == duty.good()));
+    assert_eq!(cost, Cost { hashes: 0, pairings: 2, checks: 1 });
+    // A point that is nobody's partial here changes nothing: bytes decide.
+    let (strange, _) =
+        settle(&jobs_with(&duties, |_| Some(SignaturePoint::new(G2Affine::generator()))), &roots, SEED);
+    assert_eq!(strange, settled);
+    let infinite = jobs_with(&duties, |_| SignaturePoint::parse(&Signature::INFINITY).ok());
+    assert_eq!(settle(&infinite, &roots, SEED).0, settled);
+}
+
+#[test]
+fn an_own_partial_that_is_bad_is_named_like_any() {
+    let mut duties: Vec<_> = (0..4).map(|v| Duty::new(v, 4, 3, root(1), &[1, 2, 3, 4])).collect();
+    duties[2].partials[1].1 = plus(&duties[2].partials[1].1, G2::generator());
+    let own = |duty: &Duty| SignaturePoint::parse(&duty.partials[1].1).ok();
+    let (settled, _) = settle(&jobs_with(&duties, own), &RecentRoots::default(), SEED);
+    assert_eq!(settled, run(&duties).0);
+    assert_eq!(settled[2], duties[2].good_without(&[2]));
 }
 
 #[test]
@@ -261,7 +294,7 @@ proptest! {
             duties.push(duty);
         }
         let jobs: Vec<_> = duties.iter().map(Duty::job).collect();
-        let (settled, _) = settle(&jobs, seed);
+        let (settled, _) = settle(&jobs, &RecentRoots::default(), seed);
         let named: Vec<_> = settled.iter().flat_map(|one| one.culprits.clone()).collect();
         for (duty, settled) in duties.iter().zip(settled) {
             let message = duty.root.root().0;

@@ -4,20 +4,18 @@
 //! constant-time routines. Source: draft-irtf-cfrg-bls-signature-05, `min_pk` (keys in G1, signatures in G2).
 #![allow(unsafe_code)]
 
-use blst::min_pk::{AggregatePublicKey, AggregateSignature, PublicKey};
+use blst::min_pk::{AggregatePublicKey, PublicKey};
 use blst::{
-    blst_bendian_from_scalar, blst_hash_to_g2, blst_p1, blst_p1_affine, blst_p1_affine_generator, blst_p2,
-    blst_p2_affine, blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes, blst_scalar_from_bendian,
-    blst_sign_pk_in_g1, blst_sk_add_n_check, blst_sk_mul_n_check, blst_sk_sub_n_check, blst_sk_to_pk_in_g1,
+    blst_bendian_from_scalar, blst_p1, blst_p2, blst_scalar, blst_scalar_fr_check, blst_scalar_from_be_bytes,
+    blst_scalar_from_bendian, blst_sign_pk_in_g1, blst_sk_add_n_check, blst_sk_mul_n_check,
+    blst_sk_sub_n_check, blst_sk_to_pk_in_g1,
 };
 use crypto::hashed::HashedRoot;
+use crypto::{G2, hash_to_g2};
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
 use types::SigningRoot;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
-
-/// The domain separation tag of Ethereum's signatures.
-const DST: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 
 /// Bytes of a scalar.
 pub(crate) const SCALAR_LEN: usize = 32;
@@ -121,52 +119,26 @@ impl Scalar {
 }
 
 /// `H(m)`: a signing root hashed to G2.
-pub(crate) struct HashPoint(blst_p2);
+pub(crate) struct HashPoint(G2);
 
 impl HashPoint {
     /// Cost: 0.2 ms.
     pub(crate) fn of(root: &SigningRoot) -> Self {
-        let message = root.as_ref();
-        let mut point = blst_p2::default();
-        // SAFETY: writes a valid point; both slices are read within their lengths; the augmentation is absent,
-        // which a null pointer of length zero says.
-        unsafe {
-            blst_hash_to_g2(
-                &mut point,
-                message.as_ptr(),
-                message.len(),
-                DST.as_ptr(),
-                DST.len(),
-                std::ptr::null(),
-                0,
-            );
-        }
-        Self(point)
+        Self(hash_to_g2(root.as_ref()))
     }
 
     /// The point of a root that was hashed before.
     pub(crate) fn of_hashed(root: &HashedRoot) -> Self {
-        Self(*root.point().to_projective().as_blst())
+        Self(root.point().to_projective())
     }
 
     /// `scalar * H(m)`; the point at infinity for zero.
-    pub(crate) fn sign(&self, scalar: &Scalar) -> AggregateSignature {
+    pub(crate) fn sign(&self, scalar: &Scalar) -> G2 {
         let mut point = blst_p2::default();
         // SAFETY: writes a valid point, reads a valid point and a valid cell. Constant time in the scalar.
-        unsafe { blst_sign_pk_in_g1(&mut point, &self.0, &*scalar.0) };
-        point.into()
+        unsafe { blst_sign_pk_in_g1(&mut point, self.0.as_blst(), &*scalar.0) };
+        G2::vouched(point)
     }
-
-    /// In affine coordinates, for pairings.
-    pub(crate) fn affine(&self) -> blst_p2_affine {
-        AggregateSignature::from(self.0).to_signature().into()
-    }
-}
-
-/// The generator of G1.
-pub(crate) fn generator() -> blst_p1_affine {
-    // SAFETY: the pointer is to a constant of the library, valid and unchanging for ever.
-    unsafe { *blst_p1_affine_generator() }
 }
 
 /// The bytes of a public key.
@@ -195,7 +167,7 @@ mod tests {
     fn signing_with_zero_gives_infinity_so_that_adding_it_changes_nothing() {
         let root = SigningRoot::lock_hash(types::Root([9; 32]));
         let point = HashPoint::of(&root).sign(&Scalar::zero());
-        assert_eq!(point.to_signature().compress(), types::Signature::INFINITY.0);
+        assert_eq!(point.compress(), types::Signature::INFINITY.0);
         assert_eq!(Scalar::zero().public().to_public_key().compress()[0], 0xc0);
     }
 }

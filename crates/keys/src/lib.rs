@@ -16,7 +16,6 @@
 //! `unsafe` lives in the private module `curve`: secret scalars, and hashing to the curve, which blst's safe interface
 //! lacks; and in two files of [`frost`], which says why.
 
-mod batch;
 mod curve;
 pub mod derive;
 mod enr;

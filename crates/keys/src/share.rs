@@ -146,7 +146,7 @@ impl SecretShare {
     /// # Security
     /// As of [`SecretShare::sign`]. A [`HashedRoot`] is made of a root of the closed list of domains only.
     pub fn sign_hashed(&self, root: &HashedRoot) -> Signature {
-        Signature(HashPoint::of_hashed(root).sign(&self.0).to_signature().compress())
+        Signature(HashPoint::of_hashed(root).sign(&self.0).compress())
     }
 
     /// The sum of many shares' signatures over one root, at the cost of one signature: that of the sum of the shares.
@@ -291,7 +291,7 @@ fn nonzero(scalar: Scalar) -> Result<Scalar, ShiftError> {
 }
 
 fn sign(scalar: &Scalar, root: &SigningRoot) -> Signature {
-    Signature(HashPoint::of(root).sign(scalar).to_signature().compress())
+    Signature(HashPoint::of(root).sign(scalar).compress())
 }
 
 fn point_of(key: &PublicKey) -> Result<AggregatePublicKey, PointError> {

@@ -3,13 +3,12 @@
 //! Every signature consumes a [`Permit`], which only the journal can make and nobody can copy: that the promise is
 //! durable before the signature exists is a matter of types here, not of discipline.
 
-use crate::batch;
-use crate::curve::{HashPoint, key_point};
+use crate::curve::HashPoint;
 use crate::share::{NodeHalf, PointError};
-use blst::min_pk::{AggregateSignature, PublicKey as KeyPoint, Signature as Point};
-use crypto::cores;
+use crypto::hashed::{HashedRoot, RecentRoots, find_bad};
+use crypto::{G2, PublicKeyPoint, SignaturePoint, cores};
 use rand_core::{OsRng, RngCore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use symbolon_core::SignJob;
 use symbolon_core::journal::Permit;
 use thiserror::Error;
@@ -17,23 +16,19 @@ use types::{PublicKey, Signature, SigningRoot, ValidatorNo};
 
 /// The public key of a validator client's half, parsed and checked once.
 #[derive(Clone, Copy, Debug)]
-pub struct VcKey {
-    bytes: PublicKey,
-    point: KeyPoint,
-}
+pub struct VcKey(PublicKeyPoint);
 
 impl VcKey {
     /// Checks that the bytes are a point of the group, not infinity.
     ///
     /// - Errors: [`PointError::NotAKey`].
     pub fn parse(key: &PublicKey) -> Result<Self, PointError> {
-        let point = key_point(key).ok_or(PointError::NotAKey(*key))?;
-        Ok(Self { bytes: *key, point })
+        PublicKeyPoint::parse(key).map(Self).map_err(|_| PointError::NotAKey(*key))
     }
 
     /// The compressed key.
-    pub const fn bytes(&self) -> &PublicKey {
-        &self.bytes
+    pub const fn bytes(&self) -> PublicKey {
+        self.0.bytes()
     }
 }
 
@@ -65,29 +60,27 @@ impl NodeHalf {
     ) -> Result<Signature, Permit> {
         let Ok(vc_key) = VcKey::parse(vc_key) else { return Err(permit) };
         let job = CompleteJob { node_half: self, vc_key: &vc_key, permit, half: *half };
-        let hash = HashPoint::of(&job.permit.root());
-        let point = half_point(&job.half);
-        // A single check needs no randomness: its only coefficient cancels.
-        let good = point.is_some_and(|point| batch::check_many(&hash, &[(vc_key.point, point)], [0; 32])[0]);
-        finish(job, &hash, point.filter(|_| good))
+        let completed = complete_many(vec![job], &RecentRoots::default()).pop();
+        completed.expect("one result per job").map(|partial| partial.bytes())
     }
 }
 
 /// Completes many half signatures, hashing each distinct root once and checking the halves of a root together.
 ///
+/// - `roots`: where roots are looked up, and kept for whoever combines these partials.
 /// - Returns one result per job, in order, each as of [`NodeHalf::complete`]: one bad half spoils no other.
 /// - Randomness for the check comes from the operating system; results do not depend on it.
-/// - Cost: per root one hash and one pairing check; per job one subgroup check and one G2 multiplication; each bad
-///   half adds some pairing checks to find it.
-pub fn complete_many(jobs: Vec<CompleteJob<'_>>) -> Vec<Result<Signature, Permit>> {
+/// - Cost: per root one hash, one pairing check, and one inversion; per job reading the half with its subgroup check, and one
+///   G2 multiplication; each bad half adds some pairing checks to find it.
+pub fn complete_many(jobs: Vec<CompleteJob<'_>>, roots: &RecentRoots) -> Vec<Result<SignaturePoint, Permit>> {
     let mut by_root: BTreeMap<SigningRoot, Vec<(usize, CompleteJob<'_>)>> = BTreeMap::new();
     let count = jobs.len();
     for (position, job) in jobs.into_iter().enumerate() {
         by_root.entry(job.permit.root()).or_default().push((position, job));
     }
-    let mut results: Vec<Option<Result<Signature, Permit>>> = (0..count).map(|_| None).collect();
+    let mut results: Vec<Option<Result<SignaturePoint, Permit>>> = (0..count).map(|_| None).collect();
     for (root, jobs) in by_root {
-        complete_root(&root, jobs, &mut results);
+        complete_root(&roots.hash(&root).0, jobs, &mut results);
     }
     results.into_iter().map(|result| result.expect("every job is in exactly one root's list")).collect()
 }
@@ -127,7 +120,7 @@ impl NodeSigner {
     }
 
     /// The key that a validator client must sign with, `PK(v)`; `None` for a validator that is not ours.
-    pub fn vc_key(&self, validator: ValidatorNo) -> Option<&PublicKey> {
+    pub fn vc_key(&self, validator: ValidatorNo) -> Option<PublicKey> {
         self.seat(validator).map(|(_, key)| key.bytes())
     }
 
@@ -140,7 +133,7 @@ impl NodeSigner {
     /// Answers [`symbolon_core::Output::Sign`]: one result per job, in order, as [`complete_many`] gives them.
     ///
     /// - A permit for a validator that is not ours comes back.
-    pub fn complete(&self, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
+    pub fn complete(&self, jobs: Vec<SignJob>, roots: &RecentRoots) -> Vec<Result<SignaturePoint, Permit>> {
         let seated: Vec<Result<CompleteJob<'_>, Permit>> =
             jobs.into_iter().map(|job| self.take(job)).collect();
         let mut strangers: Vec<Option<Permit>> = Vec::with_capacity(seated.len());
@@ -154,7 +147,7 @@ impl NodeSigner {
                 Err(permit) => strangers.push(Some(permit)),
             }
         }
-        let mut completed = complete_many(ours).into_iter();
+        let mut completed = complete_many(ours, roots).into_iter();
         let answer = |stranger: Option<Permit>| match stranger {
             Some(permit) => Err(permit),
             None => completed.next().expect("one result per job of ours"),
@@ -172,34 +165,33 @@ impl NodeSigner {
     }
 }
 
+/// Checks the halves of one root together, then adds `w * H(m)` to each good one; the permits of the others come back.
 fn complete_root(
-    root: &SigningRoot,
+    root: &HashedRoot,
     jobs: Vec<(usize, CompleteJob<'_>)>,
-    results: &mut [Option<Result<Signature, Permit>>],
+    results: &mut [Option<Result<SignaturePoint, Permit>>],
 ) {
-    let hash = HashPoint::of(root);
-    let points: Vec<Option<Point>> = jobs.iter().map(|(_, job)| half_point(&job.half)).collect();
-    let halves = jobs.iter().zip(&points);
-    let checked: Vec<_> =
-        halves.filter_map(|((_, job), point)| point.map(|point| (job.vc_key.point, point))).collect();
-    let mut verdicts = batch::check_many(&hash, &checked, fresh_seed()).into_iter();
-    for ((position, job), point) in jobs.into_iter().zip(points) {
-        let good = point.filter(|_| verdicts.next().expect("one verdict per point"));
-        results[position] = Some(finish(job, &hash, good));
+    let halves: Vec<Option<SignaturePoint>> =
+        jobs.iter().map(|(_, job)| SignaturePoint::parse(&job.half).ok()).collect();
+    let read = jobs.iter().zip(&halves).enumerate();
+    let (places, signed): (Vec<_>, Vec<_>) =
+        read.filter_map(|(place, ((_, job), half))| Some((place, (&job.vc_key.0, (*half)?)))).unzip();
+    let bad = find_bad(root, &signed, fresh_seed());
+    let bad: BTreeSet<usize> = bad.into_iter().map(|found| places[found]).collect();
+    let hash = HashPoint::of_hashed(root);
+    let (mut positions, mut sums) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+    for (place, ((position, job), half)) in jobs.into_iter().zip(halves).enumerate() {
+        match half.filter(|_| !bad.contains(&place)) {
+            Some(half) => {
+                positions.push(position);
+                sums.push(hash.sign(job.node_half.scalar()) + *half.point());
+            }
+            None => results[position] = Some(Err(job.permit)),
+        }
     }
-}
-
-/// Adds `w * H(m)` to a half that is known to be good, or gives the permit back.
-fn finish(job: CompleteJob<'_>, hash: &HashPoint, good_half: Option<Point>) -> Result<Signature, Permit> {
-    let Some(half) = good_half else { return Err(job.permit) };
-    let mut whole = AggregateSignature::from_signature(&half);
-    whole.add_aggregate(&hash.sign(job.node_half.scalar()));
-    Ok(Signature(whole.to_signature().compress()))
-}
-
-/// In the group and finite, or `None`.
-fn half_point(half: &Signature) -> Option<Point> {
-    Point::sig_validate(half.as_ref(), true).ok()
+    for (position, sum) in positions.into_iter().zip(G2::all_to_affine(&sums)) {
+        results[position] = Some(Ok(SignaturePoint::new(sum)));
+    }
 }
 
 fn fresh_seed() -> [u8; 32] {

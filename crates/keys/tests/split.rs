@@ -1,6 +1,7 @@
 //! A split share signs whole or not at all.
 
 use blst::BLST_ERROR;
+use crypto::hashed::RecentRoots;
 use keys::share::{PointError, ScalarError};
 use keys::signer::{CompleteJob, complete_many};
 use keys::{NodeHalf, NodeSigner, SecretShare, Shift, VcHalf, VcKey, split};
@@ -119,11 +120,11 @@ proptest! {
             let permit = permit(u32::try_from(number).unwrap(), message(number));
             CompleteJob { node_half: &operator.node, vc_key: &operator.vc_key, permit, half }
         });
-        for (number, result) in complete_many(jobs.collect()).into_iter().enumerate() {
+        for (number, result) in complete_many(jobs.collect(), &RecentRoots::default()).into_iter().enumerate() {
             match result {
                 Ok(partial) => {
                     prop_assert!(!bad.contains(&number));
-                    prop_assert!(verifies(&operators[number].share_key, &root(message(number)), &partial));
+                    prop_assert!(verifies(&operators[number].share_key, &root(message(number)), &partial.bytes()));
                 }
                 Err(returned) => {
                     prop_assert!(bad.contains(&number));
@@ -160,7 +161,8 @@ fn two_bad_halves_whose_errors_cancel_are_both_refused() {
     minus.add_aggregate(&point(&Signature(negated)));
     let bytes = |sum: blst::min_pk::AggregateSignature| Signature(sum.to_signature().compress());
 
-    let results = complete_many(vec![one_job(&a, 1, bytes(plus)), one_job(&b, 1, bytes(minus))]);
+    let jobs = vec![one_job(&a, 1, bytes(plus)), one_job(&b, 1, bytes(minus))];
+    let results = complete_many(jobs, &RecentRoots::default());
     assert!(results.iter().all(Result::is_err), "their sum verifies, neither does alone");
 }
 
@@ -171,18 +173,20 @@ fn a_signer_answers_in_order_and_returns_permits_of_strangers() {
     let share_keys: Vec<PublicKey> = operators.iter().map(|operator| operator.share_key).collect();
     let vc_keys: Vec<PublicKey> = operators.iter().map(|operator| operator.vc.public()).collect();
     let signer = NodeSigner::new(operators.into_iter().map(|one| (one.node, one.share_key))).unwrap();
-    assert_eq!(signer.vc_key(ValidatorNo(1)), Some(&vc_keys[1]));
+    assert_eq!(signer.vc_key(ValidatorNo(1)), Some(vc_keys[1]));
     assert_eq!(signer.vc_key(ValidatorNo(3)), None);
     assert!(signer.unsplit().is_empty());
 
     let job = |validator: u32, half| SignJob { permit: permit(validator, 1), half };
-    let results =
-        signer.complete(vec![job(7, halves[0]), job(2, halves[2]), job(0, halves[1]), job(1, halves[1])]);
+    let roots = RecentRoots::default();
+    let jobs = vec![job(7, halves[0]), job(2, halves[2]), job(0, halves[1]), job(1, halves[1])];
+    let results = signer.complete(jobs, &roots);
     assert_eq!(results[0], Err(permit(7, 1)));
-    assert!(verifies(&share_keys[2], &root(1), results[1].as_ref().unwrap()));
+    assert!(verifies(&share_keys[2], &root(1), &results[1].as_ref().unwrap().bytes()));
     assert_eq!(results[2], Err(permit(0, 1)), "another validator's half");
-    assert!(verifies(&share_keys[1], &root(1), results[3].as_ref().unwrap()));
-    assert!(signer.complete(Vec::new()).is_empty());
+    assert!(verifies(&share_keys[1], &root(1), &results[3].as_ref().unwrap().bytes()));
+    assert!(signer.complete(Vec::new(), &roots).is_empty());
+    assert!(!roots.hash(&root(1)).1, "whoever combines finds the root hashed");
 }
 
 #[test]

@@ -123,6 +123,6 @@ pub(crate) fn check_halves(dir: &Path, lock: &Lock, position: usize) {
         let password = std::fs::read_to_string(keystores.join(format!("keystore-{number}.txt"))).unwrap();
         let half = Keystore::parse(&json).unwrap().decrypt_half(&SecretString::from(password)).unwrap();
         let number = types::ValidatorNo(u32::try_from(number).unwrap());
-        assert_eq!(signer.vc_key(number), Some(&half.public()));
+        assert_eq!(signer.vc_key(number), Some(half.public()));
     }
 }

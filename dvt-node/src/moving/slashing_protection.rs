@@ -189,7 +189,7 @@ fn group_keys(folder: &DataFolder, reading: &Reading) -> (BTreeMap<PublicKey, Pu
         Err(error) => return (known, Some(format!("{error:#}"))),
     };
     for (number, validator) in (0..).map(ValidatorNo).zip(&folder.cluster.validators) {
-        known.extend(curve.client_key(number).map(|key| (*key, validator.public_key)));
+        known.extend(curve.client_key(number).map(|key| (key, validator.public_key)));
     }
     (known, None)
 }

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use beacon::{Aside, NodeHealth};
 use bytes::Bytes;
+use crypto::hashed::RecentRoots;
 use crypto::scalar::Scalar;
 use crypto::signature::PublicKeyPoint;
 use crypto::slot::{Job, settle};
@@ -193,6 +194,7 @@ pub(crate) struct Room {
     now: Millis,
     operators: Vec<Operator>,
     signer: NodeSigner,
+    roots: RecentRoots,
     points: Vec<(PublicKeyPoint, Vec<PublicKeyPoint>)>,
     /// What the own beacon node says; `None` if it has nothing.
     pub(crate) vote: Option<BeaconVote>,
@@ -316,16 +318,16 @@ impl Room {
     }
 
     fn sign(&mut self, jobs: Vec<SignJob>) -> Vec<Result<Signature, symbolon_core::journal::Permit>> {
-        let results = self.signer.complete(jobs);
+        let results = self.signer.complete(jobs, &self.roots);
         self.signed += results.iter().filter(|result| result.is_ok()).count();
-        results
+        results.into_iter().map(|result| result.map(|partial| partial.bytes())).collect()
     }
 
     fn combine(&self, job: &CombineJob) -> Combined {
         let (group_key, public_shares) = &self.points[job.validator.0 as usize];
         let (root, threshold, partials) = (job.root, Threshold(THRESHOLD), &job.partials[..]);
-        let job = Job { root, group_key, public_shares, threshold, partials };
-        let settled = settle(&[job], [7; 32]).0.remove(0);
+        let job = Job { root, group_key, public_shares, threshold, partials, own: None };
+        let settled = settle(&[job], &self.roots, [7; 32]).0.remove(0);
         Combined { signature: settled.signature, culprits: settled.culprits }
     }
 }
@@ -448,6 +450,7 @@ pub(crate) fn recorded_world(
         now: started,
         operators,
         signer: NodeSigner::new(seats).unwrap(),
+        roots: RecentRoots::default(),
         points: points.collect(),
         vote: Some(honest_vote()),
         block: None,

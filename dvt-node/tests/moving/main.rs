@@ -411,8 +411,7 @@ fn new_halves_make_the_same_share_and_old_ones_fit_them_no_more() {
     resplit(&site.resplit_args(&old, "new")).unwrap();
     let curve = site.data().curve(&Reading::default()).unwrap();
     assert_eq!(curve.unsplit(), 0, "an imported operator is split now");
-    let client: Vec<_> =
-        (0..).map(types::ValidatorNo).map_while(|number| curve.client_key(number).copied()).collect();
+    let client: Vec<_> = (0..).map(types::ValidatorNo).map_while(|number| curve.client_key(number)).collect();
     let new = read_folder(&site.path("new"), &Passwords::Beside).unwrap();
     assert_eq!(new.iter().map(|one| one.secret.public()).collect::<Vec<_>>(), client);
     assert!(client.iter().all(|key| !site.shares().contains(key)), "no keystore holds a share");

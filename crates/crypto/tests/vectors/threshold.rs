@@ -1,6 +1,7 @@
 //! Clusters whose secrets are known, with full and partial signatures of voluntary exits.
 
 use super::{Ran, all, bytes, entries, read_json, same};
+use crypto::hashed::RecentRoots;
 use crypto::{G1, Job, PublicKeyPoint, Scalar, combine, combine_public, settle, verify};
 use serde_json::Value;
 use std::path::Path;
@@ -49,8 +50,9 @@ fn run_exit(validator: &Value, exit: &Value) -> Result<usize, String> {
         let shares: Vec<_> = chosen.iter().map(|i| (index(*i), public[*i])).collect();
         same(combine(&partials, threshold), Ok(whole))?;
         same(combine_public(&shares, threshold), Ok(group_key))?;
-        let job = Job { root, group_key: &group_key, public_shares: &public, threshold, partials: &partials };
-        same(settle(&[job], [1; 32]).0[0].signature, Some(whole))?;
+        let (public_shares, partials) = (&public[..], &partials[..]);
+        let job = Job { root, group_key: &group_key, public_shares, threshold, partials, own: None };
+        same(settle(&[job], &RecentRoots::default(), [1; 32]).0[0].signature, Some(whole))?;
         ran += 1;
     }
     Ok(ran)
