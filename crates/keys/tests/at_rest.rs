@@ -1,5 +1,7 @@
 //! What lies on a disk, and what secrets say of themselves.
 
+#![expect(clippy::print_stderr, reason = "says what ten thousand halves take")]
+
 use keys::identity::{KeyError, PeersError};
 use keys::keystore::EncryptOptions;
 use keys::secret_file::{ReadError, WriteError, write_new_secret};
@@ -99,7 +101,7 @@ fn ten_thousand_halves_are_read_back_with_one_derivation() {
         assert_eq!(bytes.len(), empty + 10_000 * ROW_LEN, "no salt, nonce or tag of a half's own");
         let begun = Instant::now();
         assert_eq!(NodeStore::unseal(&bytes, &random_password()).unwrap().halves.len(), 10_000);
-        println!("10,000 halves under {protection:?}: opened in {:?}", begun.elapsed());
+        eprintln!("10,000 halves under {protection:?}: opened in {:?}", begun.elapsed());
     }
 }
 
@@ -117,10 +119,10 @@ fn a_signer_of_ten_thousand_halves_has_each_at_its_place() {
     let (clients, nodes): (Vec<_>, Vec<_>) = store.into_iter().unzip();
     let begun = Instant::now();
     let signer = NodeSigner::new(nodes.into_iter().zip(shares)).unwrap();
-    println!("10,000 halves seated in {:?}", begun.elapsed());
+    eprintln!("10,000 halves seated in {:?}", begun.elapsed());
     for number in [0, 1, 63, 64, 4_999, 9_999] {
         let client = clients[number as usize].public();
-        assert_eq!(signer.vc_key(ValidatorNo(number)), Some(&client), "validator {number}");
+        assert_eq!(signer.vc_key(ValidatorNo(number)), Some(client), "validator {number}");
     }
 }
 

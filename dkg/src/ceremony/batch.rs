@@ -56,6 +56,9 @@ pub(super) fn dealers(plan: &Plan, seed: &CeremonySeed) -> Vec<Dealer> {
 
 /// Everybody's round 1 by validator, then by operator; and what this operator deals to each, all validators' shares
 /// one after another.
+pub(super) type Dealt = (Vec<Vec<Round1>>, Vec<Zeroizing<Vec<u8>>>);
+
+/// Reads everybody's round 1, checks its proofs, and deals.
 ///
 /// - `said`: everybody's contents in order of operator.
 pub(super) fn read_and_deal(
@@ -63,7 +66,7 @@ pub(super) fn read_and_deal(
     seed: &CeremonySeed,
     dealers: &[Dealer],
     said: &[&Whole],
-) -> Result<(Vec<Vec<Round1>>, Vec<Zeroizing<Vec<u8>>>), Wrong> {
+) -> Result<Dealt, Wrong> {
     let check = check_seed(plan, seed);
     let row = |(validator, dealer): (usize, &Dealer)| -> Result<Vec<Round1>, Wrong> {
         let read = |operator: ShareIndex| {
