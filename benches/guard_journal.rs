@@ -2,6 +2,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::io::Write as _;
 use symbolon_core::Ticket;
 use symbolon_core::guard::judge;
 use symbolon_core::journal::{Candidate, History, Journal, Promise, Row};
@@ -9,6 +10,10 @@ use types::{Epoch, PublicKey, Root, SigningRoot, Slot, ValidatorNo};
 
 /// Of 1000 validators.
 const ATTESTERS: u32 = 32;
+/// Of 10,000 validators.
+const MANY: u32 = 313;
+/// Bytes of a row in the journal, with its key.
+const ROW_LEN: usize = 160;
 
 fn key(no: u32) -> PublicKey {
     let mut key = PublicKey([7; 48]);
@@ -59,7 +64,7 @@ fn disk(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut journal = dvt_node::journal::Journal::open(folder.path(), Root([7; 32])).expect("a new journal");
     let mut epoch = 100;
-    for rows in [1, ATTESTERS, 1000] {
+    for rows in [1, ATTESTERS, MANY, 1000] {
         c.bench_function(&format!("journal::append/rows={rows}"), |b| {
             b.iter(|| {
                 epoch += 1;
@@ -70,5 +75,19 @@ fn disk(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, guard, disk);
+/// What the disk itself takes: the rest of an append is ours.
+fn bare_sync(c: &mut Criterion) {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    for rows in [1, MANY as usize] {
+        let bytes = vec![7; rows * ROW_LEN];
+        c.bench_function(&format!("disk::write_and_sync/rows={rows}"), |b| {
+            b.iter(|| {
+                file.write_all(black_box(&bytes)).expect("the disk takes it");
+                file.sync_data().expect("the disk takes it");
+            });
+        });
+    }
+}
+
+criterion_group!(benches, guard, disk, bare_sync);
 criterion_main!(benches);
