@@ -9,7 +9,7 @@ use crate::front::BeaconFault;
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
 use crate::strict_chain::StrictOrders;
-use crate::{lodestar_chain, sim_chain, strict_chain};
+use crate::{lodestar_chain, network, sim_chain, strict_chain};
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use keys::keystores::{Passwords, read_folder};
@@ -139,6 +139,9 @@ struct PoolArgs {
     /// Length of a slot.
     #[arg(long, default_value_t = 2)]
     seconds_per_slot: u64,
+    /// Slots of an epoch of the toy chain; mainnet has 32, in each of which so many fewer validators attest.
+    #[arg(long, default_value_t = network::SLOTS_PER_EPOCH, value_parser = clap::value_parser!(u64).range(2..=64))]
+    slots_per_epoch: u64,
     /// Kill an operator's node (SIGKILL) when a slot begins: OPERATOR@SLOT. Repeat for more.
     #[arg(long = "kill")]
     kills: Vec<Kill>,
@@ -285,6 +288,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if (args.builder || !args.exits.is_empty()) && args.chain != ChainKind::Strict {
         bail!("--builder and --exit need --chain strict");
     }
+    if args.slots_per_epoch != network::SLOTS_PER_EPOCH && args.chain != ChainKind::Sim {
+        bail!("--slots-per-epoch is for the toy chain: the preset of the others has 8");
+    }
     if !args.beacon_faults.is_empty() && args.chain == ChainKind::Lodestar {
         bail!("--beacon-fault runs on the toy chain and on the strict one");
     }
@@ -315,6 +321,7 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
         validators: args.validators,
         slots: args.slots,
         seconds_per_slot: args.seconds_per_slot,
+        slots_per_epoch: args.slots_per_epoch,
         kills: args.kills.clone(),
         beacon_nodes: usize::from(args.beacon_nodes),
         beacon_faults: args.beacon_faults.clone(),

@@ -7,7 +7,7 @@ use types::{ChainSpec, Epoch, Fork, ForkVersion, Preset, Root};
 /// Name, as deposit files have it.
 pub const NAME: &str = "symbolon-devnet";
 
-/// Slots of an epoch, as in the minimal preset.
+/// Slots of an epoch unless told, as in the minimal preset.
 pub const SLOTS_PER_EPOCH: u64 = 8;
 
 /// Last byte of all fork versions: no public network's.

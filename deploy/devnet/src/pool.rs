@@ -48,6 +48,8 @@ pub struct Orders {
     pub slots: u64,
     /// Length of a slot.
     pub seconds_per_slot: u64,
+    /// Slots of an epoch of the toy chain.
+    pub slots_per_epoch: u64,
     /// Who is killed when.
     pub kills: Vec<Kill>,
     /// Beacon nodes of each operator.
@@ -100,6 +102,8 @@ pub struct Nodes {
     running: BTreeMap<usize, Process>,
     launches: BTreeMap<usize, Launch>,
     kills: Vec<Kill>,
+    /// The most memory that a node of each operator has held, of those that have ended or were looked at.
+    memory: BTreeMap<usize, u64>,
 }
 
 impl Nodes {
@@ -129,7 +133,7 @@ impl Nodes {
             let process = running.get_mut(&operator.number).context("every operator has a node")?;
             process.wait_ready(NODE_START_MAX, async || TcpStream::connect(address).await.is_ok()).await?;
         }
-        Ok(Self { running, launches, kills: kills.to_vec() })
+        Ok(Self { running, launches, kills: kills.to_vec(), memory: BTreeMap::new() })
     }
 
     /// Kills those whose slot has come; notices those that have ended by themselves.
@@ -170,7 +174,21 @@ impl Nodes {
 
     /// Hands out an operator's node, which may end from now on.
     pub fn take(&mut self, operator: usize) -> Option<Process> {
+        self.look_at_memory();
         self.running.remove(&operator)
+    }
+
+    /// The most memory, in bytes, that a node of each operator has held at any time, however often it was started.
+    pub fn memory(&mut self) -> &BTreeMap<usize, u64> {
+        self.look_at_memory();
+        &self.memory
+    }
+
+    fn look_at_memory(&mut self) {
+        for (operator, process) in &self.running {
+            let most = self.memory.entry(*operator).or_default();
+            *most = process.memory_peak().unwrap_or(0).max(*most);
+        }
     }
 
     /// Logs of all nodes, the killed ones included.

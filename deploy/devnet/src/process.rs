@@ -108,6 +108,14 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it has held, in bytes, itself and not what it started; `None` once it has ended.
+    pub fn memory_peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
     /// Looks whether it still runs.
     ///
     /// - Errors: [`ProcessError::Ended`] with the end of its log.
@@ -271,6 +279,14 @@ mod tests {
         assert!(alive(&child));
         process.stop().await;
         assert!(is_soon_gone(&child).await);
+    }
+
+    #[tokio::test]
+    async fn a_running_process_has_held_some_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let (process, _) = stubborn(dir.path()).await;
+        assert!(process.memory_peak().is_some_and(|bytes| bytes > 100_000 && bytes < 1 << 30));
+        process.kill().await;
     }
 
     #[tokio::test]

@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 use types::wire::Kind;
 use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
 
-/// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine.
+/// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine, and for each validator
+/// more, since everybody opens its halves.
 const LEAD: Millis = Millis(12_000);
+const LEAD_PER_VALIDATOR: Millis = Millis(4);
 /// All operators are imported within this time.
 const IMPORT_MAX: Millis = Millis(600_000);
 /// An attestation of the last judged slot is in the block of the next, or of the one after if that one is late.
@@ -51,7 +53,8 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
     };
     tracing::info!(ms = made.ceremony_ms, imported = obol.is_some(), "keys there");
 
-    let (spec, network) = write_network(orders, public.as_ref(), "network.json", now().after(LEAD))?;
+    let lead = Millis(LEAD.0 + LEAD_PER_VALIDATOR.0 * orders.validators as u64);
+    let (spec, network) = write_network(orders, public.as_ref(), "network.json", now().after(lead))?;
     let genesis = Genesis { spec: spec.clone(), validators: made.keys.clone(), seed: 1 };
     let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
     let asked = (operators.len(), orders.beacon_nodes);
@@ -109,6 +112,7 @@ fn write_network(
         Some(public) => network::spec_of(public, genesis_s, seconds),
         None => network::spec(genesis_s, seconds),
     };
+    let spec = ChainSpec { slots_per_epoch: orders.slots_per_epoch, ..spec };
     let path = orders.run_dir.join(name);
     std::fs::write(&path, serde_json::to_vec_pretty(&spec)?)?;
     Ok((spec, path))

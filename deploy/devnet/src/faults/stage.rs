@@ -303,6 +303,10 @@ impl Stage {
         if !self.refused.is_empty() {
             facts.insert("frames_refused".into(), json!(self.refused));
         }
+        let memory = self.nodes.memory().iter();
+        let memory: Map<_, _> =
+            memory.map(|(operator, bytes)| (operator.to_string(), (bytes >> 20).into())).collect();
+        facts.insert("node_memory_mib".into(), memory.into());
         let logs = self.nodes.logs();
         self.nodes.stop().await;
         Shown { logs, wrong: self.wrong, facts }
