@@ -419,6 +419,7 @@ impl Driver {
                 self.hands.progress.show(step, &done, &coming);
             }
             Output::Rejected { from, why } => {
+                self.hands.wire.refused(from);
                 self.hands.progress.say(&format!("operator {from} sent {why}"));
             }
             Output::Files(outcome) => {

@@ -148,6 +148,10 @@ pub struct Limits {
     pub bulk_frames_max: usize,
     /// Bytes of bulk waiting for one peer, and of one peer waiting for us; at least one longest bulk frame.
     pub bulk_bytes_max: usize,
+    /// Frames of one peer that are read each second; more of them wait on its side. Long ones count for more.
+    pub frames_per_second: u32,
+    /// Frames of one peer that are read at once, after it was quiet.
+    pub burst_frames: u32,
     /// A connection that answers no ping for so long is dead.
     pub silence_ms_max: u64,
     /// First wait before dialing again.
@@ -170,6 +174,10 @@ impl Default for Limits {
             bulk_frames_max: 4,
             // One of the longest, or several of the usual; times 21 peers still fits a small machine.
             bulk_bytes_max: FRAME_LEN_LIMIT + FRAME_OVERHEAD,
+            // A slot of two seconds, some 20 frames, ten times over and more.
+            frames_per_second: 256,
+            // Whatever a peer has waiting for us when a link is made anew.
+            burst_frames: 1024,
             // A dead peer is noticed within half a slot; a busy one is not taken for dead.
             silence_ms_max: 5_000,
             redial_ms_min: 100,

@@ -3,6 +3,7 @@
 use crate::config::{AddressError, Limits, check_address_of};
 use crate::events::{Room, Route};
 use crate::lane::{Lane, Lanes};
+use crate::pace::Pace;
 use bytes::Bytes;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
@@ -87,6 +88,8 @@ pub(crate) struct PeerState {
     outbox: Mutex<Option<Outbox>>,
     /// Microseconds and one, so that 0 is: not known.
     rtt: AtomicU64,
+    /// How fast it is listened to, whatever link it comes by.
+    pub(crate) pace: Pace,
 }
 
 /// What went through a lane.
@@ -135,8 +138,9 @@ pub(crate) struct Entrance {
 }
 
 impl PeerState {
-    pub(crate) fn new(id: PeerId) -> Self {
-        Self { id, counts: Counters::default(), outbox: Mutex::new(None), rtt: AtomicU64::new(0) }
+    pub(crate) fn new(id: PeerId, limits: &Limits) -> Self {
+        let pace = Pace::new(limits.frames_per_second, limits.burst_frames);
+        Self { id, counts: Counters::default(), outbox: Mutex::new(None), rtt: AtomicU64::new(0), pace }
     }
 
     fn outbox(&self) -> MutexGuard<'_, Option<Outbox>> {
@@ -285,6 +289,13 @@ impl Handle {
     /// Queues a bulk frame for every peer, sharing its bytes. Returns those that will not get it, and why.
     pub fn broadcast_bulk(&self, frame: &Bytes) -> Vec<(ShareIndex, SendError)> {
         self.push_all(Lane::Bulk, frame)
+    }
+
+    /// Says that a peer's frame was no valid one: it is listened to more slowly for a while, down to some frames a second.
+    pub fn refused(&self, peer: ShareIndex) {
+        if let Some(state) = self.peer(peer) {
+            state.pace.refused();
+        }
     }
 
     fn push(&self, peer: ShareIndex, lane: Lane, frame: Bytes) -> Result<(), SendError> {

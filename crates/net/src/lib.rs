@@ -28,7 +28,8 @@
 //!   [`Limits::bulk_bytes_max`], an unfinished frame a lane, and the windows of its connections (some 3 MiB a TCP
 //!   connection, 15 MB a QUIC one, and less). A consumer that does not read its
 //!   [`Events`] stops its peers, not this node; a peer that does not read fills its own outbox, and
-//!   [`Handle::send`] says so.
+//!   [`Handle::send`] says so. A peer that sends more than [`Limits::frames_per_second`], or what the consumer refuses, is
+//!   read more slowly, so that no operator can take this one's processor.
 //! - **Two lanes**: frames that must not wait, and bulk ([`Handle::send_bulk`]) that may. Each is a stream with queues
 //!   of its own, so that a block's payload never stands before a vote.
 //! - **Behind NAT**: a node with [`Config::relays`] keeps a reservation at each, is dialed through them by peers that
@@ -46,6 +47,7 @@ mod handle;
 mod hub;
 mod lane;
 mod link;
+mod pace;
 mod peer;
 pub mod peers_file;
 pub mod relay;
@@ -98,7 +100,7 @@ pub fn start(config: Config) -> Result<(Handle, Events), StartError> {
             continue;
         }
         let (inbox, inbox_out) = mpsc::channel(config.limits.queue_frames_max);
-        let state = Arc::new(PeerState::new(id));
+        let state = Arc::new(PeerState::new(id, &config.limits));
         peers.insert(index, Peer::new(Arc::clone(&state), spec.addresses, inbox, &config.limits));
         states.insert(index, state);
         heard.push((index, inbox_out));

@@ -21,6 +21,7 @@ use crate::config::Limits;
 use crate::events::{DownReason, Heard, Room, Route};
 use crate::handle::{Entrance, Outbox, PeerState, Queued, Traffic, count};
 use crate::lane::{Lane, Lanes};
+use crate::pace::Pace;
 use bytes::Bytes;
 use futures::io::{BufReader, BufWriter, ReadHalf, WriteHalf};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -179,6 +180,7 @@ impl Link {
             lane,
             heard: &heard,
             room: rooms_in.of(lane),
+            pace: &peer.pace,
             len_max: limits.lane(lane).len_max,
             traffic: traffic.of(lane),
         };
@@ -241,14 +243,15 @@ struct Inlet<'a> {
     lane: Lane,
     heard: &'a mpsc::Sender<Heard>,
     room: &'a Room,
+    pace: &'a Pace,
     len_max: usize,
     traffic: &'a Traffic,
 }
 
-/// Reads frames until it cannot. Room for a frame is taken before its bytes are read, so that a consumer that
-/// does not keep up stops the peer and not this node.
+/// Reads frames until it cannot. A frame is paid for, and room for it is taken, before its bytes are read, so that a peer that
+/// floods us, and a consumer that does not keep up, stop the peer and not this node.
 async fn read_frames(reader: &mut (impl AsyncRead + Unpin), inlet: Inlet<'_>) -> DownReason {
-    let Inlet { lane, heard, room, len_max: max, traffic } = inlet;
+    let Inlet { lane, heard, room, pace, len_max: max, traffic } = inlet;
     loop {
         let mut head = [0; 4];
         if let Err(e) = reader.read_exact(&mut head).await {
@@ -262,6 +265,7 @@ async fn read_frames(reader: &mut (impl AsyncRead + Unpin), inlet: Inlet<'_>) ->
         let Some(len) = usize::try_from(announced).ok().filter(|len| *len <= max) else {
             return DownReason::Oversize { len: announced, max };
         };
+        pace.admit(len).await;
         let Some(room) = room.take(len).await else { return DownReason::Closed };
         let frame = match read_body(reader, len).await {
             Ok(frame) => frame,
@@ -370,12 +374,22 @@ mod tests {
 
     const MAX: usize = 300;
 
+    fn fast() -> Pace {
+        Pace::new(u32::MAX, u32::MAX)
+    }
+
     /// What is heard of these bytes, and how the stream ended.
     fn heard(bytes: Vec<u8>) -> (Vec<Bytes>, DownReason) {
         let (sender, mut receiver) = mpsc::channel(1 << 12);
-        let (room, traffic) = (Room::new(1 << 24), Traffic::default());
-        let inlet =
-            Inlet { lane: Lane::Frames, heard: &sender, room: &room, len_max: MAX, traffic: &traffic };
+        let (room, pace, traffic) = (Room::new(1 << 24), fast(), Traffic::default());
+        let inlet = Inlet {
+            lane: Lane::Frames,
+            heard: &sender,
+            room: &room,
+            pace: &pace,
+            len_max: MAX,
+            traffic: &traffic,
+        };
         let reason = block_on(read_frames(&mut Cursor::new(bytes), inlet));
         let mut frames = Vec::new();
         while let Ok(Heard::Frame { frame, .. }) = receiver.try_recv() {
@@ -455,6 +469,25 @@ mod tests {
         assert_eq!(body.len(), 1 << 20);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_floods_is_read_at_the_rate_and_loses_nothing() {
+        let mut stream = Cursor::new(written(&vec![Bytes::from(vec![1; 100]); 50]));
+        let (sender, mut receiver) = mpsc::channel(1 << 12);
+        let (room, pace, traffic) = (Room::new(1 << 24), Pace::new(10, 20), Traffic::default());
+        let begun = tokio::time::Instant::now();
+        let inlet = Inlet {
+            lane: Lane::Frames,
+            heard: &sender,
+            room: &room,
+            pace: &pace,
+            len_max: MAX,
+            traffic: &traffic,
+        };
+        assert_eq!(read_frames(&mut stream, inlet).await, DownReason::Closed);
+        assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 50);
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    }
+
     #[test]
     fn a_consumer_that_reads_nothing_stops_the_reader() {
         let frames = vec![Bytes::from(vec![1; 100]); 50];
@@ -465,8 +498,15 @@ mod tests {
         let mut total = 0;
         for _ in 0..3 {
             // Pending: it waits for room, though the bytes are there.
-            let inlet =
-                Inlet { lane: Lane::Frames, heard: &sender, room: &room, len_max: MAX, traffic: &traffic };
+            let pace = fast();
+            let inlet = Inlet {
+                lane: Lane::Frames,
+                heard: &sender,
+                room: &room,
+                pace: &pace,
+                len_max: MAX,
+                traffic: &traffic,
+            };
             let ended = read_frames(&mut stream, inlet).now_or_never();
             assert_eq!(ended, None);
             let heard = std::iter::from_fn(|| receiver.try_recv().ok()).count();

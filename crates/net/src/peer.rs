@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn peer(addresses: Vec<Multiaddr>) -> Peer {
-        let state = Arc::new(PeerState::new(libp2p::PeerId::random()));
+        let state = Arc::new(PeerState::new(libp2p::PeerId::random(), &Limits::default()));
         Peer::new(state, addresses, mpsc::channel(1).0, &Limits::default())
     }
 
