@@ -33,6 +33,9 @@ use types::{ChainSpec, ClusterId, ClusterSize, Machine as _, Millis, Root, Share
 /// Events that may wait for the loop. A slot of 22 operators is some 500; beyond this, senders wait.
 pub const EVENTS_MAX: usize = 4096;
 
+/// The loop looks around so often, though nothing is due.
+const WAKE_MAX: Duration = Duration::from_secs(1);
+
 /// What reaches the loop.
 #[derive(Debug)]
 pub enum Event {
@@ -148,17 +151,42 @@ struct Loop {
 pub async fn run(engine: Engine, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
     let mut turn = Loop { engine, requests: 0, replies: BTreeMap::new(), own: VecDeque::new() };
     turn.input(Input::Tick);
+    let mut ticked = true;
     loop {
-        let wake = turn.engine.node.wake_at().map_or(Duration::from_secs(1), until);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            event = events.recv() => match event {
-                Some(event) => turn.event(event),
-                None => return,
-            },
-            () = tokio::time::sleep(wake) => turn.input(Input::Tick),
+        let step = next(&mut events, (turn.engine.node.wake_at(), ticked), &stop).await;
+        ticked = matches!(step, Next::Tick);
+        match step {
+            Next::Tick => turn.input(Input::Tick),
+            Next::Event(event) => turn.event(event),
+            Next::End => return,
         }
+    }
+}
+
+/// What the loop does next.
+#[derive(Debug)]
+enum Next {
+    Tick,
+    Event(Event),
+    End,
+}
+
+/// What is due is not put off by a door at which there is always somebody; nor does a machine that always wants to be woken
+/// keep everybody out: after a tick it is the door's turn.
+async fn next(
+    events: &mut mpsc::Receiver<Event>,
+    (wake_at, ticked): (Option<Millis>, bool),
+    stop: &CancellationToken,
+) -> Next {
+    let wake = wake_at.map_or(WAKE_MAX, until);
+    if wake.is_zero() && !ticked && !stop.is_cancelled() {
+        return Next::Tick;
+    }
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Next::End,
+        event = events.recv() => event.map_or(Next::End, Next::Event),
+        () = tokio::time::sleep(wake) => Next::Tick,
     }
 }
 
@@ -217,7 +245,7 @@ impl Loop {
         };
         self.engine.metrics.frame_received("contents");
         let (contents, spec) = (self.engine.contents.clone(), self.engine.spec.clone());
-        let metrics = self.engine.metrics.clone();
+        let (metrics, wire) = (self.engine.metrics.clone(), self.engine.wire.clone());
         let slot = answer.id.instance.slot;
         let current = spec.slot_at(now()).unwrap_or_default();
         self.later(async move {
@@ -226,6 +254,7 @@ impl Loop {
                 Some(root) => Input::Contents { slot, root },
                 None => {
                     metrics.frame_refused(peer);
+                    wire.refused(peer);
                     tracing::debug!(%peer, %slot, "contents of another block than they say");
                     Input::Tick
                 }
@@ -255,6 +284,7 @@ impl Loop {
 
     fn refuse(&self, peer: ShareIndex, error: &wire::FrameError) {
         self.engine.metrics.frame_refused(peer);
+        self.engine.wire.refused(peer);
         tracing::debug!(%peer, %error, "frame refused");
     }
 
@@ -434,5 +464,43 @@ impl Loop {
         let blame = account.map(|account| verdict(account, &of_slot)).unwrap_or_default();
         let headline = ending.headline();
         tracing::warn!(%instance, due, done, latency_ms, round, ending = name, "duty not done: {headline}. {blame}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the loop does, by the first letters of it.
+    async fn steps(events: &mut mpsc::Receiver<Event>, wake_at: Millis, count: usize) -> String {
+        let (stop, mut ticked, mut told) = (CancellationToken::new(), true, String::new());
+        for _ in 0..count {
+            let step = next(events, (Some(wake_at), ticked), &stop).await;
+            ticked = matches!(step, Next::Tick);
+            told.push(if ticked { 'T' } else { 'E' });
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_not_put_off_by_a_door_at_which_there_is_always_somebody() {
+        let (door, mut events) = Door::new();
+        for _ in 0..8 {
+            assert!(door.send(Event::Input(Input::Tick)).await);
+        }
+        assert_eq!(steps(&mut events, now(), 6).await, "ETETET");
+        let later = now().after(Millis(1_000_000));
+        assert_eq!(steps(&mut events, later, 3).await, "EEE", "nothing is due");
+    }
+
+    #[tokio::test]
+    async fn the_loop_ends_when_it_is_stopped_whatever_is_due() {
+        let (door, mut events) = Door::new();
+        assert!(door.send(Event::Input(Input::Tick)).await);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        for ticked in [false, true] {
+            assert!(matches!(next(&mut events, (Some(now()), ticked), &stop).await, Next::End));
+        }
     }
 }
