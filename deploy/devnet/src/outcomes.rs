@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+use types::wire::Kind;
 
 /// One line of a node's log, as far as it tells of a duty.
 #[derive(Debug, Deserialize)]
@@ -46,10 +47,12 @@ impl Latencies {
         self.0.entry((kind.to_owned(), slot)).or_default().push(latency_ms);
     }
 
-    /// Over the duties of a kind in some slots, of each duty the median over nodes.
+    /// Over the duties of a kind in some slots, of each duty the median over nodes; of a block the longest, which is that of
+    /// its leader, who has it a delay before the others.
     pub fn spread(&self, kind: &str, slots: impl Fn(u64) -> bool) -> Option<Spread> {
         let of_kind = self.0.iter().filter(|((of, slot), _)| of == kind && slots(*slot));
-        let mut duties: Vec<u64> = of_kind.filter_map(|(_, nodes)| percentile(nodes, 50)).collect();
+        let of_nodes = if kind == Kind::Propose.name() { 100 } else { 50 };
+        let mut duties: Vec<u64> = of_kind.filter_map(|(_, nodes)| percentile(nodes, of_nodes)).collect();
         duties.sort_unstable();
         Some(Spread { median_ms: percentile(&duties, 50)?, p99_ms: percentile(&duties, 99)? })
     }
@@ -83,5 +86,9 @@ mod tests {
         assert_eq!(latencies.spread("attest", |_| true), Some(all));
         assert_eq!(latencies.spread("attest", |slot| slot == 4).unwrap().median_ms, 50);
         assert_eq!(latencies.spread("propose", |_| true), None);
+        for ms in [7, 40, 8] {
+            latencies.take(&format!(r#"{{"message":"duty","instance":"propose@3","latency_ms":{ms}}}"#));
+        }
+        assert_eq!(latencies.spread("propose", |_| true).unwrap().median_ms, 40, "from its leader's block");
     }
 }
