@@ -72,6 +72,11 @@ impl Curve {
         self.signer.unsplit().len()
     }
 
+    /// The roots hashed lately.
+    pub fn roots(&self) -> &RecentRoots {
+        &self.roots
+    }
+
     /// Answers [`symbolon_core::Output::Sign`], before anything else that waits.
     pub async fn complete(self: Arc<Self>, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
         let curve = self.clone();

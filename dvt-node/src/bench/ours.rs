@@ -56,8 +56,9 @@ impl<'a> Ours<'a> {
         Ok(ours)
     }
 
-    /// Has permits for the next slot, and forgets nothing of who was caught.
+    /// Has permits for the next slot, whose root is new, and forgets nothing of who was caught.
     pub(super) fn prepare(&mut self) {
+        self.curve.roots().forget();
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let data = &self.made.data;
