@@ -22,6 +22,7 @@
 
 use crate::hashed::RecentRoots;
 use crate::point::{G1Affine, G2Affine, hash_to_g2, product_is_one};
+use crate::raw::COEFFICIENT_BITS;
 use crate::signature::{PublicKeyPoint, SignaturePoint, minus_generator};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub(crate) struct MessageNo(usize);
 pub(crate) struct Checker<'r> {
     seed: [u8; 32],
     roots: Option<&'r RecentRoots>,
+    /// Of each coefficient.
+    bits: usize,
     messages: Vec<(Vec<u8>, G2Affine)>,
     numbers: BTreeMap<Vec<u8>, MessageNo>,
     pub(crate) cost: Cost,
@@ -65,7 +68,14 @@ pub(crate) struct Checker<'r> {
 
 impl<'r> Checker<'r> {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { seed, roots: None, messages: Vec::new(), numbers: BTreeMap::new(), cost: Cost::default() }
+        let (messages, numbers, cost) = (Vec::new(), BTreeMap::new(), Cost::default());
+        Self { seed, roots: None, bits: COEFFICIENT_BITS, messages, numbers, cost }
+    }
+
+    /// One with coefficients of half the length, for what is checked once more by others: a false statement passes with
+    /// probability `2^-64`.
+    pub(crate) fn light(seed: [u8; 32]) -> Self {
+        Self { bits: COEFFICIENT_BITS / 2, ..Self::new(seed) }
     }
 
     /// One that looks roots up among those hashed lately.
@@ -132,9 +142,9 @@ impl<'r> Checker<'r> {
             factors.push(*coefficient);
         }
         let signatures: Vec<_> = claims.iter().map(|claim| *claim.signature.point()).collect();
-        let sum = G2Affine::multiply_many(&signatures, &coefficients).to_affine();
+        let sum = G2Affine::multiply_many(&signatures, &coefficients, self.bits).to_affine();
         let folded_keys = keys.iter().map(|(message, (points, factors))| {
-            let key = G1Affine::multiply_many(points, factors).to_affine();
+            let key = G1Affine::multiply_many(points, factors, self.bits).to_affine();
             (key, self.messages[message.0].1)
         });
         [(minus_generator(), sum)].into_iter().chain(folded_keys).collect()

@@ -94,18 +94,19 @@ impl Recent {
     }
 }
 
-/// Which signatures over one root do not hold: their positions, in order, and no other.
+/// Which signatures over one root do not hold: their positions, in order, and no other. For halves of a validator client.
 ///
 /// - Infinity verifies under no key.
 /// - `seed`: fresh randomness that no signer could foresee.
 /// - Cost if all are good: two pairings, two multi-scalar multiplications; each bad one adds some checks to find it.
-/// - Soundness: a wrong signature passes with probability at most `2^-128`; see [`crate::check`].
+/// - Soundness: a wrong signature passes with probability at most `2^-64`; see [`crate::check`]. A half that did would make a
+///   partial signature that is wrong, and nothing that is signed: whoever combines it checks the result with `2^-128`.
 pub fn find_bad(
     root: &HashedRoot,
     signatures: &[(&PublicKeyPoint, SignaturePoint)],
     seed: [u8; 32],
 ) -> Vec<usize> {
-    let mut checker = Checker::new(seed);
+    let mut checker = Checker::light(seed);
     let message = checker.hashed(&root.root.root().0, root.point);
     let is_finite = |place: &usize| !signatures[*place].1.is_infinity();
     let (finite, mut bad): (Vec<usize>, Vec<usize>) = (0..signatures.len()).partition(is_finite);

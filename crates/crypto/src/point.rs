@@ -163,10 +163,10 @@ macro_rules! group {
                 &self.0
             }
 
-            /// The sum of `points[i]` times the 128-bit little-endian `coefficients[i]`.
-            pub(crate) fn multiply_many(points: &[Self], coefficients: &[[u8; 16]]) -> $point {
+            /// The sum of `points[i]` times the first `bits` of the little-endian `coefficients[i]`, whole bytes of them.
+            pub(crate) fn multiply_many(points: &[Self], coefficients: &[[u8; 16]], bits: usize) -> $point {
                 let points: Vec<_> = points.iter().map(|point| point.0).collect();
-                $point(raw::$raw::multiply_many(&points, coefficients))
+                $point(raw::$raw::multiply_many(&points, coefficients, bits))
             }
         }
 
@@ -423,14 +423,15 @@ mod tests {
         }
 
         #[test]
-        fn many_multiplications_at_once_are_the_same_one_by_one(len in 0usize..70, seed: u64) {
-            let scalar = |i: usize| (u128::from(seed) << 64) + u128::from(seed).wrapping_mul(i as u128 + 1);
+        fn many_multiplications_at_once_are_the_same_one_by_one(len in 0usize..70, seed: u64, bytes in 1usize..=16) {
+            let whole = |i: usize| (u128::from(seed) << 64) + u128::from(seed).wrapping_mul(i as u128 + 1);
+            let scalar = |i: usize| whole(i) & (u128::MAX >> (128 - 8 * bytes));
             let points: Vec<_> = (1..=len as u64).map(|i| G1::generator().multiply_short(i).to_affine()).collect();
-            let coefficients: Vec<_> = (0..len).map(|i| scalar(i).to_le_bytes()).collect();
+            let coefficients: Vec<_> = (0..len).map(|i| whole(i).to_le_bytes()).collect();
             let slow = points.iter().enumerate().fold(G1::infinity(), |sum, (i, point)| {
                 sum + point.to_projective() * Scalar::from(scalar(i))
             });
-            prop_assert_eq!(G1Affine::multiply_many(&points, &coefficients), slow);
+            prop_assert_eq!(G1Affine::multiply_many(&points, &coefficients, 8 * bytes), slow);
         }
     }
 

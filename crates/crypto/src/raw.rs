@@ -136,23 +136,27 @@ macro_rules! group_calls {
                 }
             }
 
-            /// The sum of `points[i]` times `coefficients[i]` (little endian). Right in the subgroup only: the
-            /// tables use formulas that small orders break.
+            /// The sum of `points[i]` times the first `bits` of `coefficients[i]` (little endian), which are whole bytes. Right
+            /// in the subgroup only: the tables use formulas that small orders break.
             pub(crate) fn multiply_many(
                 points: &[$affine],
                 coefficients: &[[u8; COEFFICIENT_BITS / 8]],
+                bits: usize,
             ) -> $point {
                 assert_eq!(points.len(), coefficients.len(), "one coefficient per point");
+                assert!(bits.is_multiple_of(8) && bits > 0 && bits <= COEFFICIENT_BITS, "{bits} bits of a coefficient");
+                let len = bits / 8;
+                let coefficients: Vec<u8> = coefficients.iter().flat_map(|one| &one[..len]).copied().collect();
                 let mut out = $point::default();
                 let (Some(point), Some(coefficient)) = (points.first(), coefficients.first()) else { return out };
                 let point_list = [std::ptr::from_ref(point), std::ptr::null()];
-                let coefficient_list = [coefficient.as_ptr(), std::ptr::null()];
+                let coefficient_list = [std::ptr::from_ref(coefficient), std::ptr::null()];
                 let count = points.len();
                 // SAFETY: the function only computes a length.
                 let scratch_len = unsafe { $scratch_len(count) };
                 let mut scratch = vec![0u64; scratch_len.div_ceil(size_of::<u64>())];
                 // SAFETY: a pointer followed by null means elements that lie one after another: `count` points
-                // and `count` coefficients of `COEFFICIENT_BITS / 8` bytes, at least one of each; the scratch
+                // and `count` coefficients of `bits / 8` bytes, at least one of each; the scratch
                 // has the length that blst asked for, aligned to its limbs.
                 unsafe {
                     $pippenger(
@@ -160,7 +164,7 @@ macro_rules! group_calls {
                         point_list.as_ptr(),
                         count,
                         coefficient_list.as_ptr(),
-                        COEFFICIENT_BITS,
+                        bits,
                         scratch.as_mut_ptr(),
                     );
                 }
