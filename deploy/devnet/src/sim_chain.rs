@@ -22,9 +22,9 @@ use types::wire::Kind;
 use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
 
 /// From the chain's start to its slot 0: time for nodes and clients to come up on a busy machine, and for each validator
-/// more, since everybody opens its halves.
+/// more, since every node verifies the lock and everybody opens its halves.
 const LEAD: Millis = Millis(12_000);
-const LEAD_PER_VALIDATOR: Millis = Millis(4);
+const LEAD_PER_VALIDATOR: Millis = Millis(12);
 /// All operators are imported within this time.
 const IMPORT_MAX: Millis = Millis(600_000);
 /// An attestation of the last judged slot is in the block of the next, or of the one after if that one is late.
