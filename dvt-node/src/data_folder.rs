@@ -5,12 +5,14 @@ use cluster::lock::{Cluster, Lock};
 use cluster::network::{Network, Networks};
 use cluster::{Check, Verdict, folder};
 use crypto::{PublicKeyPoint, cores};
+use keys::files;
 use keys::identity::{KEY_FILE, NodeKey, NodeKeys, Operator};
 use keys::secret_file::read_password;
 use keys::store::NodeStore;
 use keys::{NodeHalf, NodeSigner};
 use net::peers_file;
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use types::{ChainSpec, ClusterSize, Generation, PublicKey, ShareIndex, Threshold};
 
@@ -35,6 +37,8 @@ pub struct DataFolder {
     pub me: ShareIndex,
     /// Addresses of the others.
     pub peers: Vec<peers_file::PeerEntry>,
+    /// What [`DataFolder::remember_verified`] writes; `None` if it is there, or if something could not be verified here.
+    unremembered: Option<String>,
 }
 
 /// How to read it.
@@ -66,15 +70,9 @@ impl DataFolder {
                 keystores.display()
             );
         }
-        let lock = read_lock(path)?;
+        let (lock, bytes) = read_lock(path)?;
         let (spec, _) = network_of(&lock, Some(path), reading)?;
-        for check in lock_holds(&lock, &spec).with_context(|| folder::LOCK.to_owned())? {
-            tracing::warn!(
-                check = check.name,
-                check.detail,
-                "nobody here has verified a contract's signature"
-            );
-        }
+        let unremembered = verify_unless_remembered(path, (&lock, &bytes), &spec)?;
         let cluster = lock.cluster().with_context(|| folder::LOCK.to_owned())?;
         let size = ClusterSize::new_safe(cluster.size.operators(), cluster.size.threshold())?;
         let key = NodeKey::load(&path.join(KEY_FILE))?;
@@ -84,7 +82,20 @@ impl DataFolder {
             keys.index_of(&key.public()).context("the node key here is none of the cluster's operators'")?;
         let operator = Operator::new(key, me, keys)?;
         let peers = read_peers(path)?;
-        Ok(Self { path: path.to_owned(), lock, cluster, size, spec, operator, me, peers })
+        Ok(Self { path: path.to_owned(), lock, cluster, size, spec, operator, me, peers, unremembered })
+    }
+
+    /// Writes down that the lock was verified, so that the next start need not do it again: with ten thousand validators
+    /// that is half a minute on one core.
+    ///
+    /// - Only while the journal is open: one process at a time writes into a folder.
+    /// - A mark that cannot be written costs the next start that time, and nothing else.
+    pub fn remember_verified(&self) {
+        let Some(mark) = &self.unremembered else { return };
+        let path = self.path.join(folder::LOCK_VERIFIED);
+        if let Err(error) = files::replace(&path, mark.as_bytes(), files::PUBLIC) {
+            tracing::warn!(%error, "the next start verifies the lock again");
+        }
     }
 
     /// The password of the node's halves.
@@ -155,10 +166,42 @@ pub fn lock_holds(lock: &Lock, spec: &ChainSpec) -> anyhow::Result<Vec<Check>> {
     Ok(open)
 }
 
-fn read_lock(path: &Path) -> anyhow::Result<Lock> {
+/// Verifies a folder's lock, unless its mark says that it was.
+///
+/// - Whoever can write a mark can write another lock and other halves, too.
+/// - Returns the mark to write.
+fn verify_unless_remembered(
+    path: &Path,
+    (lock, bytes): (&Lock, &[u8]),
+    spec: &ChainSpec,
+) -> anyhow::Result<Option<String>> {
+    let mark = verified_mark(bytes, spec);
+    if std::fs::read(path.join(folder::LOCK_VERIFIED)).is_ok_and(|kept| kept == mark.as_bytes()) {
+        return Ok(None);
+    }
+    let open = lock_holds(lock, spec).with_context(|| folder::LOCK.to_owned())?;
+    for check in &open {
+        tracing::warn!(check = check.name, check.detail, "nobody here has verified a contract's signature");
+    }
+    Ok(open.is_empty().then_some(mark))
+}
+
+/// What says that these bytes of a lock hold on this network, by the rules of this version.
+pub fn verified_mark(lock: &[u8], spec: &ChainSpec) -> String {
+    let spec = serde_json::to_vec(spec).expect("a network is written as it was read");
+    let mut hasher = Sha256::new();
+    for part in [b"symbolon/lock-verified/v1".as_slice(), env!("CARGO_PKG_VERSION").as_bytes(), &spec, lock] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    format!("{}\n", hex::encode(hasher.finalize()))
+}
+
+fn read_lock(path: &Path) -> anyhow::Result<(Lock, Vec<u8>)> {
     let path = path.join(folder::LOCK);
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Lock::parse(&bytes).with_context(|| path.display().to_string())
+    let lock = Lock::parse(&bytes).with_context(|| path.display().to_string())?;
+    Ok((lock, bytes))
 }
 
 /// The network of `--network-config`, of the folder's own file, or the built-in one that the lock names.

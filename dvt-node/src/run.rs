@@ -91,6 +91,7 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<(
     // The journal first: while it is locked, no other command changes halves, history or marks in this folder.
     let journal = Journal::open(&data.path.join(folder::JOURNAL), data.cluster.id)?;
     ensure_may_run(&config.data_dir)?;
+    data.remember_verified();
     let curve = data.curve(&config.reading)?;
     warn_of_unsplit(&curve);
     let keys: Vec<_> = data.cluster.validators.iter().map(|validator| validator.public_key).collect();

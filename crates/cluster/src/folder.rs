@@ -6,6 +6,8 @@ use types::Root;
 pub const DEFINITION: &str = "cluster-definition.json";
 /// What came of it.
 pub const LOCK: &str = "cluster-lock.json";
+/// Says that a node has verified the lock: of which bytes, by which version, for which network.
+pub const LOCK_VERIFIED: &str = "lock-verified";
 /// The validator client's halves: a folder of keystores and their passwords, to be moved to the client's host.
 pub const KEYSTORES: &str = "validator_keys";
 /// Addresses of the other operators.

@@ -5,7 +5,7 @@ mod keymanager;
 mod operator;
 
 use cluster::{Lock, Networks, folder};
-use dvt_node::data_folder::{DataFolder, Reading, ensure_may_run};
+use dvt_node::data_folder::{DataFolder, Reading, ensure_may_run, verified_mark};
 use dvt_node::journal::Journal;
 use dvt_node::moving::both_halves::BothHalvesArgs;
 use dvt_node::moving::export::{ExportArgs, HISTORY, export};
@@ -508,4 +508,29 @@ fn a_wait_silences_only_what_the_journal_does_not_know() {
     assert!(allowed(&known, vote(29)));
     assert!(!allowed(&unknown, vote(NOW_EPOCH.0 + WAIT_EPOCHS)));
     assert!(allowed(&unknown, vote(NOW_EPOCH.0 + WAIT_EPOCHS + 1)));
+}
+
+#[test]
+fn a_lock_that_was_verified_is_not_verified_again_and_another_one_is() {
+    let site = Site::new();
+    site.import();
+    let (lock, mark) = (site.path("data").join(folder::LOCK), site.path("data").join(folder::LOCK_VERIFIED));
+    let good = fs::read_to_string(&lock).unwrap();
+    assert!(!mark.exists());
+    site.data().remember_verified();
+    assert_eq!(fs::read_to_string(&mark).unwrap(), verified_mark(good.as_bytes(), &spec()));
+    // Another lock: the sum of the shares' signatures is of another message.
+    let at = good.find("\"signature_aggregate\"").unwrap();
+    let end = at + good[at..].find([',', '}']).unwrap();
+    let last = at + good[at..end].rfind('"').unwrap() - 1;
+    let other = if &good[last..=last] == "0" { "1" } else { "0" };
+    let broken = format!("{}{other}{}", &good[..last], &good[last + 1..]);
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, &broken).unwrap();
+    let refused = DataFolder::read(&site.path("data"), &Reading::default()).unwrap_err();
+    assert!(format!("{refused:#}").contains("not valid"), "{refused:#}");
+    // Only a mark of these very bytes spares the work.
+    fs::remove_file(&mark).unwrap();
+    fs::write(&mark, verified_mark(broken.as_bytes(), &spec())).unwrap();
+    site.data().remember_verified();
 }
