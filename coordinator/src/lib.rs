@@ -3,3 +3,7 @@
 //! Operators, clusters, delegations, deposits, rewards, losses and exits are counted here. No duty waits for the
 //! coordinator and it cannot sign: it links no crate that holds a key. What it publishes can be computed again by whoever
 //! has the same inputs, so everything in this library is a pure function of integers: no clock, no chance, no floats.
+//!
+//! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
+
+pub mod formulas;
