@@ -286,7 +286,7 @@ mod tests {
         #[test]
         fn from_a_cap_that_binds_yield_never_rises_with_size((small, large, pledge) in two_sizes()) {
             let policy = policy(500, "3/10", Some("100"));
-            let bound = (pledge * 100).min(SATURATED).max(1);
+            let bound = (pledge * 100).clamp(1, SATURATED);
             let (small, large) = (small.max(bound), large.max(bound));
             let (less, more) = (reward(&policy, small, pledge), reward(&policy, large, pledge));
             prop_assert!(yields_no_more((small, less), (large, more)));
