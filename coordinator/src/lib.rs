@@ -5,5 +5,7 @@
 //! has the same inputs, so everything in this library is a pure function of integers: no clock, no chance, no floats.
 //!
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
+//! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
 
 pub mod formulas;
+pub mod merkle;
