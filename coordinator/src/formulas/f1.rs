@@ -80,7 +80,7 @@ pub fn earned(stake: Wei, from: U256, slashes: &[SlashPoint], to: U256) -> Resul
     let (mut stake, mut at, mut units) = (stake.0, from, U256::ZERO);
     let mut earn = |stake: U256, from: U256, to: U256| {
         let gain = to.checked_sub(from).ok_or(F1Error::RatioFell { from, to })?;
-        units = wide::sum(units, wide::mul_div_floor(stake, gain, U256::ONE)?)?;
+        units = wide::sum(units, wide::times(stake, gain)?)?;
         Ok::<(), F1Error>(())
     };
     for slash in slashes {

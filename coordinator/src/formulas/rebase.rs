@@ -328,6 +328,29 @@ mod tests {
         }
 
         #[test]
+        fn serving_withdrawals_at_the_rate_or_below_takes_nothing_from_those_who_stay(
+            frame in any_frame(), part in 0u64..1000, less in 0u64..1000,
+        ) {
+            let Rate { shares, pooled } = frame.before;
+            let burnt = Shares(shares.0 * U256::from(part) / U256::from(1000));
+            let locked = Wei(frame.before.eth_of(burnt).unwrap().0.saturating_sub(U256::from(less)));
+            let frame = Frame { before: frame.before, burnt, locked, ..Frame::default() };
+            let after = frame.settle().unwrap().after;
+            prop_assert_eq!((after.shares.0, after.pooled.0), (shares.0 - burnt.0, pooled.0 - locked.0));
+            prop_assert!(wide::product(after.pooled.0, shares.0) >= wide::product(pooled.0, after.shares.0));
+        }
+
+        #[test]
+        fn the_parts_of_modules_are_never_more_than_the_fee(fee: u64, active in prop::collection::vec(0u64..1 << 40, 1..8)) {
+            let total = active.iter().sum::<u64>().max(1);
+            let fee = Shares(U256::from(fee));
+            let parts = active.iter().map(|active| module_part(fee, Ratio::of(*active, total).unwrap()).unwrap().0);
+            let paid = parts.fold(U256::ZERO, |sum, part| sum + part);
+            prop_assert!(paid <= fee.0);
+            prop_assert!(active.iter().all(|active| *active == 0) || fee.0 - paid < U256::from(active.len()));
+        }
+
+        #[test]
         fn a_gain_never_lowers_what_a_share_is_worth(frame in any_frame()) {
             let Ok(rebase) = frame.settle() else { return Ok(()) };
             if rebase.rewards != Wei::ZERO {

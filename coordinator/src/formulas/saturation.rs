@@ -17,8 +17,8 @@
 //!
 //! What the curve promises about the yield of a unit at a fixed pledge: without influence of the pledge (`a0 = 0`) it is
 //! flat up to saturation and falls after it. With `a0 > 0` it falls from saturation on too, but *rises a little below it*:
-//! the term `p'*(z0-sigma')/z0` takes less from a fuller pool. A pool that wants it never to rise sets `a0 = 0` or a
-//! leverage cap that binds.
+//! the term `p'*(z0-sigma')/z0` takes less from a fuller pool. From where a leverage cap binds
+//! on it falls as well. A pool that wants it never to rise sets `a0 = 0`.
 //!
 //! Source: `maxPool'`, `leaderRew`, `memberRew`, `mkApparentPerformance` of cardano-ledger (Shelley), CIP-50 for the cap.
 
@@ -107,7 +107,7 @@ impl Saturation {
     /// How full a pool is: 1 is saturated. Errors: no pools wanted, no total.
     pub fn of(&self, pool: &PoolStake) -> Result<Ratio, SaturationError> {
         self.check(pool)?;
-        let filled = wide::mul_div_floor(pool.stake, U256::from(self.pools_wanted), U256::ONE)?;
+        let filled = wide::times(pool.stake, U256::from(self.pools_wanted))?;
         Ok(Ratio::new(filled, pool.total)?)
     }
 
@@ -171,7 +171,7 @@ pub fn apparent_performance(
     if active.is_zero() || made_by_all == 0 {
         return Ok(Ratio::ZERO);
     }
-    let times = |count: u64, stake: U256| wide::mul_div_floor(U256::from(count), stake, U256::ONE);
+    let times = |count: u64, stake: U256| wide::times(U256::from(count), stake);
     Ok(Ratio::new(times(made, active_of_all)?, times(made_by_all, active)?)?)
 }
 
@@ -199,9 +199,8 @@ impl PoolSplit {
         self.check(own)?;
         let Some(rest) = self.rest() else { return Ok(self.reward) };
         let (m, den) = (self.margin.num(), self.margin.den());
-        let by = |a: U256, b: U256| wide::mul_div_floor(a, b, U256::ONE);
-        let num = wide::sum(by(m, self.stake)?, by(den - m, own)?)?;
-        let earned = wide::mul_div_floor(rest, num, by(den, self.stake)?)?;
+        let num = wide::sum(wide::times(m, self.stake)?, wide::times(den - m, own)?)?;
+        let earned = wide::mul_div_floor(rest, num, wide::times(den, self.stake)?)?;
         Ok(Wei(wide::sum(self.cost.0, earned)?))
     }
 
@@ -209,9 +208,9 @@ impl PoolSplit {
     pub fn member(&self, stake: U256) -> Result<Wei, SaturationError> {
         self.check(stake)?;
         let Some(rest) = self.rest() else { return Ok(Wei::ZERO) };
-        let by = |a: U256, b: U256| wide::mul_div_floor(a, b, U256::ONE);
         let kept = self.margin.den() - self.margin.num();
-        Ok(Wei(wide::mul_div_floor(rest, by(kept, stake)?, by(self.margin.den(), self.stake)?)?))
+        let (num, den) = (wide::times(kept, stake)?, wide::times(self.margin.den(), self.stake)?);
+        Ok(Wei(wide::mul_div_floor(rest, num, den)?))
     }
 
     /// What is left after the cost, if anything is.
@@ -313,6 +312,19 @@ mod tests {
             let paid = wide::total(members.chain([split.leader(U256::ONE).unwrap()])).unwrap();
             prop_assert!(paid <= reward);
             prop_assert!(reward.0 - paid.0 <= U256::from(stakes.len()));
+        }
+
+        #[test]
+        fn a_leader_without_a_margin_is_a_member_that_is_paid_its_cost(
+            reward: u64, cost: u64, stake in 1u64.., own: u64,
+        ) {
+            let [reward, cost] = [reward, cost].map(|amount| Wei(U256::from(amount)));
+            let own = U256::from(own % stake);
+            let split = PoolSplit { reward, cost, margin: Ratio::ZERO, stake: U256::from(stake) };
+            let due = if reward <= cost { reward } else { wide::add(cost, split.member(own).unwrap()).unwrap() };
+            prop_assert_eq!(split.leader(own), Ok(due));
+            let all = PoolSplit { margin: Ratio::ONE, ..split };
+            prop_assert_eq!(all.leader(own), Ok(reward));
         }
 
         #[test]

@@ -141,6 +141,8 @@ mod tests {
         let third = Gwei(TOTAL.0 / 3 + 1);
         assert_eq!(correlation(Gwei(32 * ETH_GWEI), third, TOTAL), Ok(Gwei(32 * ETH_GWEI)));
         assert_eq!(correlation(Gwei(32 * ETH_GWEI), TOTAL, TOTAL), Ok(Gwei(32 * ETH_GWEI)));
+        // Parts of an increment do not count: effective balances have none.
+        assert_eq!(correlation(Gwei(65 * ETH_GWEI / 2), TOTAL, TOTAL), Ok(Gwei(32 * ETH_GWEI)));
         // Together with the initial penalty it is still no more than there is.
         let chain = [Gwei(32 * ETH_GWEI); 3];
         assert_eq!(together(&chain, Gwei(96 * ETH_GWEI)), Ok(Gwei(96 * ETH_GWEI)));

@@ -22,8 +22,8 @@ pub enum WideError {
         /// The other.
         b: U256,
     },
-    /// A product that is too large, after the division.
-    #[error("{a} times {b} needs more than 256 bits after the division")]
+    /// A product that is too large, after the division if there is one.
+    #[error("{a} times {b} needs more than 256 bits")]
     ProductOverflow {
         /// One factor.
         a: U256,
@@ -80,6 +80,11 @@ pub fn product(a: U256, b: U256) -> U512 {
 /// The same number in 256 bits, if it has no more.
 pub fn narrow(wide: U512) -> Option<U256> {
     U256::checked_from_limbs_slice(wide.as_limbs())
+}
+
+/// `a * b`. Errors: more than 256 bits.
+pub fn times(a: U256, b: U256) -> Result<U256, WideError> {
+    a.checked_mul(b).ok_or(WideError::ProductOverflow { a, b })
 }
 
 /// `a + b`, or an error that names both.
