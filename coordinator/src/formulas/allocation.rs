@@ -305,10 +305,17 @@ mod tests {
             buckets in buckets(), weights in prop::collection::vec(0u64..5, 7), new in 0u64..150,
         ) {
             let weights = &weights[..buckets.len()];
-            let (now, next) = (weighted(&buckets, weights, new).unwrap(), weighted(&buckets, weights, new + 1).unwrap());
-            let given: u64 = now.filled.iter().zip(&buckets).map(|(after, before)| after - before.filled).sum();
+            let (now, next) =
+                (weighted(&buckets, weights, new).unwrap(), weighted(&buckets, weights, new + 1).unwrap());
+            let given: u64 =
+                now.filled.iter().zip(&buckets).map(|(after, before)| after - before.filled).sum();
             prop_assert_eq!(given, now.allocated);
-            let room: u64 = buckets.iter().zip(weights).filter(|(_, weight)| **weight > 0).map(|(bucket, _)| bucket.room()).sum();
+            let room: u64 = buckets
+                .iter()
+                .zip(weights)
+                .filter(|(_, weight)| **weight > 0)
+                .map(|(bucket, _)| bucket.room())
+                .sum();
             prop_assert_eq!(now.allocated, new.min(room));
             for (at, bucket) in buckets.iter().enumerate() {
                 prop_assert!(now.filled[at] <= bucket.capacity.max(bucket.filled));
@@ -317,7 +324,10 @@ mod tests {
         }
 
         #[test]
-        fn weights_without_limits_come_to_their_proportion(weights in prop::collection::vec(1u64..50, 1..6), rounds in 1u64..20) {
+        fn weights_without_limits_come_to_their_proportion(
+            weights in prop::collection::vec(1u64..50, 1..6),
+            rounds in 1u64..20,
+        ) {
             let sum: u64 = weights.iter().sum();
             let buckets = vec![Bucket { filled: 0, capacity: u64::MAX }; weights.len()];
             let filled = weighted(&buckets, &weights, sum * rounds).unwrap().filled;
@@ -325,7 +335,13 @@ mod tests {
         }
 
         #[test]
-        fn a_share_is_never_above_its_limit(bp in 0u16..=10_000, filled: u32, available: u32, total: u32, new: u32) {
+        fn a_share_is_never_above_its_limit(
+            bp in 0u16..=10_000,
+            filled: u32,
+            available: u32,
+            total: u32,
+            new: u32,
+        ) {
             let [filled, available, total, new] = [filled, available, total, new].map(u64::from);
             let limit = BasisPoints::new(bp).unwrap();
             let most = capacity(limit, filled, available, total, new);
@@ -339,7 +355,8 @@ mod tests {
             balances in prop::collection::vec(0u64..2100 * ETH_GWEI, 0..5), new_max in 0u32..20,
         ) {
             let kind = if compounding { Credentials::Compounding } else { Credentials::Execution };
-            let existing: Vec<_> = (0u64..).zip(&balances).map(|(at, balance)| (ValidatorIndex(at), Gwei(*balance))).collect();
+            let existing: Vec<_> =
+                (0u64..).zip(&balances).map(|(at, balance)| (ValidatorIndex(at), Gwei(*balance))).collect();
             let buffer = Wei(wide::wei(Gwei(gwei)).0 + U256::from(wei));
             let Batches { deposits, rest } = batches(buffer, kind, &existing, new_max);
             let spent = wide::total(deposits.iter().map(|deposit| wide::wei(deposit.amount))).unwrap();
@@ -348,8 +365,12 @@ mod tests {
                 let amount = deposit.amount;
                 match (deposit.target, kind) {
                     (Target::New, Credentials::Execution) => prop_assert_eq!(amount, ACTIVATION),
-                    (Target::New, Credentials::Compounding) => prop_assert!(amount >= ACTIVATION && amount <= COMPOUNDING_MAX),
-                    (Target::TopUp(_), Credentials::Execution) => prop_assert!(false, "0x01 is never topped up"),
+                    (Target::New, Credentials::Compounding) => {
+                        prop_assert!(amount >= ACTIVATION && amount <= COMPOUNDING_MAX)
+                    }
+                    (Target::TopUp(_), Credentials::Execution) => {
+                        prop_assert!(false, "0x01 is never topped up")
+                    }
                     (Target::TopUp(index), Credentials::Compounding) => {
                         prop_assert!(amount >= DEPOSIT_MIN);
                         prop_assert!(amount.0 + balances[index.0 as usize] <= COMPOUNDING_MAX.0);
@@ -358,13 +379,16 @@ mod tests {
             }
             let begun = deposits.iter().filter(|deposit| deposit.target == Target::New).count();
             prop_assert!(begun <= new_max as usize);
-            prop_assert!(begun == new_max as usize || rest < wide::wei(ACTIVATION), "what can be begun is begun");
+            prop_assert!(
+                begun == new_max as usize || rest < wide::wei(ACTIVATION),
+                "what can be begun is begun"
+            );
         }
 
         #[test]
         fn nothing_is_deposited_for_that_is_not_vetted_bonded_and_within_the_target(
-            added in 0u64..100, vetted in 0u64..100, deposited in 0u64..100, withdrawn in 0u64..100, unbonded in 0u64..100,
-            target in prop::option::of(0u64..100),
+            added in 0u64..100, vetted in 0u64..100, deposited in 0u64..100, withdrawn in 0u64..100,
+            unbonded in 0u64..100, target in prop::option::of(0u64..100),
         ) {
             let vetted = vetted.min(added);
             let deposited = deposited.min(vetted);

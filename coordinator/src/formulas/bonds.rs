@@ -261,7 +261,11 @@ mod tests {
         }
 
         #[test]
-        fn a_bond_covers_as_many_keys_as_it_pays_for_and_no_more(curve in curve(), bond in 0u64..1000 * ETH_GWEI, keys in 0u32..300) {
+        fn a_bond_covers_as_many_keys_as_it_pays_for_and_no_more(
+            curve in curve(),
+            bond in 0u64..1000 * ETH_GWEI,
+            keys in 0u32..300,
+        ) {
             let bond = wide::wei(Gwei(bond));
             let covered = curve.keys_covered(bond);
             prop_assert!(curve.required(covered) <= bond);
@@ -270,9 +274,16 @@ mod tests {
         }
 
         #[test]
-        fn nothing_is_claimable_that_something_holds(bond: u64, rewards: u64, locked: u64, debt: u64, required: u64) {
+        fn nothing_is_claimable_that_something_holds(
+            bond: u64,
+            rewards: u64,
+            locked: u64,
+            debt: u64,
+            required: u64,
+        ) {
             let wei = |amount: u64| Wei(U256::from(amount));
-            let account = BondAccount { bond: wei(bond), rewards: wei(rewards), locked: wei(locked), debt: wei(debt) };
+            let account =
+                BondAccount { bond: wei(bond), rewards: wei(rewards), locked: wei(locked), debt: wei(debt) };
             let claimable = account.claimable(wei(required)).unwrap();
             let held = u128::from(locked) + u128::from(debt) + u128::from(required);
             let have = u128::from(bond) + u128::from(rewards);
@@ -280,7 +291,11 @@ mod tests {
         }
 
         #[test]
-        fn no_coalition_that_can_sign_moves_more_with_its_bonds(bonds in prop::collection::vec(1u64.., 4..8), mask: u8, stake: u64) {
+        fn no_coalition_that_can_sign_moves_more_with_its_bonds(
+            bonds in prop::collection::vec(1u64.., 4..8),
+            mask: u8,
+            stake: u64,
+        ) {
             let bonds: Vec<Wei> = bonds.into_iter().map(|bond| Wei(U256::from(bond))).collect();
             let some = bonds.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1).map(|(_, bond)| *bond);
             let some: Vec<Wei> = some.collect();

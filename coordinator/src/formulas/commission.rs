@@ -108,7 +108,8 @@ mod tests {
         ) {
             let [operator, voter, surplus] = parts.map(|part| BasisPoints::new(part).unwrap());
             let reward = Wei(U256::from(reward));
-            let split = Commission { operator, voter, surplus }.split(reward, Gwei(bonded), Gwei(borrowed)).unwrap();
+            let split =
+                Commission { operator, voter, surplus }.split(reward, Gwei(bonded), Gwei(borrowed)).unwrap();
             let all = wide::total([split.lenders, split.voter, split.surplus, split.node]).unwrap();
             prop_assert_eq!(all, reward);
             let kept = 10_000 - parts.iter().map(|part| u64::from(*part)).sum::<u64>();
@@ -122,7 +123,9 @@ mod tests {
         #[test]
         fn who_bonds_more_of_the_same_stake_never_gets_less(reward: u64, staked in 2u64.., part: u64) {
             let bonded = part % (staked - 1);
-            let node = |bonded: u64| SATURN_1.split(Wei(U256::from(reward)), Gwei(bonded), Gwei(staked - bonded)).unwrap().node;
+            let node = |bonded: u64| {
+                SATURN_1.split(Wei(U256::from(reward)), Gwei(bonded), Gwei(staked - bonded)).unwrap().node
+            };
             prop_assert!(node(bonded) <= node(bonded + 1));
         }
     }

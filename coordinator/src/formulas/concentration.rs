@@ -163,7 +163,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_coefficient_is_the_smallest_set_that_has_the_power(weights in prop::collection::vec(0u64..50, 1..9)) {
+        fn the_coefficient_is_the_smallest_set_that_has_the_power(
+            weights in prop::collection::vec(0u64..50, 1..9),
+        ) {
             let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
             for power in Power::ALL {
                 // Every set of labels.
@@ -183,7 +185,11 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_in_never_goes_over_the_limit(pool in 0u64..1 << 60, network in 1u64..1 << 60, bp in 0u16..=10_000) {
+        fn what_is_taken_in_never_goes_over_the_limit(
+            pool in 0u64..1 << 60,
+            network in 1u64..1 << 60,
+            bp in 0u16..=10_000,
+        ) {
             let limit = SelfLimit { warn: BasisPoints::ZERO, stop: BasisPoints::new(bp).unwrap() };
             let room = limit.room(Gwei(pool), Gwei(network));
             let part = Ratio::of(pool + room.0, network).unwrap();

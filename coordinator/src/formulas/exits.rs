@@ -358,7 +358,8 @@ mod tests {
         ) -> (BTreeMap<ClusterId, Standing>, Vec<Candidate>) {
             let clusters: BTreeMap<_, _> = (0..).zip(&standings).map(|(no, (kind, delayed, forced, soft, stake))| {
                 let standing = Standing {
-                    kind: *kind, delayed: *delayed, over_forced: *forced, over_soft: *soft, stake: Gwei(*stake), validators: 5,
+                    kind: *kind, delayed: *delayed, over_forced: *forced, over_soft: *soft,
+                    stake: Gwei(*stake), validators: 5,
                 };
                 (cluster(no), standing)
             }).collect();
@@ -372,12 +373,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_many_exit_as_are_needed_and_not_one_more((clusters, candidates) in world(), demand in 0u64..800) {
+        fn as_many_exit_as_are_needed_and_not_one_more(
+            (clusters, candidates) in world(),
+            demand in 0u64..800,
+        ) {
             let over = [(0, Gwei(40 * wide::ETH_GWEI))].into();
             let chosen = order(eth(demand), &clusters, &over, &candidates).unwrap();
             let distinct: BTreeSet<_> = chosen.iter().collect();
             prop_assert_eq!(distinct.len(), chosen.len());
-            let brings = |chosen: &[ValidatorIndex]| chosen.iter().fold(0, |sum, index| sum + candidates[index.0 as usize].balance.0);
+            let brings = |chosen: &[ValidatorIndex]| {
+                chosen.iter().fold(0, |sum, index| sum + candidates[index.0 as usize].balance.0)
+            };
             let wanted = demand * wide::ETH_GWEI;
             prop_assert!(brings(&chosen) >= wanted || chosen.len() == candidates.len());
             if let Some((_, before)) = chosen.split_last() {
@@ -386,7 +392,11 @@ mod tests {
         }
 
         #[test]
-        fn more_demand_only_adds_to_the_end((clusters, candidates) in world(), less in 0u64..800, more in 0u64..800) {
+        fn more_demand_only_adds_to_the_end(
+            (clusters, candidates) in world(),
+            less in 0u64..800,
+            more in 0u64..800,
+        ) {
             let of = |demand: u64| order(eth(demand), &clusters, &BTreeMap::new(), &candidates).unwrap();
             let (short, long) = (of(less.min(more)), of(less.max(more)));
             prop_assert!(long.starts_with(&short));
@@ -397,17 +407,22 @@ mod tests {
             let chosen = order(eth(1_000_000), &clusters, &BTreeMap::new(), &candidates).unwrap();
             prop_assert_eq!(chosen.len(), candidates.len());
             for id in clusters.keys() {
-                let of: Vec<_> = chosen.iter().filter(|index| candidates[index.0 as usize].cluster == *id).collect();
+                let of: Vec<_> =
+                    chosen.iter().filter(|index| candidates[index.0 as usize].cluster == *id).collect();
                 prop_assert!(of.is_sorted());
             }
         }
 
         #[test]
         fn demand_is_what_is_missing(queued: u64, buffer: u64, predicted_rewards: u64, exiting: u64) {
-            let [a, b, c, d] = [queued, buffer, predicted_rewards, exiting].map(|amount| Wei(U256::from(amount)));
+            let [a, b, c, d] =
+                [queued, buffer, predicted_rewards, exiting].map(|amount| Wei(U256::from(amount)));
             let liquidity = Liquidity { queued: a, buffer: b, predicted_rewards: c, exiting: d };
             let there = u128::from(buffer) + u128::from(predicted_rewards) + u128::from(exiting);
-            prop_assert_eq!(liquidity.demand(), Ok(Wei(U256::from(u128::from(queued).saturating_sub(there)))));
+            prop_assert_eq!(
+                liquidity.demand(),
+                Ok(Wei(U256::from(u128::from(queued).saturating_sub(there))))
+            );
         }
 
         #[test]

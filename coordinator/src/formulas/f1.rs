@@ -311,7 +311,10 @@ mod tests {
                         paid += reward.0;
                     }
                 }
-                let stakes = slow.stakes.iter().map(|(no, stake)| (pool.earned(account(*no)).unwrap().stake.0, *stake));
+                let stakes = slow
+                    .stakes
+                    .iter()
+                    .map(|(no, stake)| (pool.earned(account(*no)).unwrap().stake.0, *stake));
                 prop_assert!(stakes.clone().all(|(have, want)| have == want));
                 prop_assert!(stakes.fold(U256::ZERO, |sum, (have, _)| sum + have) <= pool.stake().0);
                 prop_assert_eq!(pool.held().0, came - paid);
@@ -320,7 +323,10 @@ mod tests {
         }
 
         #[test]
-        fn without_slashes_only_dust_stays(rewards in prop::collection::vec(any::<u64>(), 1..20), stakes in prop::collection::vec(1u64.., 1..4)) {
+        fn without_slashes_only_dust_stays(
+            rewards in prop::collection::vec(any::<u64>(), 1..20),
+            stakes in prop::collection::vec(1u64.., 1..4),
+        ) {
             let mut pool = F1::default();
             for (no, stake) in (0..).zip(&stakes) {
                 pool.delegate(account(no), Wei(U256::from(*stake))).unwrap();

@@ -287,14 +287,20 @@ mod tests {
             let tier = wide::total(loss.faulty.values().copied()).unwrap();
             let due = loss.amount.min(tier);
             for (who, bond) in loss.faulty.iter().filter(|_| tier != Wei::ZERO) {
-                let paid = steps.iter().find(|step| step.party == Party::Faulty(*who)).map_or(U256::ZERO, |step| step.amount.0);
+                let paid = steps
+                    .iter()
+                    .find(|step| step.party == Party::Faulty(*who))
+                    .map_or(U256::ZERO, |step| step.amount.0);
                 let share = wide::mul_div_floor(due.0, bond.0, tier.0).unwrap();
                 prop_assert!(paid >= share && paid - share <= U256::ONE);
             }
         }
 
         #[test]
-        fn debts_are_paid_first_and_come_back_to_who_paid(loss in loss(), rewards in prop::collection::vec((1u8..5, amount()), 0..20)) {
+        fn debts_are_paid_first_and_come_back_to_who_paid(
+            loss in loss(),
+            rewards in prop::collection::vec((1u8..5, amount()), 0..20),
+        ) {
             let (_, mut debts) = loss.waterfall().unwrap();
             let lent = debts.due().to_vec();
             let mut back: BTreeMap<Party, Wei> = BTreeMap::new();
@@ -311,7 +317,11 @@ mod tests {
                 }
             }
             for step in lent {
-                let due = debts.due().iter().find(|due| due.party == step.party).map_or(Wei::ZERO, |due| due.amount);
+                let due = debts
+                    .due()
+                    .iter()
+                    .find(|due| due.party == step.party)
+                    .map_or(Wei::ZERO, |due| due.amount);
                 let got = back.get(&step.party).copied().unwrap_or_default();
                 prop_assert_eq!(wide::add(due, got).unwrap(), step.amount);
             }

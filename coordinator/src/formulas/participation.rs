@@ -158,7 +158,8 @@ mod tests {
         ) {
             let f = (operators - 1) / 3;
             let honest = &honest[..operators - 1 - f];
-            let counts: Vec<_> = honest.iter().map(|seen| Some(*seen)).chain(lies[..f].iter().copied()).collect();
+            let counts: Vec<_> =
+                honest.iter().map(|seen| Some(*seen)).chain(lies[..f].iter().copied()).collect();
             let part = judged(expected, &counts);
             let clamp = |seen: u64| Ratio::of(seen.min(expected), expected).unwrap();
             let (low, high) = (*honest.iter().min().unwrap(), *honest.iter().max().unwrap());
@@ -166,19 +167,31 @@ mod tests {
         }
 
         #[test]
-        fn a_higher_count_never_lowers_it(counts in prop::collection::vec(0u64..100, 3..12), at: prop::sample::Index, more in 0u64..50) {
+        fn a_higher_count_never_lowers_it(
+            counts in prop::collection::vec(0u64..100, 3..12),
+            at: prop::sample::Index,
+            more in 0u64..50,
+        ) {
             let mut raised = counts.clone();
             raised[at.index(counts.len())] += more;
-            let part = |counts: &[u64]| judged(100, &counts.iter().map(|seen| Some(*seen)).collect::<Vec<_>>());
+            let part =
+                |counts: &[u64]| judged(100, &counts.iter().map(|seen| Some(*seen)).collect::<Vec<_>>());
             prop_assert!(part(&counts) <= part(&raised));
         }
 
         #[test]
-        fn the_parts_are_the_reward_and_who_did_less_never_gets_more(reward: u64, did in parts(), to_others: bool) {
+        fn the_parts_are_the_reward_and_who_did_less_never_gets_more(
+            reward: u64,
+            did in parts(),
+            to_others: bool,
+        ) {
             let unearned = if to_others { Unearned::ToOthers } else { Unearned::ToReserve };
             let reward = Wei(U256::from(reward));
             let Split { operators, reserve } = split(reward, &did, unearned).unwrap();
-            prop_assert_eq!(wide::add(wide::total(operators.values().copied()).unwrap(), reserve), Ok(reward));
+            prop_assert_eq!(
+                wide::add(wide::total(operators.values().copied()).unwrap(), reserve),
+                Ok(reward)
+            );
             for (one, part) in &operators {
                 for (other, larger) in &operators {
                     prop_assert!(did[one] > did[other] || part <= larger);
@@ -187,12 +200,19 @@ mod tests {
         }
 
         #[test]
-        fn to_the_reserve_nobody_gains_by_anothers_fall(reward: u64, did in parts(), at: prop::sample::Index) {
+        fn to_the_reserve_nobody_gains_by_anothers_fall(
+            reward: u64,
+            did in parts(),
+            at: prop::sample::Index,
+        ) {
             let reward = Wei(U256::from(reward));
             let fallen = *did.keys().nth(at.index(did.len())).unwrap();
             let mut after = did.clone();
             after.insert(fallen, Ratio::ZERO);
-            let (before, after) = (split(reward, &did, Unearned::ToReserve).unwrap(), split(reward, &after, Unearned::ToReserve).unwrap());
+            let (before, after) = (
+                split(reward, &did, Unearned::ToReserve).unwrap(),
+                split(reward, &after, Unearned::ToReserve).unwrap(),
+            );
             for (who, part) in before.operators.iter().filter(|(who, _)| **who != fallen) {
                 prop_assert_eq!(*part, after.operators[who]);
             }

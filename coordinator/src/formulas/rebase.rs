@@ -341,10 +341,14 @@ mod tests {
         }
 
         #[test]
-        fn the_parts_of_modules_are_never_more_than_the_fee(fee: u64, active in prop::collection::vec(0u64..1 << 40, 1..8)) {
+        fn the_parts_of_modules_are_never_more_than_the_fee(
+            fee: u64,
+            active in prop::collection::vec(0u64..1 << 40, 1..8),
+        ) {
             let total = active.iter().sum::<u64>().max(1);
             let fee = Shares(U256::from(fee));
-            let parts = active.iter().map(|active| module_part(fee, Ratio::of(*active, total).unwrap()).unwrap().0);
+            let parts =
+                active.iter().map(|active| module_part(fee, Ratio::of(*active, total).unwrap()).unwrap().0);
             let paid = parts.fold(U256::ZERO, |sum, part| sum + part);
             prop_assert!(paid <= fee.0);
             prop_assert!(active.iter().all(|active| *active == 0) || fee.0 - paid < U256::from(active.len()));
@@ -355,7 +359,9 @@ mod tests {
             let Ok(rebase) = frame.settle() else { return Ok(()) };
             if rebase.rewards != Wei::ZERO {
                 let (now, then) = (rebase.after, frame.before);
-                prop_assert!(wide::product(now.pooled.0, then.shares.0) >= wide::product(then.pooled.0, now.shares.0));
+                prop_assert!(
+                    wide::product(now.pooled.0, then.shares.0) >= wide::product(then.pooled.0, now.shares.0)
+                );
             }
         }
     }

@@ -267,7 +267,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_influence_of_the_pledge_yield_never_rises_with_size((small, large, pledge) in two_sizes()) {
+        fn without_influence_of_the_pledge_yield_never_rises_with_size(
+            (small, large, pledge) in two_sizes(),
+        ) {
             let policy = policy(500, "0", None);
             let (less, more) = (reward(&policy, small, pledge), reward(&policy, large, pledge));
             prop_assert!(yields_no_more((small, less), (large, more)));
@@ -288,12 +290,21 @@ mod tests {
             let bound = (pledge * 100).clamp(1, SATURATED);
             let (small, large) = (small.max(bound), large.max(bound));
             let (less, more) = (reward(&policy, small, pledge), reward(&policy, large, pledge));
+            prop_assert_eq!(less, more, "beyond the cap a pool gets no more by growing");
             prop_assert!(yields_no_more((small, less), (large, more)));
         }
 
         #[test]
-        fn no_pool_gets_more_than_its_part_of_the_pot((stake, _, pledge) in two_sizes(), a0 in 0u64..50, k in 1u32..1000) {
-            let policy = Saturation { pools_wanted: k, pledge_influence: Ratio::of(a0, 10).unwrap(), leverage_max: None };
+        fn no_pool_gets_more_than_its_part_of_the_pot(
+            (stake, _, pledge) in two_sizes(),
+            a0 in 0u64..50,
+            k in 1u32..1000,
+        ) {
+            let policy = Saturation {
+                pools_wanted: k,
+                pledge_influence: Ratio::of(a0, 10).unwrap(),
+                leverage_max: None,
+            };
             let part = wide::mul_div_floor(U256::from(POT), U256::from(stake), U256::from(TOTAL)).unwrap();
             prop_assert!(reward(&policy, stake, pledge) <= part);
             let capped = Saturation { leverage_max: Some(ratio("17/2")), ..policy };
@@ -321,7 +332,8 @@ mod tests {
             let [reward, cost] = [reward, cost].map(|amount| Wei(U256::from(amount)));
             let own = U256::from(own % stake);
             let split = PoolSplit { reward, cost, margin: Ratio::ZERO, stake: U256::from(stake) };
-            let due = if reward <= cost { reward } else { wide::add(cost, split.member(own).unwrap()).unwrap() };
+            let due =
+                if reward <= cost { reward } else { wide::add(cost, split.member(own).unwrap()).unwrap() };
             prop_assert_eq!(split.leader(own), Ok(due));
             let all = PoolSplit { margin: Ratio::ONE, ..split };
             prop_assert_eq!(all.leader(own), Ok(reward));
@@ -333,7 +345,12 @@ mod tests {
         ) {
             let of = |margin: u64, part: u64| {
                 let margin = Ratio::of(margin, 1000).unwrap();
-                let split = PoolSplit { reward: Wei(U256::from(reward)), cost: Wei::ZERO, margin, stake: U256::from(stake) };
+                let split = PoolSplit {
+                    reward: Wei(U256::from(reward)),
+                    cost: Wei::ZERO,
+                    margin,
+                    stake: U256::from(stake),
+                };
                 split.member(U256::from(part)).unwrap()
             };
             let part = part % stake;

@@ -331,9 +331,15 @@ mod tests {
             let mut pool = SharePool::default();
             for command in commands {
                 let before = pool.rate();
-                if run(&mut pool, command).is_ok() && !matches!(command, Command::Rebase(..)) && before != Rate::default() {
+                if run(&mut pool, command).is_ok()
+                    && !matches!(command, Command::Rebase(..))
+                    && before != Rate::default()
+                {
                     let after = pool.rate();
-                    let (now, then) = (wide::product(after.pooled.0, before.shares.0), wide::product(before.pooled.0, after.shares.0));
+                    let (now, then) = (
+                        wide::product(after.pooled.0, before.shares.0),
+                        wide::product(before.pooled.0, after.shares.0),
+                    );
                     prop_assert!(now >= then, "{before:?} became {after:?}");
                 }
             }

@@ -124,7 +124,9 @@ mod tests {
             let alone = together(&one, TOTAL).unwrap().0 + together(&other, TOTAL).unwrap().0;
             prop_assert!(together(&both, TOTAL).unwrap().0 >= alone);
             let largest = largest_cluster(&[one.clone(), other.clone()], TOTAL).unwrap();
-            prop_assert!(largest >= together(&one, TOTAL).unwrap() && largest >= together(&other, TOTAL).unwrap());
+            prop_assert!(
+                largest >= together(&one, TOTAL).unwrap() && largest >= together(&other, TOTAL).unwrap()
+            );
             prop_assert!(largest <= together(&both, TOTAL).unwrap());
         }
 

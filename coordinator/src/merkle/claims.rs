@@ -207,7 +207,8 @@ mod tests {
         fn every_account_proves_its_amount_and_no_other(amounts in some(), off in 1u64..) {
             let claims = claims(&amounts);
             let tree = ClaimTree::new(&claims).unwrap();
-            let mut leaves: Vec<_> = claims.accounts().map(|(account, amount)| leaf_hash(account, amount)).collect();
+            let mut leaves: Vec<_> =
+                claims.accounts().map(|(account, amount)| leaf_hash(account, amount)).collect();
             leaves.sort_unstable();
             prop_assert_eq!(tree.root(), slow(&leaves, 0));
             for (account, amount) in claims.accounts() {

@@ -512,10 +512,16 @@ mod tests {
             let tree = tree_of(&entries);
             let proof = tree.inclusion_proof(index, size).unwrap();
             prop_assert!(proof.len() <= 12);
-            prop_assert_eq!(verify_inclusion(leaf_hash(&entries[index as usize]), index, size, &proof, tree.root()), Ok(()));
+            prop_assert_eq!(
+                verify_inclusion(leaf_hash(&entries[index as usize]), index, size, &proof, tree.root()),
+                Ok(())
+            );
             let proof = tree.consistency_proof(old, size).unwrap();
             prop_assert!(proof.len() <= 13);
-            prop_assert_eq!(verify_consistency(old, size, &proof, tree.root_at(old).unwrap(), tree.root()), Ok(()));
+            prop_assert_eq!(
+                verify_consistency(old, size, &proof, tree.root_at(old).unwrap(), tree.root()),
+                Ok(())
+            );
         }
     }
 }
