@@ -287,7 +287,9 @@ mod tests {
         #[test]
         fn from_a_cap_that_binds_yield_never_rises_with_size((small, large, pledge) in two_sizes()) {
             let policy = policy(500, "3/10", Some("100"));
-            let bound = (pledge * 100).clamp(1, SATURATED);
+            // So little that the cap binds before saturation does; no more than the pool has, which is at least `bound`.
+            let pledge = pledge % (SATURATED / 100);
+            let bound = (pledge * 100).max(1);
             let (small, large) = (small.max(bound), large.max(bound));
             let (less, more) = (reward(&policy, small, pledge), reward(&policy, large, pledge));
             prop_assert_eq!(less, more, "beyond the cap a pool gets no more by growing");
