@@ -9,7 +9,7 @@ const LINES_MAX: usize = 700;
 
 /// Machines, formulas and the jar: whoever runs them tells them everything.
 const PURE_CRATES: [&str; 4] = ["crates/core/", "crates/types/", "crates/crypto/", "crates/sim/"];
-const PURE_MODULE: &str = "dkg/src/ceremony/";
+const PURE_MODULES: [&str; 3] = ["dkg/src/ceremony/", "coordinator/src/formulas/", "coordinator/src/merkle/"];
 /// The simulator's program may measure how long it took.
 const SHELL_OF_SIM: &str = "crates/sim/src/main.rs";
 
@@ -148,7 +148,7 @@ pub(crate) fn registries(tree: &Tree) -> Vec<Finding> {
 }
 
 fn is_pure(path: &str) -> bool {
-    let pure = PURE_CRATES.iter().any(|folder| path.starts_with(folder)) || path.starts_with(PURE_MODULE);
+    let pure = PURE_CRATES.iter().chain(&PURE_MODULES).any(|folder| path.starts_with(folder));
     pure && path != SHELL_OF_SIM
 }
 
