@@ -1,4 +1,4 @@
-//! Signing and combining, away from the loop: everything that costs a pairing runs on threads of its own ([`pool`]).
+//! Signing and combining, away from the loop: everything that costs a pairing runs on threads of its own (`pool`).
 
 mod own;
 mod pool;

@@ -5,7 +5,7 @@
 //! - [`journal`]: slashing protection on disk. [`moving`]: shares, halves and histories from and to other software.
 //! - [`data_folder`]: what the ceremony left, read and checked.
 //! - [`engine`]: the loop; it grants the wishes of [`symbolon_core::node::Node`].
-//! - [`curve`]: signing and combining on threads of their own. [`bench`]: what that costs, beside others.
+//! - [`curve`]: signing and combining on threads of their own. [`mod@bench`]: what that costs, beside others.
 //! - [`chain_side`], [`contents`], [`watch`]: the beacon nodes, and blocks' payloads.
 //! - [`stops`]: why signing is stopped, across restarts, and the command that lifts it.
 //! - [`builder`]: what the beacon node takes for its builder: the relays, each bid checked.

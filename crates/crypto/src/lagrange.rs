@@ -17,7 +17,7 @@
 //! factors `|x - x_j| / |x_i - x_j|` that exceed 1, whatever the subset: below `2^35`. So `|N_i| < 2^101`, and
 //! nothing here comes near the end of `i128`. The tests compute these bounds.
 //!
-//! **Choice.** Where more than `t` shares are at hand, [`Quorums`] looks for `t` of them with `D = 1`, which saves the
+//! **Choice.** Where more than `t` shares are at hand, `Quorums` looks for `t` of them with `D = 1`, which saves the
 //! one full multiplication. Neighbours always have it: Newton's forward differences evaluate at any integer with
 //! integers. Others may, as `{1, 3, 4}` does with `2, -2, 1`.
 //!

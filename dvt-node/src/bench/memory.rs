@@ -12,7 +12,7 @@ static COUNTS: AtomicBool = AtomicBool::new(false);
 static NOW: AtomicIsize = AtomicIsize::new(0);
 static PEAK: AtomicIsize = AtomicIsize::new(0);
 
-/// The system's allocator; counts during [`peak_of`].
+/// The system's allocator; counts during `peak_of`.
 ///
 /// - Use: `#[global_allocator] static MEMORY: CountingAllocator = CountingAllocator;`
 /// - Cost while it does not count: reading one flag for each call.

@@ -3,8 +3,8 @@
 //! Three contenders get the same keys, the same halves and the same bytes of partial signatures, and must give the same
 //! signatures. Only the work of the slot is measured, in processor time, on one core.
 //!
-//! - [`made`]: the cluster and what arrives. [`plain`], [`peer`], [`ours`]: the contenders (a), (b), (c).
-//! - [`signing`]: the command. [`report`]: what it prints. [`clock`], [`memory`]: how it is measured.
+//! - `made`: the cluster and what arrives. `plain`, `peer`, `ours`: the contenders (a), (b), (c).
+//! - `signing`: the command. `report`: what it prints. `clock`, `memory`: how it is measured.
 
 mod clock;
 mod made;
