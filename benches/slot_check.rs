@@ -3,8 +3,8 @@
 mod dealt;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use crypto::hashed::RecentRoots;
-use crypto::{Job, SignaturePoint, check_many, plain, settle};
+use crypto::hashed::{HashedRoot, RecentRoots, find_bad};
+use crypto::{Job, SignaturePoint, plain, settle};
 use dealt::{Dealt, slot};
 use std::hint::black_box;
 
@@ -30,9 +30,13 @@ fn slot_check(c: &mut Criterion) {
         });
     }
     let slot = slot(32, (3, 4), 1);
-    let halves: Vec<_> = slot.iter().map(|one| (one.public_shares[0], one.partials[0].1)).collect();
-    c.bench_function("crypto::check_many/signatures=32", |b| {
-        b.iter(|| check_many(&slot[0].root, black_box(&halves), SEED).expect("all good"));
+    let root = HashedRoot::of(&slot[0].root);
+    let read = |one: &Dealt| SignaturePoint::parse(&one.partials[0].1).expect("good");
+    c.bench_function("crypto::hashed::find_bad/signatures=32", |b| {
+        b.iter(|| {
+            let halves: Vec<_> = slot.iter().map(|one| (&one.public_shares[0], read(one))).collect();
+            assert!(find_bad(&root, black_box(&halves), SEED).is_empty(), "all good");
+        });
     });
 }
 

@@ -1,14 +1,13 @@
 //! Signing and combining, away from the loop: everything that costs a pairing runs on threads of its own (`pool`).
 
-mod own;
 mod pool;
 
 use crypto::Cost;
 use crypto::hashed::RecentRoots;
-use crypto::signature::PublicKeyPoint;
+use crypto::recent::Recent;
+use crypto::signature::{PublicKeyPoint, SignaturePoint};
 use crypto::slot::{Job, Settled, settle};
 use keys::NodeSigner;
-use own::OwnPartials;
 use pool::{Pool, Urgency};
 use rand_core::{OsRng, RngCore as _};
 use std::io;
@@ -17,6 +16,9 @@ use std::thread::available_parallelism;
 use symbolon_core::journal::Permit;
 use symbolon_core::{CombineJob, Combined, SignJob};
 use types::{PublicKey, Signature, SigningRoot, Threshold, ValidatorNo};
+
+/// Own partials that are kept: more than a slot of ten thousand validators has, and less than two megabytes.
+const PARTIALS_MAX: usize = 4096;
 
 /// The public keys of one validator, parsed once.
 #[derive(Debug)]
@@ -39,7 +41,9 @@ pub struct Curve {
     pool: Pool,
     /// What is signed is combined and checked a moment later.
     roots: RecentRoots,
-    own: OwnPartials,
+    /// This operator's own partials of a moment ago: reading one from its bytes takes a square root, and a slot's combinations
+    /// begin with the own ones.
+    own: Recent<(ValidatorNo, SigningRoot), SignaturePoint>,
 }
 
 impl Curve {
@@ -58,7 +62,7 @@ impl Curve {
             threshold,
             pool: Pool::start(cores)?,
             roots: RecentRoots::default(),
-            own: OwnPartials::default(),
+            own: Recent::new(PARTIALS_MAX),
         }))
     }
 
@@ -87,9 +91,11 @@ impl Curve {
     pub fn sign(&self, jobs: Vec<SignJob>) -> Vec<Result<Signature, Permit>> {
         let what: Vec<_> = jobs.iter().map(|job| (job.permit.validator(), job.permit.root())).collect();
         let results = self.signer.complete(jobs, &self.roots);
-        let made =
-            what.iter().zip(&results).filter_map(|(what, result)| Some((*what, *result.as_ref().ok()?)));
-        self.own.keep(made);
+        for (what, result) in what.into_iter().zip(&results) {
+            if let Ok(partial) = result {
+                self.own.keep(what, *partial);
+            }
+        }
         results.into_iter().map(|result| result.map(|partial| partial.bytes())).collect()
     }
 
@@ -106,7 +112,7 @@ impl Curve {
             (keys, job.root)
         };
         let described: Vec<_> = jobs.iter().map(job).collect();
-        let own = self.own.of(jobs.iter().map(|job| (job.validator, job.root)));
+        let own = jobs.iter().map(|job| self.own.get(&(job.validator, job.root)));
         let jobs: Vec<Job<'_>> = jobs
             .iter()
             .zip(described)

@@ -26,7 +26,7 @@ use crate::raw::COEFFICIENT_BITS;
 use crate::signature::{PublicKeyPoint, SignaturePoint, minus_generator};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use types::{Signature, SigningRoot};
+use types::SigningRoot;
 
 /// Keeps these coefficients apart from any other use of the same seed.
 const LABEL: &[u8] = b"symbolon/crypto/check/v1";
@@ -209,53 +209,51 @@ fn coefficient(statement: &[u8; 32], i: u64) -> [u8; 16] {
     std::array::from_fn(|byte| digest[byte])
 }
 
-/// Checks many signatures over one root at once: a validator client's halves, one request.
-///
-/// - Errors: positions of all signatures that do not verify and of no other, in order.
-/// - `seed`: fresh randomness that no signer could foresee.
-/// - Cost if all are good: a subgroup check each, one hash, two pairings, two multi-scalar multiplications.
-/// - Soundness: a wrong signature passes with probability at most `2^-128`; see the module.
-pub fn check_many(
-    root: &SigningRoot,
-    signatures: &[(PublicKeyPoint, Signature)],
-    seed: [u8; 32],
-) -> Result<(), Vec<usize>> {
-    let statements: Vec<_> = signatures.iter().map(|(key, signature)| (*root, *key, *signature)).collect();
-    check_each(&statements, seed).0
-}
-
-/// The same over several roots, with what it cost; before Electra each committee of a slot signs its own.
-///
-/// - Cost if all are good: as [`check_many`], a hash and a pairing for each root.
-pub fn check_each(
-    statements: &[(SigningRoot, PublicKeyPoint, Signature)],
-    seed: [u8; 32],
-) -> (Result<(), Vec<usize>>, Cost) {
-    let mut checker = Checker::new(seed);
-    let mut bad = Vec::new();
-    let mut parsed = Vec::new();
-    for (position, (root, key, signature)) in statements.iter().enumerate() {
-        match SignaturePoint::parse(signature) {
-            Ok(point) if !point.is_infinity() => parsed.push((position, root, key, point)),
-            Ok(_) | Err(_) => bad.push(position),
-        }
-    }
-    let claims: Vec<_> = parsed
-        .iter()
-        .map(|(_, root, key, signature)| Claim { message: checker.message(&root.root().0), key, signature })
-        .collect();
-    bad.extend(checker.find_false(&claims).into_iter().map(|found| parsed[found].0));
-    bad.sort_unstable();
-    (if bad.is_empty() { Ok(()) } else { Err(bad) }, checker.cost)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::point::{G1, G2};
     use crate::scalar::Scalar;
     use proptest::prelude::*;
-    use types::Root;
+    use types::{Root, Signature};
+
+    /// Which signatures do not verify, and what it cost to find out.
+    fn check_each(
+        statements: &[(SigningRoot, PublicKeyPoint, Signature)],
+        seed: [u8; 32],
+    ) -> (Result<(), Vec<usize>>, Cost) {
+        let mut checker = Checker::new(seed);
+        let mut bad = Vec::new();
+        let mut parsed = Vec::new();
+        for (position, (root, key, signature)) in statements.iter().enumerate() {
+            match SignaturePoint::parse(signature) {
+                Ok(point) if !point.is_infinity() => parsed.push((position, root, key, point)),
+                Ok(_) | Err(_) => bad.push(position),
+            }
+        }
+        let claims: Vec<_> = parsed
+            .iter()
+            .map(|(_, root, key, signature)| Claim {
+                message: checker.message(&root.root().0),
+                key,
+                signature,
+            })
+            .collect();
+        bad.extend(checker.find_false(&claims).into_iter().map(|found| parsed[found].0));
+        bad.sort_unstable();
+        (if bad.is_empty() { Ok(()) } else { Err(bad) }, checker.cost)
+    }
+
+    /// The same over one root.
+    fn check_many(
+        root: &SigningRoot,
+        signatures: &[(PublicKeyPoint, Signature)],
+        seed: [u8; 32],
+    ) -> Result<(), Vec<usize>> {
+        let statements: Vec<_> =
+            signatures.iter().map(|(key, signature)| (*root, *key, *signature)).collect();
+        check_each(&statements, seed).0
+    }
 
     fn root(n: u8) -> SigningRoot {
         SigningRoot::lock_hash(Root([n; 32]))

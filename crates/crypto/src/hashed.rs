@@ -8,9 +8,8 @@ use crate::check::{Checker, Claim};
 use crate::combine::{CombineError, first};
 use crate::lagrange::{At, Coefficients};
 use crate::point::{G2, G2Affine, hash_to_g2};
+use crate::recent::Recent;
 use crate::signature::{PublicKeyPoint, SignaturePoint};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use types::{ShareIndex, SigningRoot, Threshold};
 
 /// Roots that [`RecentRoots`] keeps: more than a slot of ten thousand validators has, and a quarter of a megabyte.
@@ -42,17 +41,16 @@ impl HashedRoot {
     }
 }
 
-/// The roots hashed lately, by whatever thread; each is hashed once as long as it is kept.
+/// The roots hashed lately; each is hashed once as long as it is kept.
 ///
 /// Bound: [`RECENT_ROOTS`], the oldest goes first.
-#[derive(Debug, Default)]
-pub struct RecentRoots(Mutex<Recent>);
+#[derive(Debug)]
+pub struct RecentRoots(Recent<SigningRoot, G2Affine>);
 
-#[derive(Debug, Default)]
-struct Recent {
-    points: BTreeMap<SigningRoot, G2Affine>,
-    /// Oldest first.
-    order: VecDeque<SigningRoot>,
+impl Default for RecentRoots {
+    fn default() -> Self {
+        Self(Recent::new(RECENT_ROOTS))
+    }
 }
 
 impl RecentRoots {
@@ -60,37 +58,17 @@ impl RecentRoots {
     ///
     /// - Cost: of [`HashedRoot::of`] for a new one.
     pub fn hash(&self, root: &SigningRoot) -> (HashedRoot, bool) {
-        let kept = self.lock().points.get(root).copied();
-        match kept {
-            Some(point) => (HashedRoot { root: *root, point }, false),
-            None => {
-                // Not under the lock: others have other roots to ask for.
-                let hashed = HashedRoot::of(root);
-                self.lock().keep(&hashed);
-                (hashed, true)
-            }
+        if let Some(point) = self.0.get(root) {
+            return (HashedRoot { root: *root, point }, false);
         }
+        let hashed = HashedRoot::of(root);
+        self.0.keep(hashed.root, hashed.point);
+        (hashed, true)
     }
 
     /// Keeps nothing any more: for measurements, which repeat a root that a node meets once.
     pub fn forget(&self) {
-        *self.lock() = Recent::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recent {
-    fn keep(&mut self, hashed: &HashedRoot) {
-        if self.points.insert(hashed.root, hashed.point).is_some() {
-            return;
-        }
-        self.order.push_back(hashed.root);
-        if self.order.len() > RECENT_ROOTS {
-            self.order.pop_front().map(|oldest| self.points.remove(&oldest));
-        }
+        self.0.forget();
     }
 }
 

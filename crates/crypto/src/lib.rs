@@ -21,11 +21,12 @@ pub mod lagrange;
 pub mod plain;
 pub mod point;
 mod raw;
+pub mod recent;
 pub mod scalar;
 pub mod signature;
 pub mod slot;
 
-pub use check::{Cost, check_each, check_many};
+pub use check::Cost;
 pub use combine::{CombineError, combine, combine_points, combine_public, interpolate_at};
 pub use lagrange::At;
 pub use point::{DST, G1, G1Affine, G2, G2Affine, PointError, hash_to_g2};

@@ -378,18 +378,19 @@ mod tests {
         Pace::new(u32::MAX, u32::MAX)
     }
 
+    fn inlet<'a>(
+        heard: &'a mpsc::Sender<Heard>,
+        (room, pace): (&'a Room, &'a Pace),
+        traffic: &'a Traffic,
+    ) -> Inlet<'a> {
+        Inlet { lane: Lane::Frames, heard, room, pace, len_max: MAX, traffic }
+    }
+
     /// What is heard of these bytes, and how the stream ended.
     fn heard(bytes: Vec<u8>) -> (Vec<Bytes>, DownReason) {
         let (sender, mut receiver) = mpsc::channel(1 << 12);
         let (room, pace, traffic) = (Room::new(1 << 24), fast(), Traffic::default());
-        let inlet = Inlet {
-            lane: Lane::Frames,
-            heard: &sender,
-            room: &room,
-            pace: &pace,
-            len_max: MAX,
-            traffic: &traffic,
-        };
+        let inlet = inlet(&sender, (&room, &pace), &traffic);
         let reason = block_on(read_frames(&mut Cursor::new(bytes), inlet));
         let mut frames = Vec::new();
         while let Ok(Heard::Frame { frame, .. }) = receiver.try_recv() {
@@ -475,14 +476,7 @@ mod tests {
         let (sender, mut receiver) = mpsc::channel(1 << 12);
         let (room, pace, traffic) = (Room::new(1 << 24), Pace::new(10, 20), Traffic::default());
         let begun = tokio::time::Instant::now();
-        let inlet = Inlet {
-            lane: Lane::Frames,
-            heard: &sender,
-            room: &room,
-            pace: &pace,
-            len_max: MAX,
-            traffic: &traffic,
-        };
+        let inlet = inlet(&sender, (&room, &pace), &traffic);
         assert_eq!(read_frames(&mut stream, inlet).await, DownReason::Closed);
         assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 50);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
@@ -499,14 +493,7 @@ mod tests {
         for _ in 0..3 {
             // Pending: it waits for room, though the bytes are there.
             let pace = fast();
-            let inlet = Inlet {
-                lane: Lane::Frames,
-                heard: &sender,
-                room: &room,
-                pace: &pace,
-                len_max: MAX,
-                traffic: &traffic,
-            };
+            let inlet = inlet(&sender, (&room, &pace), &traffic);
             let ended = read_frames(&mut stream, inlet).now_or_never();
             assert_eq!(ended, None);
             let heard = std::iter::from_fn(|| receiver.try_recv().ok()).count();
