@@ -523,7 +523,7 @@ impl Machine for Node {
                 self.retell_unscheduled();
             }
             Input::Duties { epoch, attesters, proposers, sync } => {
-                self.schedule.tell(epoch, attesters, proposers, sync);
+                self.schedule.tell(self.now, epoch, attesters, proposers, sync);
                 self.duties();
             }
             Input::Head { slot, root, dependent } => self.head(slot, root, dependent),

@@ -1,18 +1,22 @@
 //! Which duties are due when: epochs asked for ahead of time, duties by slot.
 //!
 //! An epoch is asked for when the one before it begins, and again when it begins itself, because a late block
-//! may have changed it. What a beacon node could not tell is asked for again every [`RETRY`].
+//! may have changed it. What a beacon node could not tell is asked for again [`RETRY`] after it said so: a node that is slow
+//! to answer is not asked the same again meanwhile, which would make it slower yet.
 
 use crate::DependentRoots;
 use std::collections::BTreeMap;
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
 use types::{ChainSpec, Epoch, Millis, PublicKey, Slot, ValidatorIndex, ValidatorNo};
 
-/// Between two questions for the same epoch's missing duties: a few tries within the shortest slot in use (1 s).
-pub const RETRY: Millis = Millis(300);
+/// From an answer that lacks duties to the next question: a few tries within the shortest slot in use (1 s).
+const RETRY: Millis = Millis(300);
 
-/// Between two questions for duties that are known and may have changed: an answer may be long, and there is no haste.
+/// The same for duties that are known and may have changed: an answer may be long, and there is no haste.
 const CONFIRM: Millis = Millis(2_000);
+
+/// A question that has no answer after so many slots is taken for lost. Whoever asks beacon nodes gives up in a slot a list.
+const LOST_SLOTS: u64 = 8;
 
 /// Duties of an epoch.
 #[derive(Debug, Default)]
@@ -20,8 +24,12 @@ struct EpochDuties {
     attesters: Option<BTreeMap<Slot, Vec<(ValidatorNo, AttesterDuty)>>>,
     proposers: Option<BTreeMap<Slot, (ValidatorNo, ProposerDuty)>>,
     members: Option<Vec<(ValidatorNo, SyncDuty)>>,
-    /// When the beacon nodes were last asked, if an answer is still to come or something is missing.
+    /// When the beacon nodes were last asked.
     asked: Option<Millis>,
+    /// Questions without an answer: one, and one more if there was news meanwhile.
+    open: u32,
+    /// When an answer last came.
+    answered: Millis,
     /// Whether the last question was asked after the epoch had begun.
     asked_begun: bool,
     /// Whether an answer to such a question came.
@@ -37,9 +45,13 @@ impl EpochDuties {
         self.attesters.is_some() && self.proposers.is_some() && self.members.is_some()
     }
 
-    /// When an unanswered question is asked again.
-    fn retry_at(&self) -> Option<Millis> {
-        Some(self.asked?.after(if self.complete() { CONFIRM } else { RETRY }))
+    /// When it is asked for again, news aside.
+    fn retry_at(&self, spec: &ChainSpec) -> Option<Millis> {
+        let asked = self.asked?;
+        Some(match self.open {
+            0 => self.answered.after(if self.complete() { CONFIRM } else { RETRY }),
+            _ => asked.after(Millis(spec.slot_ms.saturating_mul(LOST_SLOTS))),
+        })
     }
 }
 
@@ -69,19 +81,26 @@ impl Schedule {
         self.epochs.retain(|epoch, _| (oldest..=current.next()).contains(epoch));
         let begun = spec.slot_at(now).is_some();
         let wanted = if begun { vec![current, current.next()] } else { vec![current] };
-        wanted.into_iter().filter(|epoch| self.ask_one(now, *epoch, begun && *epoch == current)).collect()
+        let due = |epoch: &Epoch| self.ask_one(now, spec, *epoch, begun && *epoch == current);
+        wanted.into_iter().filter(due).collect()
     }
 
-    fn ask_one(&mut self, now: Millis, epoch: Epoch, begun: bool) -> bool {
+    fn ask_one(&mut self, now: Millis, spec: &ChainSpec, epoch: Epoch, begun: bool) -> bool {
         let duties = self.epochs.entry(epoch).or_default();
         if duties.complete() && !duties.stale && (duties.confirmed || !begun) {
             return false;
         }
         let news = (begun && !duties.asked_begun) || (duties.stale && !duties.asked_stale);
-        if duties.retry_at().is_some_and(|retry| now < retry) && !news {
+        let waited = duties.retry_at(spec).is_none_or(|retry| now >= retry);
+        if !waited && !news {
             return false;
         }
+        if waited {
+            // An answer that comes after all is taken, and counts for the question asked now.
+            duties.open = 0;
+        }
         duties.asked = Some(now);
+        duties.open += 1;
         duties.asked_begun |= begun;
         duties.asked_stale = duties.stale;
         true
@@ -111,13 +130,17 @@ impl Schedule {
     /// Takes an answer. Duties of keys that are not the cluster's are left out.
     pub fn tell(
         &mut self,
+        now: Millis,
         epoch: Epoch,
         attesters: Option<Vec<AttesterDuty>>,
         proposers: Option<Vec<ProposerDuty>>,
         members: Option<Vec<SyncDuty>>,
     ) {
         let Some(duties) = self.epochs.get_mut(&epoch) else { return };
-        if attesters.is_some() && proposers.is_some() && members.is_some() {
+        duties.open = duties.open.saturating_sub(1);
+        duties.answered = now;
+        // With another question open, this may be the answer to the older one.
+        if duties.open == 0 && attesters.is_some() && proposers.is_some() && members.is_some() {
             duties.confirmed |= duties.asked_begun;
             duties.stale &= !duties.asked_stale;
         }
@@ -183,7 +206,7 @@ impl Schedule {
             let unconfirmed = **epoch == current && duties.asked_begun && !duties.confirmed;
             !duties.complete() || duties.stale || unconfirmed
         });
-        let retry = missing.filter_map(|(_, duties)| duties.retry_at()).min();
+        let retry = missing.filter_map(|(_, duties)| duties.retry_at(spec)).min();
         retry.map_or(next_epoch, |retry| retry.min(next_epoch))
     }
 }
@@ -210,22 +233,65 @@ mod tests {
         }
     }
 
+    const NONE: (Option<Vec<AttesterDuty>>, Option<Vec<ProposerDuty>>, Option<Vec<SyncDuty>>) =
+        (Some(vec![]), Some(vec![]), Some(vec![]));
+
+    impl Schedule {
+        /// An answer with no duties in it, at a time.
+        fn none(&mut self, now: u64, epoch: u64) {
+            let (attesters, proposers, members) = NONE;
+            self.tell(Millis(now), Epoch(epoch), attesters, proposers, members);
+        }
+
+        /// An answer that lacks one kind of duties.
+        fn lack(&mut self, now: u64, epoch: u64) {
+            let (attesters, _, members) = NONE;
+            self.tell(Millis(now), Epoch(epoch), attesters, None, members);
+        }
+    }
+
     #[test]
     fn each_epoch_is_asked_for_ahead_and_confirmed_when_it_begins() {
         let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
         assert_eq!(schedule.ask(Millis(90_000), &spec), [Epoch(0)]);
-        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
+        schedule.none(90_100, 0);
         assert_eq!(schedule.ask(Millis(99_999), &spec), []);
         assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)]);
-        assert_eq!(schedule.ask(Millis(102_000), &spec), [Epoch(0), Epoch(1)], "no answer came");
-        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
-        schedule.tell(Epoch(1), Some(vec![]), None, Some(vec![]));
+        schedule.none(102_000, 0);
+        schedule.lack(102_000, 1);
         assert_eq!(schedule.ask(Millis(102_299), &spec), []);
         assert_eq!(schedule.ask(Millis(102_300), &spec), [Epoch(1)], "its blocks are missing");
-        schedule.tell(Epoch(1), None, Some(vec![]), None);
+        schedule.none(102_400, 1);
         assert_eq!(schedule.ask(Millis(107_999), &spec), []);
         assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)]);
         assert!(schedule.knows(&spec, Slot(15)) && !schedule.knows(&spec, Slot(16)));
+    }
+
+    #[test]
+    fn a_slow_answer_is_waited_for() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
+        assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)]);
+        for now in (100_300..107_900).step_by(300) {
+            assert_eq!(schedule.ask(Millis(now), &spec), [], "at {now}");
+        }
+        assert_eq!(schedule.wake_at(Millis(107_900), &spec), Millis(108_000));
+        schedule.lack(107_900, 0);
+        assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)], "one was lost, one is new");
+        assert_eq!(schedule.ask(Millis(108_001), &spec), []);
+    }
+
+    #[test]
+    fn the_answer_to_the_question_before_an_epoch_does_not_confirm_it() {
+        let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
+        assert_eq!(schedule.ask(Millis(99_000), &spec), [Epoch(0)]);
+        assert_eq!(schedule.ask(Millis(100_000), &spec), [Epoch(0), Epoch(1)], "it has begun meanwhile");
+        schedule.none(100_001, 0);
+        schedule.none(100_001, 1);
+        assert!(schedule.knows(&spec, Slot(0)));
+        assert_eq!(schedule.ask(Millis(103_000), &spec), [], "the second answer is still to come");
+        assert_eq!(schedule.ask(Millis(108_000), &spec), [Epoch(1), Epoch(2)], "but not for ever");
+        schedule.none(108_001, 1);
+        assert_eq!(schedule.ask(Millis(112_000), &spec), []);
     }
 
     #[test]
@@ -237,7 +303,7 @@ mod tests {
             validator_index: 0.into(),
             slot: Slot(u64::from(byte)),
         };
-        schedule.tell(Epoch(0), None, Some(vec![duty(1), duty(2)]), None);
+        schedule.tell(Millis(100_001), Epoch(0), None, Some(vec![duty(1), duty(2)]), None);
         assert!(schedule.proposer(&spec, Slot(1)).is_some());
         assert!(schedule.proposer(&spec, Slot(2)).is_none());
     }
@@ -250,21 +316,20 @@ mod tests {
     fn a_reorganisation_that_changes_duties_makes_them_stale() {
         let (spec, mut schedule) = (spec(), Schedule::new([PublicKey::ZERO]));
         schedule.ask(Millis(100_000), &spec);
-        for epoch in [Epoch(0), Epoch(1)] {
-            schedule.tell(epoch, Some(vec![]), Some(vec![]), Some(vec![]));
-        }
+        schedule.none(100_001, 0);
+        schedule.none(100_001, 1);
         assert!(!schedule.head(&spec, Slot(1), roots(0, 0)), "the first head changes nothing");
         assert!(!schedule.head(&spec, Slot(2), roots(0, 0)));
         assert_eq!(schedule.ask(Millis(102_000), &spec), []);
         assert!(schedule.head(&spec, Slot(2), roots(0, 1)), "another branch");
         assert_eq!(schedule.ask(Millis(102_001), &spec), [Epoch(0), Epoch(1)]);
         assert_eq!(schedule.ask(Millis(102_002), &spec), [], "the answer is on its way");
-        schedule.tell(Epoch(0), None, Some(vec![]), Some(vec![]));
-        schedule.tell(Epoch(1), Some(vec![]), Some(vec![]), Some(vec![]));
-        assert_eq!(schedule.wake_at(Millis(102_002), &spec), Millis(104_001));
-        assert_eq!(schedule.ask(Millis(104_001), &spec), [Epoch(0)], "a part of it did not come");
-        schedule.tell(Epoch(0), Some(vec![]), Some(vec![]), Some(vec![]));
-        assert_eq!(schedule.ask(Millis(106_001), &spec), []);
+        schedule.lack(102_002, 0);
+        schedule.none(102_002, 1);
+        assert_eq!(schedule.wake_at(Millis(102_002), &spec), Millis(104_002));
+        assert_eq!(schedule.ask(Millis(104_002), &spec), [Epoch(0)], "a part of it did not come");
+        schedule.none(104_003, 0);
+        assert_eq!(schedule.ask(Millis(106_003), &spec), []);
         assert!(!schedule.head(&spec, Slot(8), roots(1, 5)), "an epoch passes");
         assert!(schedule.head(&spec, Slot(16), roots(6, 7)), "the branch before it was another");
     }
@@ -278,9 +343,9 @@ mod tests {
             validator_index: 0.into(),
             validator_sync_committee_indices: vec![place],
         };
-        schedule.tell(Epoch(0), None, None, Some(vec![member(3)]));
+        schedule.tell(Millis(100_001), Epoch(0), None, None, Some(vec![member(3)]));
         assert_eq!(schedule.members(&spec, Slot(7))[0].1, member(3), "as far as is known");
-        schedule.tell(Epoch(1), None, None, Some(vec![member(9)]));
+        schedule.tell(Millis(100_001), Epoch(1), None, None, Some(vec![member(9)]));
         assert_eq!(schedule.members(&spec, Slot(6))[0].1, member(3));
         assert_eq!(schedule.members(&spec, Slot(7))[0].1, member(9));
     }
