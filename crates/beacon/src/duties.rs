@@ -8,7 +8,6 @@ use crate::limits::{INDICES_PER_REQUEST, KEYS_PER_QUERY, KEYS_PER_REQUEST, REQUE
 use crate::node::{Node, Reply};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::duty::{AttesterDuty, ProposerDuty};
@@ -128,18 +127,13 @@ fn in_committee(duty: &AttesterDuty) -> Checked {
 }
 
 fn read_validators(node: &Node, reply: &Reply, keys: &[PublicKey]) -> Result<Vec<ValidatorInfo>, ApiError> {
-    let Data { data } = reply.json::<Data<Vec<Value>>>(node)?;
+    let Data { data: validators } = reply.json::<Data<Vec<ValidatorInfo>>>(node)?;
     let mut missing: BTreeSet<&PublicKey> = keys.iter().collect();
-    let mut validators = Vec::with_capacity(data.len());
-    for entry in data {
-        let entry = ValidatorInfo::from_json(entry);
-        let entry = entry.map_err(|error| node.wrong(&format!("not a validator: {error}")))?;
-        if !missing.remove(&entry.pubkey) {
-            return Err(node.wrong(&format!("validator {} twice, or not asked for", entry.pubkey)));
-        }
-        validators.push(entry);
+    let wrong = validators.iter().find(|entry| !missing.remove(&entry.pubkey));
+    match wrong {
+        Some(entry) => Err(node.wrong(&format!("validator {} twice, or not asked for", entry.pubkey))),
+        None => Ok(validators),
     }
-    Ok(validators)
 }
 
 impl Beacon {

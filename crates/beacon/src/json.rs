@@ -233,8 +233,11 @@ impl fmt::Display for ValidatorStatus {
     }
 }
 
-/// A validator as the state has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A validator as the state has it: of an entry `{index, balance, status, validator: {pubkey, slashed, ..}}` what is needed.
+///
+/// Not the whole entry: ten thousand of those take tens of megabytes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "ValidatorEntry")]
 pub struct ValidatorInfo {
     /// Its index.
     pub index: ValidatorIndex,
@@ -242,30 +245,33 @@ pub struct ValidatorInfo {
     pub pubkey: PublicKey,
     /// Where it is in its life.
     pub status: ValidatorStatus,
-    /// The whole entry, as the node wrote it.
-    pub json: Value,
+    /// Whether its record says that it was slashed.
+    pub slashed: bool,
+}
+
+#[derive(Deserialize)]
+struct ValidatorEntry {
+    index: ValidatorIndex,
+    status: ValidatorStatus,
+    validator: ValidatorRecord,
+}
+
+#[derive(Deserialize)]
+struct ValidatorRecord {
+    pubkey: PublicKey,
+    slashed: Option<bool>,
+}
+
+impl From<ValidatorEntry> for ValidatorInfo {
+    fn from(ValidatorEntry { index, status, validator }: ValidatorEntry) -> Self {
+        Self { index, pubkey: validator.pubkey, status, slashed: validator.slashed.unwrap_or_default() }
+    }
 }
 
 impl ValidatorInfo {
-    /// Reads an entry of `states/{id}/validators`: `{index, balance, status, validator: {pubkey, ..}}`.
-    pub fn from_json(json: Value) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Entry {
-            index: ValidatorIndex,
-            status: ValidatorStatus,
-            validator: Record,
-        }
-        #[derive(Deserialize)]
-        struct Record {
-            pubkey: PublicKey,
-        }
-        let entry = Entry::deserialize(&json)?;
-        Ok(Self { index: entry.index, pubkey: entry.validator.pubkey, status: entry.status, json })
-    }
-
     /// Whether the chain has slashed it. The record says so for ever, the status until its money can be withdrawn.
-    pub fn is_slashed(&self) -> bool {
-        self.status.is_slashed() || self.json["validator"]["slashed"] == Value::Bool(true)
+    pub const fn is_slashed(&self) -> bool {
+        self.status.is_slashed() || self.slashed
     }
 }
 
@@ -462,7 +468,7 @@ mod tests {
         let entry = |status: &str, slashed: Value| {
             let validator = json!({"pubkey": PublicKey([7; 48]), "slashed": slashed});
             let json = json!({"index": "3", "status": status, "validator": validator});
-            ValidatorInfo::from_json(json).unwrap().is_slashed()
+            serde_json::from_value::<ValidatorInfo>(json).unwrap().is_slashed()
         };
         assert!(entry("withdrawal_done", json!(true)) && entry("active_slashed", Value::Null));
         assert!(!entry("withdrawal_done", json!(false)) && !entry("exited_unslashed", Value::Null));
