@@ -10,7 +10,6 @@ use super::request::{Body, Parameters, Parts, consensus_version};
 use super::{Desk, Dropped, Duties, Shared, Upstream, list, proxy};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use symbolon_core::{Answer, Ask, HalfAggregate, Refusal};
@@ -61,7 +60,7 @@ async fn serve<D: Duties, U: Upstream>(
     headers: HeaderMap,
 ) -> Reply {
     match desk.ask(ask).await? {
-        Answer::Aggregate(aggregate) => Ok(written(&aggregate, wanted)),
+        Answer::Aggregate(aggregate) => written(&aggregate, wanted),
         Answer::Refused(Refusal::NotDistributed) => {
             desk.warn_not_distributed();
             proxy::get_upstream(State(desk), uri, headers).await
@@ -74,13 +73,13 @@ async fn serve<D: Duties, U: Upstream>(
     }
 }
 
-fn written(aggregate: &Aggregate, wanted: Encoding) -> Response {
+fn written(aggregate: &Aggregate, wanted: Encoding) -> Reply {
     let mut meta = Map::new();
     if let AggregateShape::Attestation { fork, .. } = aggregate.shape {
         meta.insert("version".to_owned(), Value::String(fork.to_string()));
     }
     let data = match wanted {
-        Encoding::Json => Data::Json(aggregate.to_json()),
+        Encoding::Json => Data::json(&aggregate.to_json())?,
         Encoding::Ssz => Data::Ssz(aggregate.ssz.0.to_vec()),
     };
     answer(meta, data)

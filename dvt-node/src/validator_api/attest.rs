@@ -40,7 +40,7 @@ pub(crate) async fn data<D: Duties, U: Upstream>(
         0
     };
     match desk.ask(Ask::Vote { slot }).await? {
-        Answer::Vote(vote) => Ok(answer(Map::new(), Data::of(wanted, &vote.data(index))?)),
+        Answer::Vote(vote) => answer(Map::new(), Data::of(wanted, &vote.data(index))?),
         Answer::Refused(refusal) => Err(refusal.into()),
         other => Err(ApiError::unasked(&other)),
     }

@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use serde::Deserialize as _;
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use types::duty::{AttesterDuty, ProposerDuty, SyncDuty};
@@ -81,7 +80,7 @@ pub(crate) async fn liveness<D: Duties, U: Upstream>(
         Some(Liveness { index: *index, is_live })
     };
     let data: Vec<_> = indices.iter().filter_map(live).collect();
-    Ok(answer(Map::new(), Data::of(wanted, &data)?))
+    answer(Map::new(), Data::of(wanted, &data)?)
 }
 
 impl<D: Duties, U: Upstream> Desk<D, U> {
@@ -109,7 +108,7 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
         let request = forward_json(Method::POST, path, json!(indices).to_string().into());
         match self.ask_keyed(request).await? {
             Keyed::Other(response) => Ok(Err(response)),
-            Keyed::Told { data, .. } => match Vec::<Liveness>::deserialize(&data) {
+            Keyed::Told { data, .. } => match serde_json::from_str::<Vec<Liveness>>(data.get()) {
                 Ok(seen) => Ok(Ok(seen.into_iter().map(|one| (one.index, one.is_live)).collect())),
                 Err(error) => Err(ApiError::bad_gateway(format_args!(
                     "the beacon node's liveness makes no sense: {error}"

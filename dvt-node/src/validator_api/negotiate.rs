@@ -3,13 +3,14 @@
 //! JSON where a client does not say, or wants both alike. Errors are JSON always. Source: RFC 9110, sections 8.3 and
 //! 12.5.1; beacon-APIs.
 
-use super::errors::ApiError;
+use super::errors::{ApiError, Reply};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 const JSON: &str = "application/json";
@@ -134,48 +135,58 @@ fn range(text: &str) -> Option<(String, u16)> {
 }
 
 /// The data of an answer, in the form that was asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Data {
-    /// What goes under `data`.
-    Json(Value),
+    /// What goes under `data`, as text.
+    Json(Box<RawValue>),
     /// The whole body.
     Ssz(Vec<u8>),
 }
 
 impl Data {
+    /// Writes something as JSON.
+    pub(crate) fn json(what: &impl Serialize) -> Result<Self, ApiError> {
+        to_raw_value(what).map(Self::Json).map_err(ApiError::internal)
+    }
+
     /// Writes a message.
     pub(crate) fn of(wanted: Encoding, message: &(impl Serialize + ssz::Encode)) -> Result<Self, ApiError> {
         match wanted {
-            Encoding::Json => serde_json::to_value(message).map(Self::Json).map_err(ApiError::internal),
+            Encoding::Json => Self::json(message),
             Encoding::Ssz => Ok(Self::Ssz(message.as_ssz_bytes())),
         }
     }
 }
 
 /// Writes a list that came as JSON as SSZ.
-pub(crate) type ToSsz = fn(&Value) -> Result<Vec<u8>, serde_json::Error>;
+pub(crate) type ToSsz = fn(&RawValue) -> Result<Vec<u8>, serde_json::Error>;
 
 /// The SSZ of a list of `T`.
 pub(crate) fn list_to_ssz<T: DeserializeOwned + ssz::Encode>(
-    data: &Value,
+    data: &RawValue,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    Vec::<T>::deserialize(data).map(|list| ssz::Encode::as_ssz_bytes(&list))
+    serde_json::from_str::<Vec<T>>(data.get()).map(|list| ssz::Encode::as_ssz_bytes(&list))
 }
 
 /// An answer: `meta` in fields beside JSON, and in headers with either.
-pub(crate) fn answer(meta: Map<String, Value>, data: Data) -> Response {
+///
+/// - Errors: 500 if the answer cannot be written.
+pub(crate) fn answer(meta: Map<String, Value>, data: Data) -> Reply {
+    #[derive(Serialize)]
+    struct Told {
+        #[serde(flatten)]
+        meta: Map<String, Value>,
+        data: Box<RawValue>,
+    }
     let headers = headers_of(&meta);
-    let (kind, mut response) = match data {
-        Data::Json(data) => {
-            let mut body = meta;
-            body.insert("data".to_owned(), data);
-            (JSON, Value::Object(body).to_string().into_response())
-        }
-        Data::Ssz(body) => (SSZ, body.into_response()),
+    let (kind, body) = match data {
+        Data::Json(data) => (JSON, serde_json::to_vec(&Told { meta, data }).map_err(ApiError::internal)?),
+        Data::Ssz(body) => (SSZ, body),
     };
+    let mut response = body.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().extend(headers);
-    response
+    Ok(response)
 }
 
 fn headers_of(meta: &Map<String, Value>) -> HeaderMap {

@@ -41,7 +41,7 @@ pub(crate) async fn produce<D: Duties, U: Upstream>(
 fn produced(contents: &BlockContents, preset: Preset, wanted: Encoding) -> Reply {
     let BlockContents { block, .. } = contents;
     let data = match wanted {
-        Encoding::Json => Data::Json(contents.to_json(preset).map_err(ApiError::internal)?),
+        Encoding::Json => Data::json(&contents.to_json(preset).map_err(ApiError::internal)?)?,
         Encoding::Ssz => Data::Ssz(contents.to_ssz()),
     };
     // Whose block is better was decided when the leader's beacon node made it: no client compares any more.
@@ -51,7 +51,7 @@ fn produced(contents: &BlockContents, preset: Preset, wanted: Encoding) -> Reply
         ("execution_payload_value".to_owned(), json!("0")),
         ("consensus_block_value".to_owned(), json!("0")),
     ]);
-    Ok(answer(meta, data))
+    answer(meta, data)
 }
 
 /// `POST blocks`. The client's block only says what it signed: what is published is the agreed one.

@@ -108,7 +108,7 @@ pub(crate) async fn combine<T: Selection, D: Duties, U: Upstream>(
     }
     combined.sort_by_key(|(place, _)| *place);
     let combined: Vec<T> = combined.into_iter().map(|(_, selection)| selection).collect();
-    Ok(answer(Map::new(), Data::of(wanted, &combined)?))
+    answer(Map::new(), Data::of(wanted, &combined)?)
 }
 
 impl<D: Duties, U: Upstream> Desk<D, U> {

@@ -33,10 +33,10 @@ pub(crate) async fn head_root<D: Duties, U: Upstream>(
     let told = |field: &str| (field.to_owned(), Value::Bool(false));
     let meta = Map::from_iter(["execution_optimistic", "finalized"].map(told));
     let data = match wanted {
-        Encoding::Json => Data::Json(json!({ "root": root })),
+        Encoding::Json => Data::json(&json!({ "root": root }))?,
         Encoding::Ssz => Data::Ssz(root.0.to_vec()),
     };
-    Ok(answer(meta, data))
+    answer(meta, data)
 }
 
 /// `POST pool/sync_committees`.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 impl<D: Duties, U: Upstream> Desk<D, U> {
@@ -28,18 +29,20 @@ impl<D: Duties, U: Upstream> Desk<D, U> {
         let nonsense = |why: &dyn Display| {
             ApiError::bad_gateway(format_args!("the beacon node's answer is not JSON: {why}"))
         };
-        let mut meta: Map<String, Value> =
+        let mut fields: BTreeMap<String, &RawValue> =
             serde_json::from_slice(&answer.body).map_err(|error| nonsense(&error))?;
-        let mut data = meta.shift_remove("data").ok_or_else(|| nonsense(&"it has no data"))?;
-        self.seats.to_client(&mut data);
-        Ok(Keyed::Told { meta, data })
+        let data = fields.remove("data").ok_or_else(|| nonsense(&"it has no data"))?;
+        let data = self.seats.to_client(data).map_err(|error| nonsense(&error))?;
+        let meta = fields.into_iter().map(|(name, value)| Ok((name, serde_json::from_str(value.get())?)));
+        let meta: Result<_, serde_json::Error> = meta.collect();
+        Ok(Keyed::Told { meta: meta.map_err(|error| nonsense(&error))?, data })
     }
 
     /// Passes a question on, and answers with keys rewritten in the form that the client wants.
     pub(crate) async fn forward_keyed(&self, request: ForwardRequest, form: Form) -> Reply {
         match self.ask_keyed(request).await? {
             Keyed::Other(response) => Ok(response),
-            Keyed::Told { meta, data } => Ok(negotiate::answer(meta, form.write(data)?)),
+            Keyed::Told { meta, data } => negotiate::answer(meta, form.write(data)?),
         }
     }
 
@@ -86,8 +89,8 @@ pub(crate) enum Keyed {
     Told {
         /// What is beside the data.
         meta: Map<String, Value>,
-        /// The data.
-        data: Value,
+        /// The data, as text.
+        data: Box<RawValue>,
     },
     /// No success: to be passed on.
     Other(Response),
@@ -111,7 +114,7 @@ impl Form {
         }
     }
 
-    fn write(self, data: Value) -> Result<Data, ApiError> {
+    fn write(self, data: Box<RawValue>) -> Result<Data, ApiError> {
         match self {
             Self::Json => Ok(Data::Json(data)),
             Self::Ssz(to_ssz) => to_ssz(&data).map(Data::Ssz).map_err(|error| {
