@@ -38,7 +38,7 @@ fn spec() -> ChainSpec {
 
 fn chain(validators: u32) -> Chain {
     let validators = (0..validators).map(|number| Symbolic.group_key(ValidatorNo(number))).collect();
-    Chain::new(Genesis { spec: spec(), validators, seed: 5 })
+    Chain::new(Genesis { spec: spec(), validators, strangers: 0, seed: 5 })
 }
 
 fn sign(who: ValidatorIndex, root: &SigningRoot) -> Signature {

@@ -142,6 +142,10 @@ struct PoolArgs {
     /// Slots of an epoch of the toy chain; mainnet has 32, in each of which so many fewer validators attest.
     #[arg(long, default_value_t = network::SLOTS_PER_EPOCH, value_parser = clap::value_parser!(u64).range(2..=64))]
     slots_per_epoch: u64,
+    /// Validators of others on the toy chain: they sit in sync committees, where otherwise only the cluster's do, and do
+    /// nothing. A real network has a million.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1 << 40))]
+    strangers: u64,
     /// Kill an operator's node (SIGKILL) when a slot begins: OPERATOR@SLOT. Repeat for more.
     #[arg(long = "kill")]
     kills: Vec<Kill>,
@@ -291,6 +295,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if args.slots_per_epoch != network::SLOTS_PER_EPOCH && args.chain != ChainKind::Sim {
         bail!("--slots-per-epoch is for the toy chain: the preset of the others has 8");
     }
+    if args.strangers > 0 && args.chain != ChainKind::Sim {
+        bail!("--strangers is for the toy chain; the strict one has --ordinary");
+    }
     if !args.beacon_faults.is_empty() && args.chain == ChainKind::Lodestar {
         bail!("--beacon-fault runs on the toy chain and on the strict one");
     }
@@ -322,6 +329,7 @@ async fn play(args: &PoolArgs) -> anyhow::Result<Report> {
         slots: args.slots,
         seconds_per_slot: args.seconds_per_slot,
         slots_per_epoch: args.slots_per_epoch,
+        strangers: args.strangers,
         kills: args.kills.clone(),
         beacon_nodes: usize::from(args.beacon_nodes),
         beacon_faults: args.beacon_faults.clone(),

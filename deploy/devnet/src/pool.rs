@@ -51,6 +51,8 @@ pub struct Orders {
     pub seconds_per_slot: u64,
     /// Slots of an epoch of the toy chain.
     pub slots_per_epoch: u64,
+    /// Validators of others in the toy chain's sync committees.
+    pub strangers: u64,
     /// Who is killed when.
     pub kills: Vec<Kill>,
     /// Beacon nodes of each operator.

@@ -17,6 +17,7 @@ use crate::report::{Count, Report};
 use cluster::network::Network;
 use sim::chain::{Chain, Genesis};
 use sim::judges::duties;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use types::wire::Kind;
 use types::{ChainSpec, ClusterSize, Fork, Millis, Slot};
@@ -55,7 +56,8 @@ pub async fn run(orders: &Orders) -> anyhow::Result<Report> {
 
     let lead = Millis(LEAD.0 + LEAD_PER_VALIDATOR.0 * orders.validators as u64);
     let (spec, network) = write_network(orders, public.as_ref(), "network.json", now().after(lead))?;
-    let genesis = Genesis { spec: spec.clone(), validators: made.keys.clone(), seed: 1 };
+    let (validators, strangers) = (made.keys.clone(), orders.strangers);
+    let genesis = Genesis { spec: spec.clone(), validators, strangers, seed: 1 };
     let server = Server::start(BeaconNode::new(Chain::new(genesis), Bls::new(&made.keys)?)).await?;
     let asked = (operators.len(), orders.beacon_nodes);
     let fronts = Fronts::start(&server.url(), asked, &orders.beacon_faults, |_| Vec::new()).await?;
@@ -156,9 +158,15 @@ async fn play(
     Ok(shown)
 }
 
+/// The cluster's duties in these slots.
+fn due(chain: &Chain, slots: RangeInclusive<u64>) -> Vec<duties::Duty> {
+    let ours = chain.validators().len() as u64;
+    duties::due(chain, slots, |who| who.0 < ours, None)
+}
+
 /// One line a slot: how many duties of each kind are due and done.
 fn tell_slot(server: &Server, slot: u64) {
-    let duties = server.node().look(|chain| duties::due(chain, slot..=slot, |_| true, None));
+    let duties = server.node().look(|chain| due(chain, slot..=slot));
     let told = duties::count(&duties).into_iter();
     let told: Vec<_> = told.map(|(kind, tally)| format!("{kind} {}/{}", tally.done, tally.due)).collect();
     tracing::info!(slot, duties = told.join(", "), "slot");
@@ -183,7 +191,7 @@ fn report(
     server: &Server,
     Shown { logs, mut wrong, mut facts }: Shown,
 ) -> anyhow::Result<Report> {
-    let all = server.node().look(|chain| duties::due(chain, 1..=orders.slots, |_| true, None));
+    let all = server.node().look(|chain| due(chain, 1..=orders.slots));
     let count = duties::count(&all);
     let of = |kind| {
         let duties::Tally { due, done } = count.get(&kind).copied().unwrap_or_default();

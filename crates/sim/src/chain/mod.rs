@@ -44,6 +44,9 @@ pub struct Genesis {
     pub spec: ChainSpec,
     /// Keys of all validators, by index.
     pub validators: Vec<PublicKey>,
+    /// Validators of others, with the indices after these: they have seats in sync committees, as almost all members on a
+    /// real network, and do nothing at all.
+    pub strangers: u64,
     /// Of committees and proposers.
     pub seed: u64,
 }
@@ -97,6 +100,7 @@ pub enum Rejection {
 #[derive(Debug)]
 pub struct Chain {
     genesis: Genesis,
+    indices: BTreeMap<PublicKey, ValidatorIndex>,
     blocks: BTreeMap<Root, Record>,
     head: Root,
     origin: Root,
@@ -144,7 +148,9 @@ impl Chain {
             state_root: Root(Sha256::digest(b"genesis state").into()),
             proposer: ValidatorIndex(0),
         };
+        let indices = (0..).map(ValidatorIndex).zip(&genesis.validators).map(|(index, key)| (*key, index));
         Self {
+            indices: indices.collect(),
             genesis,
             blocks: BTreeMap::from([(origin, record)]),
             head: origin,
@@ -173,6 +179,11 @@ impl Chain {
     /// Keys of all validators, by index.
     pub fn validators(&self) -> &[PublicKey] {
         &self.genesis.validators
+    }
+
+    /// The index of a validator's key.
+    pub fn index_of(&self, key: &PublicKey) -> Option<ValidatorIndex> {
+        self.indices.get(key).copied()
     }
 
     /// The head's root.

@@ -125,7 +125,7 @@ impl Chain {
     pub fn sync_committee(&self, epoch: Epoch) -> Vec<ValidatorIndex> {
         let period = epoch.0 / SYNC_PERIOD_EPOCHS;
         let seats = subcommittee_len(self.spec().preset) * SUBCOMMITTEES;
-        let count = self.genesis.validators.len() as u64;
+        let count = self.genesis.validators.len() as u64 + self.genesis.strangers;
         (0..seats).map(|seat| ValidatorIndex(self.hash("sync", (period << 32) | seat) % count)).collect()
     }
 
@@ -142,10 +142,11 @@ impl Chain {
         voters.chunks(seats).nth(place).map(<[_]>::to_vec).unwrap_or_default()
     }
 
-    /// Members of an epoch's sync committee, each with all its seats.
+    /// Members of an epoch's sync committee, each with all its seats; strangers are left out.
     pub fn sync_duties(&self, epoch: Epoch) -> Vec<SyncDuty> {
         let committee = self.sync_committee(epoch);
         let mut members = committee.clone();
+        members.retain(|who| who.0 < self.genesis.validators.len() as u64);
         members.sort_unstable();
         members.dedup();
         let duty = |validator_index: ValidatorIndex| {

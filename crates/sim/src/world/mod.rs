@@ -147,7 +147,7 @@ impl World {
         let spec = setup.spec();
         let count = setup.validators + setup.ordinary;
         let validators = (0..count).map(|number| Symbolic.group_key(ValidatorNo(number))).collect();
-        let chain = Chain::new(Genesis { spec: spec.clone(), validators, seed: setup.seed });
+        let chain = Chain::new(Genesis { spec: spec.clone(), validators, strangers: 0, seed: setup.seed });
         let network = Network::new(setup.delay, setup.weather, ChaCha8Rng::seed_from_u64(setup.seed));
         let mut whims = ChaCha8Rng::seed_from_u64(setup.seed);
         whims.set_stream(WHIMS);

@@ -153,7 +153,7 @@ pub(super) async fn validators_asked(
 pub(super) async fn validator(State(node): Node, Path((id, who)): Path<(String, String)>) -> Reply {
     let mut world = node.world();
     let block = state(&mut world, &id)?;
-    let found = find(world.chain.validators(), &who)?;
+    let found = find(&world.chain, &who)?;
     let at = found.ok_or_else(|| Refusal::absent(format!("no validator {who}")))?;
     of_state(is_final(&world, &block), entry(&world.chain, at, status(&node, &world.chain, at)))
 }
@@ -161,14 +161,13 @@ pub(super) async fn validator(State(node): Node, Path((id, who)): Path<(String, 
 fn list(node: &BeaconNode, id: &str, asked: &Asked) -> Reply {
     let mut world = node.world();
     let block = state(&mut world, id)?;
-    let all = world.chain.validators();
     let places: BTreeSet<usize> = match &asked.ids {
         // An empty list asks for all, like none.
         Some(ids) if !ids.is_empty() => {
-            let found: Result<Vec<_>, _> = ids.iter().map(|who| find(all, who)).collect();
+            let found: Result<Vec<_>, _> = ids.iter().map(|who| find(&world.chain, who)).collect();
             found?.into_iter().flatten().collect()
         }
-        _ => (0..all.len()).collect(),
+        _ => (0..world.chain.validators().len()).collect(),
     };
     let with_status = places.into_iter().map(|at| (at, status(node, &world.chain, at)));
     let wanted = with_status.filter(|(_, status)| is_wanted(status, asked.statuses.as_deref()));
@@ -193,13 +192,15 @@ fn status(node: &BeaconNode, chain: &Chain, at: usize) -> &'static str {
 }
 
 /// A validator's place by key or index; `None` for one that the chain does not have.
-fn find(all: &[PublicKey], who: &str) -> Result<Option<usize>, Refusal> {
-    if who.starts_with("0x") {
+fn find(chain: &Chain, who: &str) -> Result<Option<usize>, Refusal> {
+    let index = if who.starts_with("0x") {
         let key: PublicKey = parse("key", who)?;
-        return Ok(all.iter().position(|other| *other == key));
-    }
-    let at: u64 = parse("index", who)?;
-    Ok(usize::try_from(at).ok().filter(|at| *at < all.len()))
+        chain.index_of(&key)
+    } else {
+        Some(ValidatorIndex(parse("index", who)?))
+    };
+    let at = index.and_then(|index| usize::try_from(index.0).ok());
+    Ok(at.filter(|at| *at < chain.validators().len()))
 }
 
 fn entry(chain: &Chain, at: usize, status: &str) -> Value {

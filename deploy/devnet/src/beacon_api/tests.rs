@@ -43,7 +43,7 @@ impl Site {
         let genesis = clock::now().0 / 1000 - NOW.0 * SECONDS_PER_SLOT - SECONDS_PER_SLOT / 2;
         let spec = network::spec(genesis, SECONDS_PER_SLOT);
         let curve = Bls::new(&validators).unwrap();
-        let chain = Chain::new(Genesis { spec, validators, seed: 1 });
+        let chain = Chain::new(Genesis { spec, validators, strangers: 0, seed: 1 });
         let server = Server::start(BeaconNode::new(chain, curve)).await.unwrap();
         Self { server, http: Client::builder().no_proxy().build().unwrap(), halves }
     }

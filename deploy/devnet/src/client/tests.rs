@@ -20,7 +20,7 @@ fn halves(count: u8) -> BTreeMap<PublicKey, VcHalf> {
 async fn server(validators: Vec<PublicKey>, genesis_time_s: u64) -> Server {
     let spec = network::spec(genesis_time_s, 1);
     let curve = Bls::new(&validators).unwrap();
-    let chain = Chain::new(Genesis { spec, validators, seed: 7 });
+    let chain = Chain::new(Genesis { spec, validators, strangers: 0, seed: 7 });
     Server::start(BeaconNode::new(chain, curve)).await.unwrap()
 }
 
@@ -85,7 +85,7 @@ async fn clients_ask_for_selection_proofs_by_their_habits_and_aggregate_with_the
     let keys: Vec<_> = halves.keys().copied().collect();
     let spec = network::spec(clock::now().0 / 1000 + 3, 1);
     let curve = Bls::new(&keys).unwrap();
-    let chain = Chain::new(Genesis { spec: spec.clone(), validators: keys.clone(), seed: 7 });
+    let chain = Chain::new(Genesis { spec: spec.clone(), validators: keys.clone(), strangers: 0, seed: 7 });
     let node = Arc::new(BeaconNode::new(chain, curve));
     let (url, asked) = combining_front(&node).await;
     // Three validators for each client.
