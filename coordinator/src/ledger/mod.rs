@@ -1,0 +1,5 @@
+//! The ledger.
+pub mod canonical;
+pub mod policy;
+pub mod quorum;
+pub mod text;
