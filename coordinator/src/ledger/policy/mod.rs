@@ -9,8 +9,13 @@
 mod check;
 mod operator_type;
 
-pub use check::PolicyError;
-pub use operator_type::{Commission, CommissionStep, Curve, OperatorType};
+pub use check::{
+    BOND_LOCK_EPOCHS_MAX, DELAY_MAX_S, DELAY_MIN_S, FRAME_EPOCHS_MAX, OPERATOR_TYPES_MAX, PolicyError,
+    SIZES_MAX,
+};
+pub use operator_type::{
+    COMMISSION_STEPS_MAX, Commission, CommissionError, CommissionStep, Curve, NoCurve, OperatorType,
+};
 
 use super::text::Label;
 use crate::formulas::concentration::SelfLimit;
