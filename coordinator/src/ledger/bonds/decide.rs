@@ -6,6 +6,7 @@ use crate::formulas::wide::{self, WideError};
 use crate::ledger::operators::{Kind, Operator, OperatorId, Standing};
 use crate::ledger::policy::Policy;
 use crate::ledger::text::Label;
+use std::fmt;
 use thiserror::Error;
 use types::{ClusterId, Epoch, Wei};
 
@@ -33,6 +34,31 @@ pub enum Order {
     Penalise(OperatorId, Wei),
 }
 
+/// What there is of a bond, and what holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What is free.
+    pub free: Wei,
+    /// All of it.
+    pub bond: Wei,
+    /// What backs keys.
+    pub required: Wei,
+    /// What services may take.
+    pub exposed: Wei,
+    /// What is locked.
+    pub locked: Wei,
+    /// What is owed.
+    pub debt: Wei,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { free, bond, required, exposed, locked, debt } = self;
+        write!(f, "of {bond} wei {free} are free; {required} back keys, services may take {exposed}, ")?;
+        write!(f, "{locked} are locked and {debt} owed")
+    }
+}
+
 /// Why a wish is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -49,25 +75,12 @@ pub enum Refusal {
     #[error("log {} of transaction {} was counted already", .0.log_index, .0.tx)]
     SeenBefore(Reference),
     /// It backs something else, is locked, or owed.
-    #[error(
-        "{need} wei are needed of the bond and {free} are free: of {bond}, {required} back keys, {exposed} services, \
-         {locked} are locked and {debt} owed"
-    )]
+    #[error("{need} wei are needed of the bond: {held}")]
     NotFree {
         /// Asked for.
         need: Wei,
-        /// Free.
-        free: Wei,
-        /// All of it.
-        bond: Wei,
-        /// What backs keys.
-        required: Wei,
-        /// What services may take.
-        exposed: Wei,
-        /// What is locked.
-        locked: Wei,
-        /// What is owed.
-        debt: Wei,
+        /// What there is, and what holds it.
+        held: Box<Held>,
     },
     /// Not from where it stands.
     #[error("operator {operator} is {standing:?}")]
@@ -77,6 +90,9 @@ pub enum Refusal {
         /// Where it stands.
         standing: Standing,
     },
+    /// Stopped by governance.
+    #[error("operator {0} is paused")]
+    Paused(OperatorId),
     /// Where to pay to is about to change.
     #[error("another reward address of operator {0} is announced: nothing is paid until it is settled")]
     RewardPending(OperatorId),
@@ -190,9 +206,7 @@ impl State {
     fn withdraw(&self, facts: &Facts<'_>, id: OperatorId, amount: Wei) -> Result<Event, Refusal> {
         let operator = known(facts, id)?;
         something(amount)?;
-        if operator.standing.paused() {
-            return Err(Refusal::Standing { operator: id, standing: operator.standing });
-        }
+        running(id, operator)?;
         if operator.pending.contains_key(&Kind::Reward) {
             return Err(Refusal::RewardPending(id));
         }
@@ -203,6 +217,7 @@ impl State {
 
     fn back(&self, facts: &Facts<'_>, id: OperatorId, keys: Keys) -> Result<Event, Refusal> {
         let operator = known(facts, id)?;
+        running(id, operator)?;
         if operator.standing != Standing::Active {
             return Err(Refusal::Standing { operator: id, standing: operator.standing });
         }
@@ -245,6 +260,7 @@ impl State {
     ) -> Result<Event, Refusal> {
         let operator = known(facts, id)?;
         something(amount)?;
+        running(id, operator)?;
         let standing = operator.standing;
         if !matches!(standing, Standing::Vetted | Standing::Active) {
             return Err(Refusal::Standing { operator: id, standing });
@@ -279,6 +295,10 @@ fn known<'a>(facts: &Facts<'a>, id: OperatorId) -> Result<&'a Operator, Refusal>
     (facts.operator)(id).ok_or(Refusal::Unknown(id))
 }
 
+fn running(id: OperatorId, operator: &Operator) -> Result<(), Refusal> {
+    if operator.paused() { Err(Refusal::Paused(id)) } else { Ok(()) }
+}
+
 fn something(amount: Wei) -> Result<(), Refusal> {
     if amount == Wei::ZERO { Err(Refusal::Nothing) } else { Ok(()) }
 }
@@ -299,13 +319,13 @@ fn ensure_free(facts: &Facts<'_>, account: &Account, curve: &BondCurve, need: We
     if need <= free {
         return Ok(());
     }
-    Err(Refusal::NotFree {
-        need,
+    let held = Held {
         free,
         bond: account.bond,
         required: curve.required(account.key_count()),
         exposed: account.exposed()?,
         locked: account.locked(facts.finalized)?,
         debt: account.debt,
-    })
+    };
+    Err(Refusal::NotFree { need, held: Box::new(held) })
 }

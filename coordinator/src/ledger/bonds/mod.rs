@@ -19,7 +19,7 @@
 mod decide;
 mod exposure;
 
-pub use decide::{Facts, Order, Refusal};
+pub use decide::{Facts, Held, Order, Refusal};
 pub use exposure::Coalition;
 
 use super::operators::OperatorId;

@@ -100,8 +100,7 @@ fn a_unit_of_bond_that_backs_something_backs_nothing_else() {
     book.order(Order::Back(ONE, keys(7, 2))).unwrap();
     book.order(Order::Back(ONE, keys(8, 1))).unwrap();
     assert_eq!(book.free(ONE), Wei::ZERO);
-    let full = Refusal::NotFree {
-        need: eth("1.3"),
+    let held = Held {
         free: Wei::ZERO,
         bond: eth("5"),
         required: eth("5"),
@@ -109,6 +108,7 @@ fn a_unit_of_bond_that_backs_something_backs_nothing_else() {
         locked: Wei::ZERO,
         debt: Wei::ZERO,
     };
+    let full = Refusal::NotFree { need: eth("1.3"), held: Box::new(held) };
     assert_eq!(book.order(Order::Back(ONE, keys(9, 1))), Err(full));
     let oracle = Label::new("oracle").unwrap();
     let served = book.wish(&Command::Serve(ONE, oracle.clone(), Wei(U256::ONE)));
@@ -255,23 +255,25 @@ fn where_an_operator_stands_says_what_its_bond_may_do() {
     let mut book = Book::new(&[1]);
     book.deposit(ONE, eth("100"));
     let oracle = Label::new("oracle").unwrap();
-    for standing in [
-        Standing::Applied,
-        Standing::Vetted,
-        Standing::PausedVetted,
-        Standing::PausedActive,
-        Standing::Exiting,
-        Standing::Left,
-    ] {
+    for standing in [Standing::Applied, Standing::Vetted, Standing::Exiting, Standing::Left] {
         book.operators.get_mut(&ONE).unwrap().standing = standing;
         let refused = Err(Refusal::Standing { operator: ONE, standing });
         assert_eq!(book.order(Order::Back(ONE, keys(7, 1))), refused);
         if standing != Standing::Vetted {
             assert_eq!(book.wish(&Command::Serve(ONE, oracle.clone(), eth("1"))), refused);
         }
-        let withdrawn = book.wish(&Command::Withdraw(ONE, eth("1")));
-        assert_eq!(withdrawn.is_err(), standing.paused(), "{standing:?}");
+        assert!(book.wish(&Command::Withdraw(ONE, eth("1"))).is_ok(), "{standing:?}");
     }
+    for standing in [Standing::Vetted, Standing::Active, Standing::Exiting] {
+        let operator = book.operators.get_mut(&ONE).unwrap();
+        operator.standing = standing;
+        operator.paused_for = Some(Reason::new("why").unwrap());
+        let paused = Err(Refusal::Paused(ONE));
+        assert_eq!(book.order(Order::Back(ONE, keys(7, 1))), paused);
+        assert_eq!(book.wish(&Command::Serve(ONE, oracle.clone(), eth("1"))), paused);
+        assert_eq!(book.wish(&Command::Withdraw(ONE, eth("1"))), paused);
+    }
+    book.operators.get_mut(&ONE).unwrap().paused_for = None;
     book.operators.get_mut(&ONE).unwrap().standing = Standing::Active;
     for byte in 0..32 {
         book.order(Order::Back(ONE, keys(byte, 1))).unwrap();
@@ -300,7 +302,7 @@ fn a_claim_is_the_reward_addresss_whoever_asks_and_a_pause_stops_it() {
     let reason = Reason::new("fees went elsewhere").unwrap();
     pool.adopt(Act::PauseOperator { operator: address(MANAGER), reason });
     let refused = pool.operate(MANAGER, "POST", "bond/withdrawals", &withdraw).unwrap_err();
-    assert!(matches!(refused, AppendError::Refused(state::Refusal::Bonds(Refusal::Standing { .. }))));
+    assert!(matches!(refused, AppendError::Refused(state::Refusal::Bonds(Refusal::Paused(_)))));
 }
 
 /// What may be tried: which, of which operator and cluster, with how much.

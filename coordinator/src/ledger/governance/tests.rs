@@ -178,14 +178,17 @@ fn pausing_an_operator_does_not_wait_and_going_on_does() {
     let mut pool = Pool::new();
     pool.active("5");
     let operator = address(MANAGER);
-    let standing = |pool: &Pool| pool.state().operators.get(operator).unwrap().standing;
+    let standing = |pool: &Pool| {
+        let operator = pool.state().operators.get(operator).unwrap();
+        (operator.standing, operator.paused())
+    };
     pool.adopt(Act::PauseOperator { operator, reason: Reason::new("its node signs nothing").unwrap() });
-    assert_eq!(standing(&pool), Standing::PausedActive);
+    assert_eq!(standing(&pool), (Standing::Active, true));
     let motion = pool.adopt(Act::UnpauseOperator { operator });
     assert!(matches!(book(pool.execute(99, &motion).unwrap_err()), Refusal::TooEarly { .. }));
     pool.now += pool.state().governance.timelock_s;
     pool.execute(99, &motion).unwrap();
-    assert_eq!(standing(&pool), Standing::Active);
+    assert_eq!(standing(&pool), (Standing::Active, false));
 }
 
 #[test]

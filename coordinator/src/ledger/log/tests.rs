@@ -251,7 +251,8 @@ fn a_log_that_was_cut_replays_and_a_head_shows_it() {
 
 #[test]
 fn every_word_of_a_head_is_compared_and_two_stories_are_a_proof() {
-    let change: [(&str, fn(&mut Head)); 5] = [
+    type Change = fn(&mut Head);
+    let change: [(&str, Change); 5] = [
         ("pool", |head| head.pool = Root::ZERO),
         ("root", |head| head.root = Root::ZERO),
         ("last entry", |head| head.last = Root::ZERO),

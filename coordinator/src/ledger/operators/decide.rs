@@ -69,6 +69,12 @@ pub enum Refusal {
         /// Where it stands.
         standing: Standing,
     },
+    /// Stopped by governance.
+    #[error("operator {0} is paused")]
+    Paused(OperatorId),
+    /// Nothing to end.
+    #[error("operator {0} is not paused")]
+    NotPaused(OperatorId),
     /// Too little for a first key.
     #[error("a free bond of {have} wei, the first key needs {need}")]
     Bond {
@@ -155,27 +161,13 @@ impl State {
                 }
                 What::StakeCapSet(*have)
             }
-            Order::Pause(reason) => {
-                let standing = match standing {
-                    Standing::Vetted => Standing::PausedVetted,
-                    Standing::Active => Standing::PausedActive,
-                    Standing::Applied
-                    | Standing::PausedVetted
-                    | Standing::PausedActive
-                    | Standing::Exiting
-                    | Standing::Left => return Err(refused),
-                };
-                What::Paused { standing, reason: reason.clone() }
-            }
-            Order::Unpause => What::Stands(match standing {
-                Standing::PausedVetted => Standing::Vetted,
-                Standing::PausedActive => Standing::Active,
-                Standing::Applied
-                | Standing::Vetted
-                | Standing::Active
-                | Standing::Exiting
-                | Standing::Left => return Err(refused),
-            }),
+            Order::Pause(_) if operator.paused() => return Err(Refusal::Paused(id)),
+            Order::Pause(reason) => match standing {
+                Standing::Vetted | Standing::Active | Standing::Exiting => What::Paused(reason.clone()),
+                Standing::Applied | Standing::Left => return Err(refused),
+            },
+            Order::Unpause if operator.paused() => What::Unpaused,
+            Order::Unpause => return Err(Refusal::NotPaused(id)),
             Order::Dismiss if standing < Standing::Exiting => What::Stands(Standing::Exiting),
             Order::Dismiss => return Err(refused),
             Order::ReplaceManager(manager) => {
@@ -232,12 +224,9 @@ impl State {
     fn update(&self, id: OperatorId, setup: &super::Setup) -> Result<What, Refusal> {
         match self.known(id)?.standing {
             standing @ Standing::Left => Err(Refusal::Standing { operator: id, standing }),
-            Standing::Applied
-            | Standing::Vetted
-            | Standing::Active
-            | Standing::PausedVetted
-            | Standing::PausedActive
-            | Standing::Exiting => Ok(What::Updated(setup.clone())),
+            Standing::Applied | Standing::Vetted | Standing::Active | Standing::Exiting => {
+                Ok(What::Updated(setup.clone()))
+            }
         }
     }
 
@@ -245,6 +234,9 @@ impl State {
         let operator = self.known(id)?;
         if operator.standing != Standing::Vetted {
             return Err(Refusal::Standing { operator: id, standing: operator.standing });
+        }
+        if operator.paused() {
+            return Err(Refusal::Paused(id));
         }
         let name = &operator.application.operator_type;
         let kind = facts.policy.operator_type(name).ok_or_else(|| Refusal::NoSuchType(name.clone()))?;
@@ -271,9 +263,8 @@ impl State {
             Announcement::Reward(reward) if reward == operator.manager => Err(Refusal::SameAddress(reward)),
             Announcement::Reward(reward) => self.payable(facts, reward),
             // Nobody leaves what it was stopped for.
-            Announcement::Leave if operator.standing < Standing::Exiting && !operator.standing.paused() => {
-                Ok(())
-            }
+            Announcement::Leave if operator.paused() => Err(Refusal::Paused(id)),
+            Announcement::Leave if operator.standing < Standing::Exiting => Ok(()),
             Announcement::Leave => Err(Refusal::Standing { operator: id, standing: operator.standing }),
         }
     }
@@ -305,7 +296,11 @@ impl State {
     }
 
     fn depart(&self, facts: &Facts<'_>, id: OperatorId) -> Result<What, Refusal> {
-        let standing = self.known(id)?.standing;
+        let operator = self.known(id)?;
+        if operator.paused() {
+            return Err(Refusal::Paused(id));
+        }
+        let standing = operator.standing;
         if standing != Standing::Exiting {
             return Err(Refusal::Standing { operator: id, standing });
         }

@@ -1,12 +1,13 @@
 //! Operators: who they are, what they may do, and what nobody can do in their name.
 //!
 //! ```text
-//! applied --vet--> vetted --activate--> active --+--> exiting --depart--> left
-//!                     \________pause/unpause______/
+//! applied --vet--> vetted --activate--> active --leave, dismiss--> exiting --depart--> left
+//!                  \__________________ paused or not ___________________/
 //! apply        anybody who is nothing else in the pool; its node vouches for it
 //! vet          governance, after the timelock
 //! activate     the manager, once the bond is enough for a first key
-//! pause        governance, at once; unpause after the timelock. A paused operator gets no stake and takes nothing out
+//! pause        governance, at once; unpause after the timelock. A paused operator gets no stake, takes nothing out, and
+//!              does not leave
 //! leave        the manager announces it; dismiss: governance, after the timelock. From there no new stake
 //! depart       anybody, once no cluster is left that the operator is in
 //! update       the manager: software, hosting, country
@@ -56,24 +57,10 @@ pub enum Standing {
     Vetted,
     /// It gets stake.
     Active,
-    /// It was vetted, and is stopped.
-    PausedVetted,
-    /// It was active, and is stopped.
-    PausedActive,
     /// It gets no new stake and is being replaced.
     Exiting,
     /// It is in no cluster any more.
     Left,
-}
-
-impl Standing {
-    /// Whether governance has stopped it.
-    pub fn paused(self) -> bool {
-        match self {
-            Self::PausedVetted | Self::PausedActive => true,
-            Self::Applied | Self::Vetted | Self::Active | Self::Exiting | Self::Left => false,
-        }
-    }
 }
 
 /// An operator.
@@ -92,7 +79,7 @@ pub struct Operator {
     pub standing: Standing,
     /// Its own limit on stake, if governance has set one; the policy's binds as well.
     pub stake_cap: Option<Gwei>,
-    /// Why it is paused, if it is.
+    /// Why it is paused, if it is; wherever it stands, it gets no stake then and takes nothing out.
     pub paused_for: Option<Reason>,
     /// What is announced.
     pub pending: BTreeMap<Kind, Pending>,
@@ -172,12 +159,9 @@ pub enum What {
     /// It stands elsewhere.
     Stands(Standing),
     /// Governance has stopped it.
-    Paused {
-        /// Where it stands now.
-        standing: Standing,
-        /// Why.
-        reason: Reason,
-    },
+    Paused(Reason),
+    /// It goes on.
+    Unpaused,
     /// Another limit on its stake.
     StakeCapSet(Gwei),
     /// Something will be.
@@ -261,18 +245,18 @@ impl State {
 }
 
 impl Operator {
+    /// Whether governance has stopped it.
+    pub fn paused(&self) -> bool {
+        self.paused_for.is_some()
+    }
+
     fn apply(&mut self, id: OperatorId, what: &What) -> Result<(), Misfit> {
         match what {
             What::Applied { .. } => {}
             What::Updated(setup) => self.application.setup = setup.clone(),
-            What::Stands(standing) => {
-                self.standing = *standing;
-                self.paused_for = None;
-            }
-            What::Paused { standing, reason } => {
-                self.standing = *standing;
-                self.paused_for = Some(reason.clone());
-            }
+            What::Stands(standing) => self.standing = *standing,
+            What::Paused(reason) => self.paused_for = Some(reason.clone()),
+            What::Unpaused => self.paused_for = None,
             What::StakeCapSet(cap) => self.stake_cap = Some(*cap),
             What::Announced(pending) => {
                 self.pending.insert(pending.what.kind(), *pending);

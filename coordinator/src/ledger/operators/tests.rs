@@ -261,8 +261,9 @@ fn leaving_ends_new_stake_and_nobody_leaves_what_it_was_stopped_for() {
     announce(&mut pool, MANAGER, json!("leave")).unwrap();
     pool.now += pool.state().policy.terms().announcement_s;
     pool.adopt(Act::PauseOperator { operator: id, reason: Reason::new("theft of fees").unwrap() });
-    let paused = Refusal::Standing { operator: id, standing: Standing::PausedActive };
-    assert_eq!(book(effect(&mut pool, 99, "leave")), paused);
+    assert_eq!(book(effect(&mut pool, 99, "leave")), Refusal::Paused(id));
+    let motion = pool.motion(Act::PauseOperator { operator: id, reason: Reason::new("again").unwrap() });
+    assert_eq!(book(pool.propose(11, &motion)), Refusal::Paused(id));
     assert_eq!(operator(&pool).paused_for, Some(Reason::new("theft of fees").unwrap()));
     pool.govern(Act::UnpauseOperator { operator: id }).unwrap();
     effect(&mut pool, 99, "leave").unwrap();
@@ -271,6 +272,11 @@ fn leaving_ends_new_stake_and_nobody_leaves_what_it_was_stopped_for() {
     assert_eq!(book(announce(&mut pool, MANAGER, json!("leave"))), exiting);
     let motion = pool.motion(Act::DismissOperator { operator: id });
     assert_eq!(book(pool.propose(11, &motion)), exiting);
+    // Also on its way out it can be stopped, and stays.
+    let motion = pool.motion(Act::UnpauseOperator { operator: id });
+    assert_eq!(book(pool.propose(11, &motion)), Refusal::NotPaused(id));
+    pool.adopt(Act::PauseOperator { operator: id, reason: Reason::new("theft of fees").unwrap() });
+    assert_eq!(book(pool.operate(99, "POST", "depart", &json!({}))), Refusal::Paused(id));
 }
 
 #[test]
