@@ -6,6 +6,13 @@
 //!
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
 //! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
+//! - [`request`]: how somebody writes to the coordinator: what wallets sign.
+//! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
 
 pub mod formulas;
+pub mod ledger;
 pub mod merkle;
+pub mod request;
+
+#[cfg(test)]
+mod test_keys;

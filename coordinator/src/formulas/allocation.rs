@@ -16,6 +16,7 @@
 use super::ratio::BasisPoints;
 use super::wide::{self, ETH_GWEI, GWEI_WEI};
 use alloy_primitives::U256;
+use serde::{Deserialize, Serialize};
 use std::{
     cmp::{Ordering, Reverse},
     collections::BinaryHeap,
@@ -194,11 +195,13 @@ impl KeyCounts {
 }
 
 /// What kind of withdrawal credentials the pool's validators have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Credentials {
     /// `0x01`: 32 ETH, never more.
+    #[serde(rename = "0x01")]
     Execution,
     /// `0x02`: from 32 to 2048 ETH.
+    #[serde(rename = "0x02")]
     Compounding,
 }
 

@@ -25,6 +25,7 @@ pub const PER_KEY_MAX: Gwei = Gwei(2048 * ETH_GWEI);
 
 /// From a key on, what each costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BondStep {
     /// The first key of the step, from 1.
     pub from_key: u32,

@@ -93,6 +93,7 @@ impl Concentration {
 
 /// How much of the network's stake the pool wants at most. Data of the pool's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SelfLimit {
     /// From here on it says so.
     pub warn: BasisPoints,

@@ -69,6 +69,7 @@ pub struct Rebase {
 
 /// What no honest report goes beyond. Data of the pool's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// By how much a share may gain in one frame, in 10^-9 of its worth. Lido's for a day: 750000, which is 0.075 %.
     pub positive_rebase_max_ppb: u64,

@@ -31,6 +31,7 @@ use types::Wei;
 
 /// The curve's parameters. Data of the pool's policy; Cardano's mainnet has `k = 500`, `a0 = 3/10` and no cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Saturation {
     /// `k`: how many pools there should be; a pool is saturated with a `k`-th of the total.
     pub pools_wanted: u32,

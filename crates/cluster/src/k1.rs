@@ -1,9 +1,9 @@
 //! secp256k1 as the cluster files use it: node keys, and signatures that give their signer's key back.
 
-use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+use k256::ecdsa::{RecoveryId, Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
 use std::fmt;
 use thiserror::Error;
-use types::{Address, Root};
+use types::{Address, NodeSignature, Root};
 
 /// Bytes of a recoverable signature: `r || s || v`.
 pub const SIGNATURE_LEN: usize = 65;
@@ -24,6 +24,18 @@ impl NodeKey {
     /// The compressed point.
     pub const fn as_bytes(&self) -> &[u8; 33] {
         &self.0
+    }
+}
+
+impl NodeKey {
+    /// Whether `signature` is this key's over `digest`.
+    ///
+    /// High `s` does not verify: what is signed has one signature by a key that signs as RFC 6979 says.
+    /// Cost: one double scalar multiplication.
+    pub fn verifies(&self, digest: Root, signature: &NodeSignature) -> bool {
+        let Ok(key) = VerifyingKey::from_sec1_bytes(&self.0) else { return false };
+        let Ok(signature) = Signature::from_slice(signature.as_ref()) else { return false };
+        signature.normalize_s() == signature && key.verify_prehash(&digest.0, &signature).is_ok()
     }
 }
 
@@ -96,4 +108,27 @@ pub fn recover(digest: Root, signature: &[u8]) -> Result<VerifyingKey, RecoverEr
 pub fn address(key: &VerifyingKey) -> Address {
     let point = key.to_sec1_point(false);
     Address(alloy_primitives::Address::from_raw_public_key(&point.as_bytes()[1..]).into_array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k256::ecdsa::{SigningKey, signature::hazmat::PrehashSigner};
+
+    #[test]
+    fn a_key_verifies_its_own_low_signature_over_what_it_signed_and_nothing_else() {
+        let signer = SigningKey::from_slice(&[7; 32]).unwrap();
+        let other = SigningKey::from_slice(&[8; 32]).unwrap();
+        let key = NodeKey::from(signer.verifying_key());
+        let made: Signature = signer.sign_prehash(&[1; 32]).unwrap();
+        let low = made.normalize_s();
+        let bytes = |signature: Signature| NodeSignature(signature.to_bytes().into());
+        assert!(key.verifies(Root([1; 32]), &bytes(low)));
+        assert!(!key.verifies(Root([2; 32]), &bytes(low)));
+        assert!(!NodeKey::from(other.verifying_key()).verifies(Root([1; 32]), &bytes(low)));
+        let (r, s) = low.split_scalars();
+        let high = Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap();
+        assert!(!key.verifies(Root([1; 32]), &bytes(high)), "the same signature in its other form");
+        assert!(!key.verifies(Root([1; 32]), &NodeSignature([0; 64])));
+    }
 }

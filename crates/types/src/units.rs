@@ -1,7 +1,7 @@
 //! Units of time, money and position. Each is a type, so that none can stand for another.
 
 use alloy_primitives::U256;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ssz_derive::{Decode, Encode};
 use std::fmt;
 use thiserror::Error;
@@ -124,6 +124,23 @@ impl fmt::Display for Wei {
     }
 }
 
+/// As a text of decimal digits: a number in JSON would lose what is beyond 2^53.
+impl Serialize for Wei {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wei {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(de::Error::custom("an amount of wei is decimal digits, as a text"));
+        }
+        U256::from_str_radix(&text, 10).map(Self).map_err(|_| de::Error::custom("more than 256 bits of wei"))
+    }
+}
+
 /// Milliseconds: a point in time since the Unix epoch, or a length of time. Machines are told it, never ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
@@ -180,5 +197,17 @@ mod tests {
         }
         assert_eq!(wei("0.0000000000000000001"), Err(EthError::TooFine { have: 19 }));
         assert_eq!(wei(&"9".repeat(78)), Err(EthError::TooMuch));
+    }
+
+    #[test]
+    fn wei_are_written_as_digits_in_quotes_and_read_as_nothing_else() {
+        let max = Wei(U256::MAX);
+        let json = serde_json::to_string(&max).unwrap();
+        assert_eq!(json, format!("\"{}\"", U256::MAX));
+        assert_eq!(serde_json::from_str::<Wei>(&json).unwrap(), max);
+        for no in ["1", "\"\"", "\"0x1\"", "\"+1\"", "\"1_0\"", "\"-1\"", &format!("\"{}\"", "9".repeat(78))]
+        {
+            assert!(serde_json::from_str::<Wei>(no).is_err(), "{no}");
+        }
     }
 }

@@ -1,0 +1,244 @@
+//! What a pool is, for ever: the first entry of its log. The pool's id is the hash of it.
+
+use super::canonical;
+use super::policy::{DELAY_MAX_S, DELAY_MIN_S, Policy};
+use super::quorum::Quorum;
+use super::seat::Seat;
+use super::text::Text;
+use crate::formulas::allocation::Credentials;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use types::{Address, ChainSpec, ForkVersion, Root, networks::NETWORKS};
+
+/// Longest name of a pool, in bytes.
+pub const NAME_LEN_MAX: usize = 64;
+/// What a number of JSON holds exactly in every reader.
+pub const CHAIN_ID_MAX: u64 = (1 << 53) - 1;
+
+/// Why a pool cannot be founded so.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum CharterError {
+    /// Money sent to nobody, or a key that nobody has.
+    #[error("the zero address is no {0}")]
+    Zero(Seat),
+    /// One principal with two powers.
+    #[error("{address} is {one} and {other}; these are different principals with different keys")]
+    TwoSeats {
+        /// Who.
+        address: Address,
+        /// One power.
+        one: Seat,
+        /// The other.
+        other: Seat,
+    },
+    /// Too short to notice, or too long to repair anything.
+    #[error("a timelock of {have} s, where {DELAY_MIN_S} to {DELAY_MAX_S} are allowed")]
+    Timelock {
+        /// Seconds.
+        have: u64,
+    },
+    /// No chain's number, or one that some readers of JSON would round.
+    #[error("chain id {have}, where 1 to {CHAIN_ID_MAX} are allowed")]
+    ChainId {
+        /// The number.
+        have: u64,
+    },
+    /// Numbers of different networks.
+    #[error("chain {chain_id} is {network}, whose genesis fork version or validators root is another")]
+    Network {
+        /// The chain id that the charter names.
+        chain_id: u64,
+        /// Whose it is.
+        network: &'static str,
+    },
+}
+
+/// The charter. What is not in it is policy, and can be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charter {
+    /// The pool's name.
+    pub name: Text<NAME_LEN_MAX>,
+    /// The execution layer's chain, which every wallet signs for.
+    pub chain_id: u64,
+    /// The version under which deposits are signed.
+    pub genesis_fork_version: ForkVersion,
+    /// The root that tells one chain from another.
+    pub genesis_validators_root: Root,
+    /// Where withdrawals go: never another place, for any validator of the pool.
+    pub withdrawal_address: Address,
+    /// The kind of withdrawal credentials. `0x00`, a key in somebody's hands, cannot be said.
+    pub credentials: Credentials,
+    /// Where the rewards of the execution layer go.
+    pub fee_recipient: Address,
+    /// Who signs heads and observations, until governance changes it.
+    pub coordinator: Address,
+    /// Who governs, until governance changes it.
+    pub governance: Quorum,
+    /// Who guards deposits, until governance changes it. Any one of them stops deposits.
+    pub guardians: Quorum,
+    /// Seconds between the adoption of a change and its effect.
+    pub timelock_s: u64,
+    /// The policy, until governance changes it.
+    pub policy: Policy,
+}
+
+impl Charter {
+    /// The pool's id: the SHA-256 of the charter's canonical bytes.
+    pub fn pool(&self) -> Root {
+        canonical::hash(self)
+    }
+
+    /// Whether a pool can be founded so. Errors: the first rule that is broken.
+    pub fn check(&self) -> Result<(), CharterError> {
+        let money = [(Seat::Withdrawal, self.withdrawal_address), (Seat::FeeRecipient, self.fee_recipient)];
+        for (seat, address) in money.into_iter().chain([(Seat::Coordinator, self.coordinator)]) {
+            if address == Address::ZERO {
+                return Err(CharterError::Zero(seat));
+            }
+        }
+        // Both kinds of money may go to one address; whoever signs for the pool gets neither.
+        let powers: Vec<_> = self.powers().collect();
+        for (at, (one, address)) in powers.iter().enumerate() {
+            let later = powers[at + 1..].iter().chain(&money);
+            if let Some((other, _)) = later.copied().find(|(_, other)| other == address) {
+                return Err(CharterError::TwoSeats { address: *address, one: *one, other });
+            }
+        }
+        if !(DELAY_MIN_S..=DELAY_MAX_S).contains(&self.timelock_s) {
+            return Err(CharterError::Timelock { have: self.timelock_s });
+        }
+        self.network()
+    }
+
+    /// Those who sign for the pool.
+    fn powers(&self) -> impl Iterator<Item = (Seat, Address)> + '_ {
+        let governance = self.governance.keys().map(|key| (Seat::Governance, key));
+        let guardians = self.guardians.keys().map(|key| (Seat::Guardian, key));
+        [(Seat::Coordinator, self.coordinator)].into_iter().chain(governance).chain(guardians)
+    }
+
+    /// A public chain is the whole of it. Others are whatever their founders say.
+    fn network(&self) -> Result<(), CharterError> {
+        let chain_id = self.chain_id;
+        if chain_id == 0 || chain_id > CHAIN_ID_MAX {
+            return Err(CharterError::ChainId { have: chain_id });
+        }
+        for network in NETWORKS {
+            let Some(spec) = ChainSpec::builtin(network).filter(|spec| spec.chain_id == chain_id) else {
+                continue;
+            };
+            let same = spec.genesis_fork_version == self.genesis_fork_version
+                && spec.genesis_validators_root == self.genesis_validators_root;
+            if !same {
+                return Err(CharterError::Network { chain_id, network });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ledger::policy;
+    use crate::test_keys::Wallet;
+
+    /// A pool on Hoodi: coordinator 1, governance 11 to 13 (two of three), guardians 21 and 22.
+    pub(crate) fn charter() -> Charter {
+        let hoodi = ChainSpec::builtin("hoodi").unwrap();
+        let keys = |bytes: &[u8]| bytes.iter().map(|byte| Wallet::new(*byte).address()).collect::<Vec<_>>();
+        Charter {
+            name: Text::new("Meadow").unwrap(),
+            chain_id: hoodi.chain_id,
+            genesis_fork_version: hoodi.genesis_fork_version,
+            genesis_validators_root: hoodi.genesis_validators_root,
+            withdrawal_address: Address([0xaa; 20]),
+            credentials: Credentials::Execution,
+            fee_recipient: Address([0xbb; 20]),
+            coordinator: Wallet::new(1).address(),
+            governance: Quorum::new(&keys(&[11, 12, 13]), 2).unwrap(),
+            guardians: Quorum::new(&keys(&[21, 22]), 2).unwrap(),
+            timelock_s: 86_400,
+            policy: policy::tests::lido(),
+        }
+    }
+
+    #[test]
+    fn the_id_names_every_word_of_the_charter() {
+        let one = charter();
+        assert_eq!(one.check(), Ok(()));
+        let bytes = canonical::bytes(&one);
+        assert_eq!(canonical::read::<Charter>(&bytes).unwrap().pool(), one.pool());
+        let mut other = one.clone();
+        other.timelock_s += 1;
+        assert_ne!(one.pool(), other.pool());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(r#""credentials":"0x01""#));
+        assert!(serde_json::from_str::<Charter>(&text.replace(r#""0x01""#, r#""0x00""#)).is_err(), "M4");
+    }
+
+    #[test]
+    fn principals_are_different_and_money_goes_to_none_of_them() {
+        let refused = |change: &dyn Fn(&mut Charter), want: CharterError| {
+            let mut charter = charter();
+            change(&mut charter);
+            assert_eq!(charter.check(), Err(want));
+        };
+        let [coordinator, governor, guardian] = [1, 11, 21].map(|byte| Wallet::new(byte).address());
+        let quorum = |key| Quorum::new(&[key], 1).unwrap();
+        let two = |address, one, other| CharterError::TwoSeats { address, one, other };
+        refused(
+            &|charter| charter.governance = quorum(coordinator),
+            two(coordinator, Seat::Coordinator, Seat::Governance),
+        );
+        refused(
+            &|charter| charter.guardians = quorum(coordinator),
+            two(coordinator, Seat::Coordinator, Seat::Guardian),
+        );
+        refused(
+            &|charter| charter.guardians = quorum(governor),
+            two(governor, Seat::Governance, Seat::Guardian),
+        );
+        refused(
+            &|charter| charter.withdrawal_address = governor,
+            two(governor, Seat::Governance, Seat::Withdrawal),
+        );
+        refused(
+            &|charter| charter.fee_recipient = guardian,
+            two(guardian, Seat::Guardian, Seat::FeeRecipient),
+        );
+        refused(
+            &|charter| charter.withdrawal_address = coordinator,
+            two(coordinator, Seat::Coordinator, Seat::Withdrawal),
+        );
+        refused(&|charter| charter.withdrawal_address = Address::ZERO, CharterError::Zero(Seat::Withdrawal));
+        refused(&|charter| charter.fee_recipient = Address::ZERO, CharterError::Zero(Seat::FeeRecipient));
+        refused(&|charter| charter.coordinator = Address::ZERO, CharterError::Zero(Seat::Coordinator));
+        let mut one_address = charter();
+        one_address.fee_recipient = one_address.withdrawal_address;
+        assert_eq!(one_address.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_timelock_can_be_noticed_and_a_public_chain_is_the_whole_of_it() {
+        let mut pool = charter();
+        for have in [0, 59, DELAY_MAX_S + 1] {
+            pool.timelock_s = have;
+            assert_eq!(pool.check(), Err(CharterError::Timelock { have }));
+        }
+        let mut pool = charter();
+        pool.genesis_fork_version = ForkVersion([0; 4]);
+        let hoodi = CharterError::Network { chain_id: 560_048, network: "hoodi" };
+        assert_eq!(pool.check(), Err(hoodi));
+        let mut pool = charter();
+        pool.genesis_validators_root = Root::ZERO;
+        assert_eq!(pool.check(), Err(hoodi));
+        pool.chain_id = 1337;
+        assert_eq!(pool.check(), Ok(()), "a chain of one's own");
+        for have in [0, CHAIN_ID_MAX + 1] {
+            pool.chain_id = have;
+            assert_eq!(pool.check(), Err(CharterError::ChainId { have }));
+        }
+    }
+}

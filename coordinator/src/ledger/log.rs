@@ -1,0 +1,311 @@
+//! The ledger: a log that is appended to, and can be replayed by anybody.
+//!
+//! Replaying decides every command anew, with the signatures that came with it, and compares what followed. So the
+//! coordinator can invent nothing, leave out nothing in the middle, and change nothing afterwards; what it can do is cut the
+//! end off, or tell two people two stories, and that is what heads are for ([`super::head`]).
+
+use super::canonical::CanonicalError;
+use super::charter::{Charter, CharterError};
+use super::entry::{Cause, Entry, Observation, Position, Sealed};
+use super::head::Head;
+use super::routes;
+use super::state::{Event, Misfit, Refusal, State};
+use crate::merkle::log_tree::LogTree;
+use crate::request::{BODY_LEN_MAX, Incoming, Request, RequestRefusal, SignatureError};
+use thiserror::Error;
+use types::{Address, Root};
+
+/// Why nothing is appended.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AppendError {
+    /// What is wished, or seen, is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A charter that founds no pool.
+    #[error(transparent)]
+    Charter(#[from] CharterError),
+    /// A clock that goes back.
+    #[error("it was {last} already, {at} is earlier")]
+    ClockFell {
+        /// Unix seconds now.
+        at: u64,
+        /// Unix seconds of the last entry.
+        last: u64,
+    },
+    /// A pool is founded once.
+    #[error("a charter that is not the first entry")]
+    SecondCharter,
+    /// An observation that the coordinator did not sign, or signed for another place.
+    #[error(
+        "the observation is signed by {recovered}, or for another place; the coordinator is {coordinator}"
+    )]
+    NotTheCoordinator {
+        /// Whose signature it would be.
+        recovered: Address,
+        /// Whose it must be.
+        coordinator: Address,
+    },
+    /// No signature at all.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+impl From<RequestRefusal> for AppendError {
+    fn from(refusal: RequestRefusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+/// Which entry of a log is not what it should be, and why.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("entry {seq}: {why}")]
+pub struct Corrupt {
+    /// Its place in the log, from 0, whatever it says itself.
+    pub seq: u64,
+    /// Why.
+    pub why: Why,
+}
+
+/// What is wrong with an entry.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Why {
+    /// It is not there, and must be.
+    #[error("a log begins with a charter")]
+    NoCharter,
+    /// Not an entry.
+    #[error(transparent)]
+    Bytes(#[from] CanonicalError),
+    /// Its hash is another.
+    #[error("its hash is {want}, stored is {have}")]
+    Hash {
+        /// Stored.
+        have: Root,
+        /// Computed.
+        want: Root,
+    },
+    /// It stands in another place.
+    #[error("it says that it is entry {have}")]
+    Seq {
+        /// What it says.
+        have: u64,
+    },
+    /// It follows something else.
+    #[error("it follows {have}, the entry before is {want}")]
+    Prev {
+        /// What it says.
+        have: Root,
+        /// What is there.
+        want: Root,
+    },
+    /// It could not have been appended.
+    #[error("it could not have been appended: {0}")]
+    Refused(#[from] AppendError),
+    /// Something else follows.
+    #[error("what followed differs from event {at} on")]
+    Events {
+        /// The first event that differs, from 0.
+        at: usize,
+    },
+    /// What follows does not fit.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
+
+/// A pool's log, without its entries: what is needed to append the next, and to prove what is in it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    state: State,
+    tree: LogTree,
+    last: Root,
+    at: u64,
+}
+
+impl Ledger {
+    /// Founds a pool, at a time in Unix seconds: the ledger, and its first entry. Errors: the charter's.
+    pub fn found(charter: Charter, at: u64) -> Result<(Self, Sealed), AppendError> {
+        charter.check()?;
+        let cause = Cause::Charter(Box::new(charter.clone()));
+        let entry = Entry { seq: 0, prev: Root::ZERO, at, cause, events: Vec::new() }.seal();
+        let ledger = Self { state: State::founded(charter), tree: LogTree::default(), last: Root::ZERO, at };
+        Ok((ledger.with(&entry), entry))
+    }
+
+    fn with(mut self, sealed: &Sealed) -> Self {
+        self.tree.append(&sealed.hash.0);
+        self.last = sealed.hash;
+        self.at = sealed.entry.at;
+        self
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The tree over the hashes of all entries: inclusion and consistency are proved with it.
+    pub fn tree(&self) -> &LogTree {
+        &self.tree
+    }
+
+    /// What is so now, to be signed.
+    pub fn head(&self) -> Head {
+        Head {
+            pool: self.state.pool,
+            size: self.tree.size(),
+            root: self.tree.root(),
+            last: self.last,
+            state: self.state.root(),
+            at: self.at,
+        }
+    }
+
+    /// Where the next entry goes. An observation is signed for it.
+    pub fn position(&self, at: u64) -> Position {
+        let chain_id = self.state.charter.chain_id;
+        Position { pool: self.state.pool, chain_id, seq: self.tree.size(), prev: self.last, at }
+    }
+
+    /// Appends what somebody wishes, at a time in Unix seconds. Errors: it is refused, and nothing has changed.
+    pub fn request(&mut self, at: u64, incoming: &Incoming) -> Result<Sealed, AppendError> {
+        incoming.claims(self.state.pool, self.state.charter.chain_id)?;
+        self.append(at, Cause::Request(incoming.request.clone()))
+    }
+
+    /// Appends what the coordinator has seen. Errors: it is refused, and nothing has changed.
+    ///
+    /// - `observation`: signed for [`Self::position`] at the same time.
+    pub fn observe(&mut self, at: u64, observation: Observation) -> Result<Sealed, AppendError> {
+        self.append(at, Cause::Observation(observation))
+    }
+
+    fn append(&mut self, at: u64, cause: Cause) -> Result<Sealed, AppendError> {
+        let events = self.follows(at, &cause)?;
+        let Position { seq, prev, .. } = self.position(at);
+        let sealed = Entry { seq, prev, at, cause, events }.seal();
+        if let Err(misfit) = self.take(&sealed) {
+            // The state is half of something. Whoever restarts replays the log, which does not have this entry.
+            panic!("what was decided fits the state it was decided on: {misfit}");
+        }
+        Ok(sealed)
+    }
+
+    /// What follows from a cause, if it is appended now.
+    fn follows(&self, at: u64, cause: &Cause) -> Result<Vec<Event>, AppendError> {
+        if at < self.at {
+            return Err(AppendError::ClockFell { at, last: self.at });
+        }
+        match cause {
+            Cause::Charter(_) => Err(AppendError::SecondCharter),
+            Cause::Request(request) => Ok(self.wished(at, request)?),
+            Cause::Observation(observation) => self.seen(at, observation),
+        }
+    }
+
+    fn wished(&self, at: u64, request: &Request) -> Result<Vec<Event>, Refusal> {
+        let state = &self.state;
+        let last = |signer| state.nonces.get(&signer).copied();
+        let signer = request.signer(state.pool, state.charter.chain_id, at, last)?;
+        let (route, places) = routes::find(&request.method, &request.path)?;
+        if !route.admits(state, &places, signer) {
+            return Err(Refusal::Role { signer, seat: state.seat(signer), wanted: route.roles });
+        }
+        let command = route.command(&places, &request.body)?;
+        let mut events = vec![Event::Accepted { signer, nonce: request.nonce }];
+        events.extend(state.decide(at, signer, &command)?);
+        Ok(events)
+    }
+
+    fn seen(&self, at: u64, observation: &Observation) -> Result<Vec<Event>, AppendError> {
+        let Observation { kind, body, signature } = observation;
+        if body.len() > BODY_LEN_MAX {
+            return Err(RequestRefusal::BodyTooLong { have: body.len() }.into());
+        }
+        let recovered = signature.signer(self.position(at).digest(kind, body))?;
+        let coordinator = self.state.governance.coordinator;
+        if recovered != coordinator {
+            return Err(AppendError::NotTheCoordinator { recovered, coordinator });
+        }
+        let sighting = routes::sighting(kind, body).map_err(Refusal::from)?;
+        Ok(self.state.see(&sighting)?)
+    }
+
+    fn take(&mut self, sealed: &Sealed) -> Result<(), Misfit> {
+        for event in &sealed.entry.events {
+            self.state.apply(event)?;
+        }
+        self.tree.append(&sealed.hash.0);
+        self.last = sealed.hash;
+        self.at = sealed.entry.at;
+        Ok(())
+    }
+
+    /// Replays a log from its stored bytes. Errors: the first entry that is not what it should be.
+    ///
+    /// Cost: one signature for each entry, and the decision. Memory: the state, two hashes for each entry.
+    pub fn replay<B: AsRef<[u8]>>(log: impl IntoIterator<Item = B>) -> Result<Self, Corrupt> {
+        let mut replay = Replay::default();
+        for stored in log {
+            replay.next(stored.as_ref())?;
+        }
+        replay.done()
+    }
+}
+
+/// A replay on its way, for whoever reads a log piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    ledger: Option<Ledger>,
+}
+
+impl Replay {
+    /// The ledger so far.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// Replays the next entry. After an error there is nothing more to learn from this log.
+    pub fn next(&mut self, stored: &[u8]) -> Result<(), Corrupt> {
+        let seq = self.ledger.as_ref().map_or(0, |ledger| ledger.tree.size());
+        self.entry(seq, stored).map_err(|why| Corrupt { seq, why })
+    }
+
+    fn entry(&mut self, seq: u64, stored: &[u8]) -> Result<(), Why> {
+        let sealed = Sealed::read(stored)?;
+        let (have, want) = (sealed.hash, sealed.entry.hash());
+        if have != want {
+            return Err(Why::Hash { have, want });
+        }
+        if sealed.entry.seq != seq {
+            return Err(Why::Seq { have: sealed.entry.seq });
+        }
+        let want = self.ledger.as_ref().map_or(Root::ZERO, |ledger| ledger.last);
+        if sealed.entry.prev != want {
+            return Err(Why::Prev { have: sealed.entry.prev, want });
+        }
+        let Some(ledger) = &mut self.ledger else {
+            let Cause::Charter(charter) = &sealed.entry.cause else { return Err(Why::NoCharter) };
+            let (ledger, again) = Ledger::found((**charter).clone(), sealed.entry.at)?;
+            same(&sealed.entry.events, &again.entry.events)?;
+            self.ledger = Some(ledger);
+            return Ok(());
+        };
+        same(&sealed.entry.events, &ledger.follows(sealed.entry.at, &sealed.entry.cause)?)?;
+        Ok(ledger.take(&sealed)?)
+    }
+
+    /// The ledger. Errors: there was no entry.
+    pub fn done(self) -> Result<Ledger, Corrupt> {
+        self.ledger.ok_or(Corrupt { seq: 0, why: Why::NoCharter })
+    }
+}
+
+fn same(have: &[Event], want: &[Event]) -> Result<(), Why> {
+    if have == want {
+        return Ok(());
+    }
+    let at = have.iter().zip(want).position(|(one, other)| one != other);
+    Err(Why::Events { at: at.unwrap_or(have.len().min(want.len())) })
+}
+
+#[cfg(test)]
+mod tests;

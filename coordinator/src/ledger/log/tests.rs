@@ -1,0 +1,336 @@
+//! A log with an entry of every kind, and what may be done to it without anybody noticing: nothing.
+
+use super::*;
+use crate::ledger::canonical;
+use crate::ledger::governance::Act;
+use crate::ledger::head::{AuditError, SignedHead, audit};
+use crate::ledger::operators::{Kind, Reason};
+use crate::ledger::policy::Policy;
+use crate::ledger::quorum::Quorum;
+use crate::ledger::routes::{KINDS, ROUTES};
+use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
+use crate::test_keys::Wallet;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use types::{Gwei, Root};
+
+use crate::ledger::text::Label;
+
+/// Every route, every kind of sighting and every act, at least once.
+fn story() -> Pool {
+    let mut pool = Pool::new();
+    let operator = address(MANAGER);
+    pool.finalize(300_000);
+    pool.active("5");
+    pool.operate(MANAGER, "PUT", "setup", &setup("reth")).unwrap();
+    pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();
+    pool.operate(MANAGER, "DELETE", "services/oracle", &json!({})).unwrap();
+    pool.operate(REWARD, "POST", "bond/withdrawals", &json!({"amount": "1000"})).unwrap();
+    let reference = json!({"tx": Root([3; 32]), "log_index": 7});
+    pool.see("bond-paid", &json!({"claim": 0, "reference": reference})).unwrap();
+    // Addresses change, one of them against somebody's will.
+    pool.operate(MANAGER, "POST", "announcements", &json!({"reward": address(42)})).unwrap();
+    pool.operate(MANAGER, "DELETE", "announcements/reward", &json!({})).unwrap();
+    pool.operate(MANAGER, "POST", "announcements", &json!({"manager": address(32)})).unwrap();
+    pool.now += pool.state().policy.terms().announcement_s;
+    pool.operate(32, "POST", "announcements/manager/effect", &json!({})).unwrap();
+    pool.operate(32, "POST", "announcements", &json!({"reward": address(99)})).unwrap();
+    pool.adopt(Act::CallOff { operator, what: Kind::Reward });
+    pool.govern(Act::ReplaceManager { operator, manager: address(33) }).unwrap();
+    pool.adopt(Act::PauseOperator { operator, reason: Reason::new("late exits").unwrap() });
+    pool.govern(Act::UnpauseOperator { operator }).unwrap();
+    pool.govern(Act::SetStakeCap { operator, stake: Gwei(32_000_000_000) }).unwrap();
+    // Deposits stop and go on.
+    pool.post(21, "/v1/deposits/pause", &json!({})).unwrap();
+    pool.govern(Act::ResumeDeposits).unwrap();
+    // Another policy; somebody thinks better of the next.
+    let mut terms = pool.state().policy.terms().clone();
+    terms.announcement_s = 3600;
+    let policy = Box::new(Policy::new(terms).unwrap());
+    pool.govern(Act::ChangePolicy(policy.clone())).unwrap();
+    let motion = pool.adopt(Act::ChangePolicy(policy));
+    for key in [11, 12] {
+        pool.post(key, &format!("/v1/governance/proposals/{}/cancel", motion.id()), &json!({})).unwrap();
+    }
+    pool.govern(Act::DismissOperator { operator }).unwrap();
+    pool.operate(99, "POST", "depart", &json!({})).unwrap();
+    // Everybody goes.
+    let quorum = |bytes: &[u8]| Quorum::new(&bytes.iter().map(|byte| address(*byte)).collect::<Vec<_>>(), 2);
+    pool.govern(Act::RotateGuardians(quorum(&[23, 24, 25]).unwrap())).unwrap();
+    pool.govern(Act::RotateGovernance(quorum(&[13, 14, 15]).unwrap())).unwrap();
+    pool.govern(Act::RotateCoordinator { coordinator: address(2) }).unwrap();
+    pool.coordinator(2);
+    pool.finalize(300_001);
+    pool
+}
+
+static STORY: LazyLock<Pool> = LazyLock::new(story);
+
+fn signed(ledger: &Ledger, by: u8) -> SignedHead {
+    let head = ledger.head();
+    SignedHead { head, signature: Wallet::new(by).sign(head.digest(ledger.state().charter.chain_id)) }
+}
+
+/// The ledger before each entry, and at the end.
+fn replays(log: &[Vec<u8>]) -> Vec<Replay> {
+    let mut all = vec![Replay::default()];
+    for stored in log {
+        let mut next = all[all.len() - 1].clone();
+        next.next(stored).unwrap();
+        all.push(next);
+    }
+    all
+}
+
+#[test]
+fn the_story_has_an_entry_of_every_kind() {
+    let (mut routes, mut kinds, mut acts, mut events) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for stored in &STORY.log {
+        let entry = Sealed::read(stored).unwrap().entry;
+        for event in serde_json::to_value(&entry.events).unwrap().as_array().unwrap() {
+            let (book, what) = event.as_object().unwrap().iter().next().unwrap();
+            events
+                .insert(format!("{book} {}", what.as_object().map_or("", |map| map.keys().next().unwrap())));
+        }
+        match entry.cause {
+            Cause::Charter(_) => {}
+            Cause::Observation(seen) => drop(kinds.insert(seen.kind.to_string())),
+            Cause::Request(request) => {
+                let (route, _) = routes::find(&request.method, &request.path).unwrap();
+                routes.insert((route.method, route.path));
+                if let Ok(motion) = serde_json::from_str::<Value>(&request.body) {
+                    let name = |act: &Value| match act {
+                        Value::String(name) => name.clone(),
+                        act => act.as_object().unwrap().keys().next().unwrap().clone(),
+                    };
+                    acts.extend(motion.get("act").map(name));
+                }
+            }
+        }
+    }
+    assert_eq!(routes, ROUTES.iter().map(|route| (route.method, route.path)).collect());
+    assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
+    assert_eq!(acts.len(), 12, "{acts:?}");
+    assert!(events.len() >= 14, "{events:?}");
+}
+
+#[test]
+fn a_log_replays_to_the_same_state_and_a_second_coordinator_goes_on_from_it() {
+    let replayed = Ledger::replay(&STORY.log).unwrap();
+    assert_eq!(replayed.state(), STORY.state());
+    assert_eq!(replayed.head(), STORY.ledger.head());
+    let bytes = canonical::bytes(STORY.state());
+    assert_eq!(canonical::read::<State>(&bytes).unwrap(), *STORY.state());
+    let mut other = story();
+    assert_eq!(other.log, STORY.log, "nothing depends on chance");
+    other.ledger = replayed;
+    other.finalize(300_002);
+    assert!(Ledger::replay(&other.log).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #[test]
+    fn a_bit_that_falls_over_in_any_entry_is_found_there(entry: prop::sample::Index, at: prop::sample::Index) {
+        static REPLAYS: LazyLock<Vec<Replay>> = LazyLock::new(|| replays(&STORY.log));
+        let seq = entry.index(STORY.log.len());
+        let mut stored = STORY.log[seq].clone();
+        let bit = at.index(stored.len() * 8);
+        stored[bit / 8] ^= 1 << (bit % 8);
+        let found = REPLAYS[seq].clone().next(&stored);
+        prop_assert!(found.is_err(), "bit {bit} of entry {seq}");
+        prop_assert_eq!(found.unwrap_err().seq, seq as u64);
+    }
+}
+
+/// Whoever keeps the log can compute hashes again. Then signatures and decisions must find what was changed; what they do
+/// not cover, the time of some entries, is in the heads.
+#[test]
+fn whatever_is_changed_and_hashed_again_is_found_there_or_by_a_head() {
+    let (mut found, mut only_by_head) = (0, BTreeSet::new());
+    for (seq, before) in replays(&STORY.log).iter().take(STORY.log.len()).enumerate() {
+        let entry: Value = serde_json::to_value(Sealed::read(&STORY.log[seq]).unwrap().entry).unwrap();
+        for pointer in leaves(&entry) {
+            let mut changed = entry.clone();
+            let leaf = changed.pointer_mut(&pointer).unwrap();
+            if !change(leaf) {
+                continue;
+            }
+            let Ok(entry) = serde_json::from_value::<Entry>(changed) else { continue };
+            let mut replay = before.clone();
+            match replay.next(&entry.seal().bytes()) {
+                Err(corrupt) => {
+                    assert_eq!(corrupt.seq, seq as u64);
+                    found += 1;
+                }
+                Ok(()) => {
+                    let changed = replay.done().unwrap().head();
+                    let honest = Ledger::replay(&STORY.log[..=seq]).unwrap().head();
+                    assert!(changed.contradicts(&honest) || changed.pool != honest.pool, "{pointer}");
+                    only_by_head.insert(pointer);
+                }
+            }
+        }
+    }
+    assert!(found > 300, "{found}");
+    // Another charter is another pool, and nobody has signed for that one; a time that nothing depends on is free.
+    let free = |pointer: &String| pointer == "/at" || pointer.starts_with("/cause/charter/");
+    assert!(only_by_head.iter().all(free), "{only_by_head:?}");
+}
+
+/// Pointers to all that is no list and no map.
+fn leaves(value: &Value) -> Vec<String> {
+    let under =
+        |key: &str, value| leaves(value).into_iter().map(move |rest| format!("/{key}{rest}")).collect();
+    match value {
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .flat_map(|(at, value)| -> Vec<_> { under(&at.to_string(), value) })
+            .collect(),
+        Value::Object(map) => map.iter().flat_map(|(key, value)| -> Vec<_> { under(key, value) }).collect(),
+        _ => vec![String::new()],
+    }
+}
+
+/// Makes another value of the same kind.
+fn change(leaf: &mut Value) -> bool {
+    *leaf = match leaf {
+        Value::Bool(is) => json!(!*is),
+        Value::Number(number) => json!(number.as_u64().unwrap() + 1),
+        Value::String(text) if text.starts_with("0x") => {
+            let last = if text.ends_with('0') { '1' } else { '0' };
+            json!(format!("{}{last}", &text[..text.len() - 1]))
+        }
+        Value::String(text) => match text.parse::<u64>() {
+            Ok(number) => json!((number + 1).to_string()),
+            Err(_) => json!(format!("{text}x")),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => return false,
+    };
+    true
+}
+
+#[test]
+fn entries_cannot_be_left_out_repeated_or_exchanged() {
+    let log = &STORY.log;
+    for seq in 0..log.len() - 1 {
+        let mut without = log.clone();
+        without.remove(seq);
+        assert_eq!(Ledger::replay(&without).unwrap_err().seq, seq as u64);
+        let mut twice = log.clone();
+        twice.insert(seq, log[seq].clone());
+        assert_eq!(Ledger::replay(&twice).unwrap_err().seq, seq as u64 + 1);
+        let mut exchanged = log.clone();
+        exchanged.swap(seq, seq + 1);
+        assert_eq!(Ledger::replay(&exchanged).unwrap_err().seq, seq as u64);
+    }
+    let empty: [&[u8]; 0] = [];
+    assert_eq!(Ledger::replay(empty).unwrap_err(), Corrupt { seq: 0, why: Why::NoCharter });
+}
+
+#[test]
+fn a_log_that_was_cut_replays_and_a_head_shows_it() {
+    let log = &STORY.log;
+    let head = signed(&STORY.ledger, 2);
+    assert_eq!(audit(log, &[head]).unwrap().head(), head.head);
+    for cut in [1, 5, log.len() - 1] {
+        assert!(Ledger::replay(&log[..cut]).is_ok(), "replay alone cannot know");
+        let truncated = AuditError::Truncated { have: cut as u64, want: log.len() as u64 };
+        assert_eq!(audit(&log[..cut], &[head]).unwrap_err(), truncated);
+    }
+    // Heads of before hold for what came after, each signed by the coordinator of its time.
+    let early = signed(&Ledger::replay(&log[..7]).unwrap(), 1);
+    assert!(audit(log, &[early, head]).is_ok());
+    let late = signed(&STORY.ledger, 1);
+    assert!(matches!(audit(log, &[late]), Err(AuditError::NotTheCoordinator { .. })));
+}
+
+#[test]
+fn every_word_of_a_head_is_compared_and_two_stories_are_a_proof() {
+    type Change = fn(&mut Head);
+    let change: [(&str, Change); 5] = [
+        ("pool", |head| head.pool = Root::ZERO),
+        ("root", |head| head.root = Root::ZERO),
+        ("last entry", |head| head.last = Root::ZERO),
+        ("state", |head| head.state = Root::ZERO),
+        ("time", |head| head.at += 1),
+    ];
+    let honest = STORY.ledger.head();
+    for (word, change) in change {
+        let mut head = honest;
+        change(&mut head);
+        let signature = Wallet::new(2).sign(head.digest(STORY.state().charter.chain_id));
+        let error = audit(&STORY.log, &[SignedHead { head, signature }]).unwrap_err();
+        assert!(error.to_string().ends_with(word), "{word}: {error}");
+        assert_eq!(head.contradicts(&honest), word != "pool");
+        let chain_id = STORY.state().charter.chain_id;
+        let countersigned = [31, 32].map(|byte| Wallet::new(byte).sign(honest.digest(chain_id)));
+        assert_eq!(honest.signers(chain_id, &countersigned), [address(31), address(32)].into());
+        assert!(!head.signers(chain_id, &countersigned).contains(&address(31)));
+    }
+    let none = SignedHead { head: Head { size: 0, ..honest }, ..signed(&STORY.ledger, 2) };
+    assert!(matches!(audit(&STORY.log, &[none]), Err(AuditError::Differs { size: 0, .. })));
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let mut pool = Pool::new();
+    let before = pool.ledger.head();
+    let application = pool.application(MANAGER, MANAGER, NODE);
+    assert!(pool.post(MANAGER, "/v1/operators", &application).is_err());
+    assert!(pool.post(MANAGER, "/v1/nowhere", &json!({})).is_err());
+    assert!(pool.see("finalized", &json!({})).is_err());
+    assert!(pool.see("rain", &json!({})).is_err());
+    pool.now = START - 1;
+    let fell = AppendError::ClockFell { at: START - 1, last: START };
+    assert_eq!(pool.post(21, "/v1/deposits/pause", &json!({})).unwrap_err(), fell);
+    assert_eq!(pool.ledger.head(), before);
+    assert!(pool.state().nonces.is_empty(), "a refused request may be sent again");
+}
+
+#[test]
+fn an_observation_counts_in_one_place_and_from_the_coordinator_only() {
+    let mut pool = Pool::new();
+    let body = json!({"epoch": "5", "root": Root::ZERO}).to_string();
+    let kind = Label::new("finalized").unwrap();
+    let sign = |wallet: u8, pool: &Pool, at| {
+        let signature = Wallet::new(wallet).sign(pool.ledger.position(at).digest(&kind, &body));
+        Observation { kind: kind.clone(), body: body.clone(), signature }
+    };
+    let stranger = sign(11, &pool, START);
+    let refused = AppendError::NotTheCoordinator { recovered: address(11), coordinator: address(1) };
+    assert_eq!(pool.ledger.observe(START, stranger).unwrap_err(), refused, "governance sees nothing");
+    let early = sign(1, &pool, START);
+    let moved = pool.ledger.observe(START + 1, early.clone());
+    assert!(matches!(moved, Err(AppendError::NotTheCoordinator { .. })), "another time");
+    pool.post(21, "/v1/deposits/pause", &json!({})).unwrap();
+    let moved = pool.ledger.observe(START, early);
+    assert!(matches!(moved, Err(AppendError::NotTheCoordinator { .. })), "another place");
+    let here = sign(1, &pool, START);
+    assert!(pool.ledger.observe(START, here).is_ok());
+}
+
+#[test]
+fn a_nonce_that_was_used_is_refused_also_for_another_wish() {
+    let mut pool = Pool::new();
+    let send = |pool: &mut Pool, nonce| {
+        let (id, chain) = (pool.state().pool, pool.state().charter.chain_id);
+        let route = ("POST", "/v1/deposits/pause");
+        let incoming = Wallet::new(21).incoming(id, chain, route, "{}", nonce, pool.now + 1);
+        pool.ledger.request(pool.now, &incoming)
+    };
+    send(&mut pool, 5).unwrap();
+    for nonce in [0, 4, 5] {
+        let replayed = send(&mut pool, nonce).unwrap_err();
+        assert!(
+            matches!(replayed, AppendError::Refused(Refusal::Request(RequestRefusal::Replayed { .. }))),
+            "{replayed}"
+        );
+    }
+    let paused = send(&mut pool, 6).unwrap_err();
+    assert!(matches!(paused, AppendError::Refused(Refusal::Governance(_))), "{paused}");
+}

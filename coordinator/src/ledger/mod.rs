@@ -1,0 +1,39 @@
+//! The ledger: a pool is what its log says, and anybody can replay the log.
+//!
+//! ```text
+//! request      --\                       /-- state, by applying the events
+//!                 decide, pure --> entry --- hash chain, tree, heads
+//! observation  --/                       \-- stored bytes, which replay
+//! ```
+//!
+//! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
+//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
+//! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
+//! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
+//! - [`canonical`], [`text`], [`quorum`]: one spelling; words; keys of which some must agree.
+//!
+//! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
+
+pub mod bonds;
+pub mod canonical;
+pub mod chain;
+pub mod charter;
+pub mod entry;
+pub mod governance;
+pub mod head;
+pub mod log;
+pub mod operators;
+pub mod policy;
+pub mod quorum;
+pub mod routes;
+pub mod seat;
+pub mod state;
+pub mod text;
+
+#[cfg(test)]
+mod testbed;
+
+pub use entry::{Cause, Entry, Observation, Sealed};
+pub use head::{Head, SignedHead, audit};
+pub use log::{AppendError, Corrupt, Ledger};
+pub use state::{Command, Event, Refusal, Sighting, State};

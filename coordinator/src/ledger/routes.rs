@@ -1,0 +1,292 @@
+//! Where wishes go: method and path, who may, and what the body must be; and the kinds of sightings.
+//!
+//! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
+//! not have is refused, so nobody signs something that is then not read.
+
+use super::governance::{Command as Governance, Motion};
+use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
+use super::seat::Seat;
+use super::state::{Command, Sighting, State};
+use super::text::Label;
+use super::{bonds, chain};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::str::FromStr;
+use thiserror::Error;
+use types::{Address, Wei};
+
+/// Who may send something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Anybody: what is sent was decided before, and its time has come.
+    Anyone,
+    /// Who is nothing in the pool yet.
+    Newcomer,
+    /// A key of governance.
+    Governance,
+    /// A guardian.
+    Guardian,
+    /// The manager of the operator that the path names.
+    Manager,
+    /// The reward address of the operator that the path names.
+    Reward,
+}
+
+/// Why a request leads nowhere.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RouteError {
+    /// No such path.
+    #[error("nothing is written at {0}")]
+    NoPath(String),
+    /// Another method.
+    #[error("{path} is not written to by {method}")]
+    NoMethod {
+        /// The path.
+        path: String,
+        /// The method.
+        method: String,
+    },
+    /// A part of the path that is not what stands there.
+    #[error("{have:?} in the path is no {want}")]
+    Segment {
+        /// What was found.
+        have: String,
+        /// What should be there.
+        want: &'static str,
+    },
+    /// Not the JSON of this command.
+    #[error("the body is not what is written there: {0}")]
+    Body(String),
+    /// Not a kind of sighting.
+    #[error("nothing of kind {0} is seen")]
+    NoKind(Label),
+}
+
+/// What stands in the places of a path, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places<'a>(Vec<&'a str>);
+
+impl Places<'_> {
+    fn get<T: FromStr>(&self, place: usize, want: &'static str) -> Result<T, RouteError> {
+        let have = self.0.get(place).copied().unwrap_or_default();
+        have.parse().map_err(|_| RouteError::Segment { have: have.to_owned(), want })
+    }
+
+    fn operator(&self) -> Result<OperatorId, RouteError> {
+        self.get(0, "operator")
+    }
+}
+
+/// A place to write to.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method of HTTP.
+    pub method: &'static str,
+    /// The path; what stands in braces is anything.
+    pub path: &'static str,
+    /// Who may: whoever is any of these.
+    pub roles: &'static [Role],
+    /// Makes the command.
+    read: fn(&Places<'_>, &str) -> Result<Command, RouteError>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Amount {
+    amount: Wei,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    service: Label,
+    amount: Wei,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    roles: &'static [Role],
+    read: fn(&Places<'_>, &str) -> Result<Command, RouteError>,
+) -> Route {
+    Route { method, path, roles, read }
+}
+
+/// All of them.
+pub const ROUTES: [Route; 14] = [
+    route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
+        Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
+    }),
+    route("POST", "/v1/governance/proposals/{id}/cancel", &[Role::Governance], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Governance(Governance::Cancel(places.get(0, "id of a proposal")?)))
+    }),
+    route("POST", "/v1/governance/proposals/{id}/execute", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Governance(Governance::Execute(places.get(0, "id of a proposal")?)))
+    }),
+    route("POST", "/v1/deposits/pause", &[Role::Guardian], |_, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Governance(Governance::PauseDeposits))
+    }),
+    route("POST", "/v1/operators", &[Role::Newcomer], |_, body| {
+        Ok(Command::Operators(Operators::Apply(Box::new(json::<Application>(body)?))))
+    }),
+    route("PUT", "/v1/operators/{operator}/setup", &[Role::Manager], |places, body| {
+        Ok(Command::Operators(Operators::Update(places.operator()?, json::<Setup>(body)?)))
+    }),
+    route("POST", "/v1/operators/{operator}/activate", &[Role::Manager], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Operators(Operators::Activate(places.operator()?)))
+    }),
+    route("POST", "/v1/operators/{operator}/announcements", &[Role::Manager], |places, body| {
+        Ok(Command::Operators(Operators::Announce(places.operator()?, json::<Announcement>(body)?)))
+    }),
+    route("DELETE", "/v1/operators/{operator}/announcements/{kind}", &[Role::Manager], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Operators(Operators::CallOff(places.operator()?, kind(places)?)))
+    }),
+    route("POST", "/v1/operators/{operator}/announcements/{kind}/effect", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Operators(Operators::Effect(places.operator()?, kind(places)?)))
+    }),
+    route("POST", "/v1/operators/{operator}/depart", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Operators(Operators::Depart(places.operator()?)))
+    }),
+    route(
+        "POST",
+        "/v1/operators/{operator}/bond/withdrawals",
+        &[Role::Manager, Role::Reward],
+        |places, body| {
+            let amount = json::<Amount>(body)?.amount;
+            Ok(Command::Bonds(bonds::Command::Withdraw(places.operator()?, amount)))
+        },
+    ),
+    route("POST", "/v1/operators/{operator}/services", &[Role::Manager], |places, body| {
+        let Service { service, amount } = json(body)?;
+        Ok(Command::Bonds(bonds::Command::Serve(places.operator()?, service, amount)))
+    }),
+    route("DELETE", "/v1/operators/{operator}/services/{service}", &[Role::Manager], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Bonds(bonds::Command::Quit(places.operator()?, places.get(1, "service")?)))
+    }),
+];
+
+/// The route of a request, and what stands in its places. Errors: no such path; another method.
+pub fn find<'a>(method: &str, path: &'a str) -> Result<(&'static Route, Places<'a>), RouteError> {
+    let fits = |route: &'static Route| Some((route, matched(route.path, path)?));
+    let mut fitting = ROUTES.iter().filter_map(fits).peekable();
+    if fitting.peek().is_none() {
+        return Err(RouteError::NoPath(path.to_owned()));
+    }
+    let (path, wanted) = (path.to_owned(), method.to_owned());
+    fitting.find(|(route, _)| route.method == method).ok_or(RouteError::NoMethod { path, method: wanted })
+}
+
+impl Route {
+    /// The command of a request. Errors: a part of the path, or the body, is not what it should be.
+    pub fn command(&self, places: &Places<'_>, body: &str) -> Result<Command, RouteError> {
+        (self.read)(places, body)
+    }
+
+    /// Whether a signer may write here.
+    pub fn admits(&self, state: &State, places: &Places<'_>, signer: Address) -> bool {
+        let operator = || places.operator().ok().and_then(|id| state.operators.get(id));
+        self.roles.iter().any(|role| match role {
+            Role::Anyone => true,
+            Role::Newcomer => state.seat(signer).is_none(),
+            Role::Governance => state.seat(signer) == Some(Seat::Governance),
+            Role::Guardian => state.seat(signer) == Some(Seat::Guardian),
+            Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
+            Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
+        })
+    }
+}
+
+/// Kinds of sightings, as observations name them.
+pub const KINDS: [&str; 3] = ["finalized", "bond-deposited", "bond-paid"];
+
+/// The sighting of an observation. Errors: no such kind; not the JSON of it.
+pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
+    match kind.as_str() {
+        "finalized" => Ok(Sighting::Finalized(json::<chain::Finalized>(body)?)),
+        "bond-deposited" => Ok(Sighting::Bonds(bonds::Sighting::Deposited(json(body)?))),
+        "bond-paid" => Ok(Sighting::Bonds(bonds::Sighting::Paid(json(body)?))),
+        _ => Err(RouteError::NoKind(kind.clone())),
+    }
+}
+
+fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {
+    places.get(1, "kind of announcement")
+}
+
+fn json<T: DeserializeOwned>(body: &str) -> Result<T, RouteError> {
+    serde_json::from_str(body).map_err(|error| RouteError::Body(error.to_string()))
+}
+
+/// What stands in the places of a pattern, if the path fits.
+fn matched<'a>(pattern: &str, path: &'a str) -> Option<Places<'a>> {
+    let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+    if pattern.len() != path.len() {
+        return None;
+    }
+    let mut places = Vec::new();
+    for (want, have) in pattern.into_iter().zip(path) {
+        if want.starts_with('{') {
+            places.push(have);
+        } else if want != have {
+            return None;
+        }
+    }
+    Some(Places(places))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_a_method_lead_to_one_command() {
+        let root = format!("0x{}", "11".repeat(32));
+        let path = format!("/v1/governance/proposals/{root}/execute");
+        let (route, places) = find("POST", &path).unwrap();
+        let command = route.command(&places, " { } ").unwrap();
+        assert_eq!(command, Command::Governance(Governance::Execute(root.parse().unwrap())));
+        let body = route.command(&places, r#"{"id":1}"#);
+        assert!(matches!(body, Err(RouteError::Body(_))), "nobody signs what is not read");
+        let (route, places) = find("POST", "/v1/governance/proposals/1/execute").unwrap();
+        let segment = RouteError::Segment { have: "1".to_owned(), want: "id of a proposal" };
+        assert_eq!(route.command(&places, "{}"), Err(segment));
+        let no_path = |path: &str| RouteError::NoPath(path.to_owned());
+        for path in ["", "/", "/v1/operators/", "/v1/governance/proposals/1", "/v1/operators?x"] {
+            assert_eq!(find("POST", path).err(), Some(no_path(path)));
+        }
+        let (path, method) = ("/v1/operators".to_owned(), "post".to_owned());
+        assert_eq!(find("post", "/v1/operators").err(), Some(RouteError::NoMethod { path, method }));
+    }
+
+    #[test]
+    fn no_two_routes_are_alike_and_each_has_somebody_who_may() {
+        for (at, route) in ROUTES.iter().enumerate() {
+            assert!(!route.roles.is_empty());
+            let alike = ROUTES[at + 1..]
+                .iter()
+                .find(|other| other.method == route.method && matched(other.path, route.path).is_some());
+            assert!(alike.is_none(), "{route:?} and {alike:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_sighting_is_read_and_no_other() {
+        for kind in KINDS {
+            let read = sighting(&Label::new(kind).unwrap(), "{}");
+            assert!(matches!(read, Err(RouteError::Body(_))), "{kind}: {read:?}");
+        }
+        let other = Label::new("rain").unwrap();
+        assert_eq!(sighting(&other, "{}"), Err(RouteError::NoKind(other.clone())));
+    }
+}

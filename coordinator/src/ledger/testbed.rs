@@ -1,0 +1,170 @@
+//! A pool of tests: wallets that send, a coordinator that sees, a clock that is told.
+
+use super::charter::{Charter, tests::charter};
+use super::entry::{Observation, Sealed};
+use super::governance::{Act, Motion};
+use super::log::{AppendError, Ledger};
+use super::state::State;
+use super::text::Label;
+use crate::test_keys::Wallet;
+use serde_json::{Value, json};
+use types::{Address, Root};
+
+/// When tests begin, in Unix seconds.
+pub(crate) const START: u64 = 1_800_000_000;
+/// An operator's manager.
+pub(crate) const MANAGER: u8 = 31;
+/// The same operator's reward address.
+pub(crate) const REWARD: u8 = 41;
+/// Its node.
+pub(crate) const NODE: u8 = 51;
+
+/// A pool, the bytes of its log, and the time.
+pub(crate) struct Pool {
+    pub(crate) ledger: Ledger,
+    pub(crate) log: Vec<Vec<u8>>,
+    pub(crate) now: u64,
+    nonce: u64,
+    salt: u8,
+    coordinator: Wallet,
+}
+
+pub(crate) fn address(byte: u8) -> Address {
+    Wallet::new(byte).address()
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        Self::of(charter())
+    }
+
+    pub(crate) fn of(charter: Charter) -> Self {
+        let (ledger, first) = Ledger::found(charter, START).unwrap();
+        let coordinator = Wallet::new(1);
+        Self { ledger, log: vec![first.bytes()], now: START, nonce: 0, salt: 0, coordinator }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        self.ledger.state()
+    }
+
+    /// A wallet writes.
+    pub(crate) fn send(
+        &mut self,
+        wallet: u8,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Sealed, AppendError> {
+        self.nonce += 1;
+        let (pool, chain) = (self.state().pool, self.state().charter.chain_id);
+        let body = body.to_string();
+        let expiry = self.now + 60;
+        let incoming = Wallet::new(wallet).incoming(pool, chain, (method, path), &body, self.nonce, expiry);
+        let sealed = self.ledger.request(self.now, &incoming)?;
+        self.log.push(sealed.bytes());
+        Ok(sealed)
+    }
+
+    pub(crate) fn post(&mut self, wallet: u8, path: &str, body: &Value) -> Result<Sealed, AppendError> {
+        self.send(wallet, "POST", path, body)
+    }
+
+    /// To something of the operator of [`MANAGER`].
+    pub(crate) fn operate(
+        &mut self,
+        wallet: u8,
+        method: &str,
+        rest: &str,
+        body: &Value,
+    ) -> Result<Sealed, AppendError> {
+        self.send(wallet, method, &format!("/v1/operators/{}/{rest}", address(MANAGER)), body)
+    }
+
+    /// The coordinator has another key.
+    pub(crate) fn coordinator(&mut self, byte: u8) {
+        self.coordinator = Wallet::new(byte);
+    }
+
+    /// The coordinator sees something.
+    pub(crate) fn see(&mut self, kind: &str, body: &Value) -> Result<Sealed, AppendError> {
+        let (kind, body) = (Label::new(kind).unwrap(), body.to_string());
+        let signature = self.coordinator.sign(self.ledger.position(self.now).digest(&kind, &body));
+        let sealed = self.ledger.observe(self.now, Observation { kind, body, signature })?;
+        self.log.push(sealed.bytes());
+        Ok(sealed)
+    }
+
+    pub(crate) fn finalize(&mut self, epoch: u64) {
+        let root = Root([7; 32]);
+        self.see("finalized", &json!({"epoch": epoch.to_string(), "root": root})).unwrap();
+    }
+
+    /// Bond of the operator of [`MANAGER`] comes in.
+    pub(crate) fn deposit(&mut self, eth: &str, log_index: u32) -> Result<Sealed, AppendError> {
+        let amount = types::Wei::from_eth(eth).unwrap();
+        let reference = json!({"tx": Root([9; 32]), "log_index": log_index});
+        let body = json!({"operator": address(MANAGER), "amount": amount, "reference": reference});
+        self.see("bond-deposited", &body)
+    }
+
+    /// An act with a salt that no other has.
+    pub(crate) fn motion(&mut self, act: Act) -> Motion {
+        self.salt += 1;
+        Motion { act, salt: Root([self.salt; 32]) }
+    }
+
+    pub(crate) fn propose(&mut self, wallet: u8, motion: &Motion) -> Result<Sealed, AppendError> {
+        self.post(wallet, "/v1/governance/proposals", &serde_json::to_value(motion).unwrap())
+    }
+
+    pub(crate) fn execute(&mut self, wallet: u8, motion: &Motion) -> Result<Sealed, AppendError> {
+        self.post(wallet, &format!("/v1/governance/proposals/{}/execute", motion.id()), &json!({}))
+    }
+
+    /// Two keys of governance agree.
+    pub(crate) fn adopt(&mut self, act: Act) -> Motion {
+        let motion = self.motion(act);
+        let keys = self.state().governance.keys.clone();
+        let key = |byte: &u8| keys.has(address(*byte));
+        let voters: Vec<_> = (10..20).filter(key).take(keys.needed().into()).collect();
+        for voter in voters {
+            self.propose(voter, &motion).unwrap();
+        }
+        motion
+    }
+
+    /// Governance agrees, time passes, and a stranger has it done.
+    pub(crate) fn govern(&mut self, act: Act) -> Result<Sealed, AppendError> {
+        let motion = self.adopt(act);
+        self.now += self.state().governance.timelock_s;
+        self.execute(99, &motion)
+    }
+
+    /// What somebody says who wishes to be an operator.
+    pub(crate) fn application(&self, manager: u8, reward: u8, node: u8) -> Value {
+        let (pool, chain_id) = (self.state().pool, self.state().charter.chain_id);
+        let node = Wallet::new(node);
+        json!({
+            "entity": "Blauer Reiter", "setup": setup("geth"), "operator_type": "csm-default",
+            "reward": address(reward), "enr": node.enr().as_str(),
+            "node_signature": node.binding(pool, chain_id, address(manager)),
+        })
+    }
+
+    /// An operator that gets stake, with a bond of so many ETH.
+    pub(crate) fn active(&mut self, eth: &str) {
+        let application = self.application(MANAGER, REWARD, NODE);
+        self.post(MANAGER, "/v1/operators", &application).unwrap();
+        self.govern(Act::VetOperator { operator: address(MANAGER) }).unwrap();
+        self.deposit(eth, 0).unwrap();
+        self.operate(MANAGER, "POST", "activate", &json!({})).unwrap();
+    }
+}
+
+pub(crate) fn setup(execution_client: &str) -> Value {
+    json!({
+        "country": "DE", "hosting_as": 24940, "execution_client": execution_client,
+        "consensus_client": "lodestar", "validator_client": "lodestar",
+    })
+}
