@@ -1,18 +1,30 @@
 //! The pool's office: it keeps the books of a delegated staking pool, and never a secret.
 //!
 //! Operators, clusters, delegations, deposits, rewards, losses and exits are counted here. No duty waits for the
-//! coordinator and it cannot sign: it links no crate that holds a key. What it publishes can be computed again by whoever
-//! has the same inputs, so everything in this library is a pure function of integers: no clock, no chance, no floats.
+//! coordinator and it cannot sign: it links no crate that holds a validator's key. What it publishes can be computed again by
+//! whoever has the same inputs, so everything that decides is a pure function of integers: no clock, no chance, no floats.
+//!
+//! Pure:
 //!
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
 //! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
+//!
+//! Around it:
+//!
+//! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
+//! - [`api`]: the office over HTTP. [`cli`]: the program.
 
+pub mod api;
+pub mod cli;
 pub mod formulas;
+pub mod key;
 pub mod ledger;
 pub mod merkle;
+pub mod office;
 pub mod request;
+pub mod store;
 
 #[cfg(test)]
 mod test_keys;

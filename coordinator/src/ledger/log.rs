@@ -147,6 +147,11 @@ impl Ledger {
         &self.tree
     }
 
+    /// Unix seconds of the last entry. No entry is earlier than the one before.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
     /// What is so now, to be signed.
     pub fn head(&self) -> Head {
         Head {

@@ -31,7 +31,7 @@ pub mod state;
 pub mod text;
 
 #[cfg(test)]
-mod testbed;
+pub(crate) mod testbed;
 
 pub use entry::{Cause, Entry, Observation, Sealed};
 pub use head::{Head, SignedHead, audit};

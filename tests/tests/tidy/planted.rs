@@ -171,8 +171,10 @@ fn a_clock_or_chance_in_a_pure_room() {
 #[test]
 fn sled_elsewhere() {
     let import = concat!("use sl", "ed::Db;");
-    one(words::sled(&rust("dkg/src/store.rs", import)), "dkg/src/store.rs", 1, "speaks to sled");
-    assert_eq!(words::sled(&rust("dvt-node/src/journal.rs", import)), []);
+    one(words::sled(&rust("dkg/src/store.rs", import)), "dkg/src/store.rs", 1, "speak to sled");
+    for file in ["dvt-node/src/journal.rs", "coordinator/src/store.rs"] {
+        assert_eq!(words::sled(&rust(file, import)), []);
+    }
     assert_eq!(words::sled(&rust("dkg/src/store.rs", concat!("let settled = settl", "ed::now();"))), []);
 }
 

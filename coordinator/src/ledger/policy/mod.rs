@@ -170,6 +170,26 @@ pub struct Exposure {
     pub one_service: Gwei,
 }
 
+/// Lido's operator types: community staking, identified clusters, curated operators.
+const LIDO: &str = include_str!("../../../policies/lido.json");
+/// Rocket Pool's.
+const ROCKETPOOL: &str = include_str!("../../../policies/rocketpool.json");
+/// Friends who stake together, without bonds.
+const SQUAD: &str = include_str!("../../../policies/squad.json");
+
+/// A policy to begin with, by name: `lido`, `rocketpool`, `squad`.
+///
+/// Source: the bond tables that these systems have published; caps, fees and delays are to be looked at by who founds a pool.
+pub fn preset(name: &str) -> Option<Policy> {
+    let text = match name {
+        "lido" => LIDO,
+        "rocketpool" => ROCKETPOOL,
+        "squad" => SQUAD,
+        _ => return None,
+    };
+    Some(serde_json::from_str(text).expect("a test reads each of them"))
+}
+
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,10 +6,6 @@ use crate::ledger::canonical;
 use serde_json::{Value, json};
 use types::{Wei, operators::SizeError};
 
-const LIDO: &str = include_str!("../../../tests/policies/lido.json");
-const ROCKETPOOL: &str = include_str!("../../../tests/policies/rocketpool.json");
-const SQUAD: &str = include_str!("../../../tests/policies/squad.json");
-
 /// A policy that tests share: Lido's operator types.
 pub(crate) fn lido() -> Policy {
     serde_json::from_str(LIDO).unwrap()

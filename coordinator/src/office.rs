@@ -1,0 +1,253 @@
+//! The office: a ledger whose entries are on disk before anybody hears of them.
+//!
+//! ```text
+//! request, observation -> ledger decides -> entry -> store, durable -> answer
+//! ```
+//!
+//! What opens is replayed from its first entry and compared with every head that was ever published, so an office never
+//! serves a log that it would not verify for somebody else.
+
+use crate::key::CoordinatorKey;
+use crate::ledger::charter::Charter;
+use crate::ledger::head::AuditError;
+use crate::ledger::text::Label;
+use crate::ledger::{AppendError, Ledger, Observation, Sealed, SignedHead, audit, canonical};
+use crate::request::{Incoming, WalletSignature};
+use crate::store::{LogStore, StoreError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use thiserror::Error;
+use types::Address;
+
+/// The folder of the log in a coordinator's folder.
+pub const LOG_FOLDER: &str = "log";
+
+/// Why an office does not open.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log is not what it was.
+    #[error("the log does not verify: {0}")]
+    Audit(#[from] AuditError),
+    /// A head that nobody wrote so.
+    #[error("the log is damaged: a head that was published cannot be read: {0}")]
+    Head(#[from] canonical::CanonicalError),
+    /// There is a log already.
+    #[error("there is a pool already, of {0} entries: a pool is founded once")]
+    Founded(u64),
+    /// A pool that cannot be.
+    #[error(transparent)]
+    Charter(#[from] AppendError),
+    /// Founded with another key than this office has.
+    #[error("the charter's coordinator is {want}, this folder's key is {have}")]
+    OtherKey {
+        /// The key's.
+        have: Address,
+        /// The charter's.
+        want: Address,
+    },
+    /// A log to be taken over that lacks its first entry, or has none.
+    #[error("there is nothing to take over: the log is empty")]
+    Empty,
+}
+
+/// Why something is not written.
+#[derive(Debug, Error)]
+pub enum OfficeError {
+    /// It is refused; nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] AppendError),
+    /// The disk failed: what was decided is not on it, or may be. Only a restart knows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk failed before.
+    #[error("the log's disk has failed; nothing is written or told until the coordinator is started again")]
+    Broken,
+    /// An observation by an office whose key is not the pool's.
+    #[error(
+        "the pool's coordinator is {want}, this office's key is {have}: it records requests, and sees nothing"
+    )]
+    NotTheCoordinator {
+        /// This office's.
+        have: Address,
+        /// The pool's.
+        want: Address,
+    },
+    /// There was no head of this size.
+    #[error("no head of {0} entries was published")]
+    NoHead(u64),
+    /// Somebody who countersigns nothing.
+    #[error("{0} is no operator's manager and no guardian: its signature says nothing about a head")]
+    Stranger(Address),
+    /// No signature.
+    #[error(transparent)]
+    Signature(#[from] crate::request::SignatureError),
+}
+
+/// A head with everybody who has signed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The head, signed by the coordinator.
+    pub signed: SignedHead,
+    /// Operators' managers and guardians that saw the same: their signatures over the same digest.
+    pub countersigned: BTreeMap<Address, WalletSignature>,
+}
+
+/// The office.
+#[derive(Debug)]
+pub struct Office {
+    ledger: Ledger,
+    store: LogStore,
+    key: CoordinatorKey,
+    broken: bool,
+}
+
+impl Office {
+    /// Founds a pool in a folder, at a time in Unix seconds.
+    pub fn found(folder: &Path, key: CoordinatorKey, charter: Charter, now: u64) -> Result<Self, OpenError> {
+        let (have, want) = (key.address(), charter.coordinator);
+        if have != want {
+            return Err(OpenError::OtherKey { have, want });
+        }
+        let (ledger, first) = Ledger::found(charter, now)?;
+        let mut store = LogStore::open_or_make(&folder.join(LOG_FOLDER))?;
+        if !store.is_empty() {
+            return Err(OpenError::Founded(store.len()));
+        }
+        store.append(&first.bytes())?;
+        Ok(Self { ledger, store, key, broken: false })
+    }
+
+    /// Opens the office of a folder. Cost: the whole log is replayed.
+    pub fn open(folder: &Path, key: CoordinatorKey) -> Result<Self, OpenError> {
+        let store = LogStore::open(&folder.join(LOG_FOLDER))?;
+        let ledger = verify(&store)?;
+        Ok(Self { ledger, store, key, broken: false })
+    }
+
+    /// Takes another coordinator's log over, into a folder that has none.
+    ///
+    /// - `log`: all entries, as exported. They are verified before the first is written.
+    pub fn take_over(folder: &Path, key: CoordinatorKey, log: &[Vec<u8>]) -> Result<Self, OpenError> {
+        if log.is_empty() {
+            return Err(OpenError::Empty);
+        }
+        let ledger = audit(log, &[])?;
+        let mut store = LogStore::open_or_make(&folder.join(LOG_FOLDER))?;
+        if !store.is_empty() {
+            return Err(OpenError::Founded(store.len()));
+        }
+        for entry in log {
+            store.append(entry)?;
+        }
+        Ok(Self { ledger, store, key, broken: false })
+    }
+
+    /// The ledger, unless what it knows may not be on the disk.
+    pub fn ledger(&self) -> Result<&Ledger, OfficeError> {
+        if self.broken { Err(OfficeError::Broken) } else { Ok(&self.ledger) }
+    }
+
+    /// The key's address.
+    pub fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    /// Writes what somebody wishes, at a time in Unix seconds: durable when this returns.
+    pub fn request(&mut self, now: u64, incoming: &Incoming) -> Result<Sealed, OfficeError> {
+        self.ledger()?;
+        let sealed = self.ledger.request(self.not_before(now), incoming)?;
+        self.keep(sealed)
+    }
+
+    /// Writes what the coordinator has seen.
+    pub fn observe(&mut self, now: u64, kind: Label, body: String) -> Result<Sealed, OfficeError> {
+        self.ledger()?;
+        let (have, want) = (self.address(), self.ledger.state().governance.coordinator);
+        if have != want {
+            return Err(OfficeError::NotTheCoordinator { have, want });
+        }
+        let now = self.not_before(now);
+        let signature = self.key.sign(self.ledger.position(now).digest(&kind, &body));
+        let sealed = self.ledger.observe(now, Observation { kind, body, signature })?;
+        self.keep(sealed)
+    }
+
+    /// A clock that was set back does not stop the office: time stands still until it has caught up.
+    fn not_before(&self, now: u64) -> u64 {
+        now.max(self.ledger.at())
+    }
+
+    fn keep(&mut self, sealed: Sealed) -> Result<Sealed, OfficeError> {
+        // The ledger is ahead of the disk from here on, until the disk says otherwise.
+        self.broken = true;
+        self.store.append(&sealed.bytes())?;
+        self.broken = false;
+        Ok(sealed)
+    }
+
+    /// The head of now, signed and kept.
+    ///
+    /// - Cost: the first time at a size the whole state is hashed, and one sync.
+    pub fn head(&mut self) -> Result<Published, OfficeError> {
+        let size = self.ledger()?.tree().size();
+        if let Some(published) = self.published(size)? {
+            return Ok(published);
+        }
+        let (have, want) = (self.address(), self.ledger.state().governance.coordinator);
+        if have != want {
+            return Err(OfficeError::NotTheCoordinator { have, want });
+        }
+        let head = self.ledger.head();
+        let signature = self.key.sign(head.digest(self.ledger.state().charter.chain_id));
+        let published = Published { signed: SignedHead { head, signature }, countersigned: BTreeMap::new() };
+        self.store.keep_head(size, &canonical::bytes(&published))?;
+        Ok(published)
+    }
+
+    /// The head that was published at a size.
+    pub fn published(&self, size: u64) -> Result<Option<Published>, OfficeError> {
+        let bytes = self.store.head(size)?;
+        Ok(bytes.map(|bytes| {
+            canonical::read(&bytes).expect("opening has read every head, and this wrote the others")
+        }))
+    }
+
+    /// An operator, or a guardian, says that it has seen the same head.
+    ///
+    /// - Errors: no such head was published; the signature is nobody's who counts.
+    pub fn countersign(&mut self, size: u64, signature: WalletSignature) -> Result<Published, OfficeError> {
+        let mut published = self.published(size)?.ok_or(OfficeError::NoHead(size))?;
+        let state = self.ledger()?.state();
+        let signer = signature.signer(published.signed.head.digest(state.charter.chain_id))?;
+        let manages = state.operators.operators.values().any(|operator| operator.manager == signer);
+        if !manages && !state.governance.guardians.has(signer) {
+            return Err(OfficeError::Stranger(signer));
+        }
+        published.countersigned.insert(signer, signature);
+        self.store.keep_head(size, &canonical::bytes(&published))?;
+        Ok(published)
+    }
+
+    /// Stored entries from a number on, at most so many.
+    pub fn entries(&self, from: u64, count: usize) -> Result<Vec<Vec<u8>>, OfficeError> {
+        self.ledger()?;
+        let end = from.saturating_add(count as u64).min(self.store.len());
+        let entries = (from..end).map_while(|seq| self.store.entry(seq).transpose());
+        Ok(entries.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Replays a stored log, and compares it with every head that was published of it.
+pub fn verify(store: &LogStore) -> Result<Ledger, OpenError> {
+    let heads: Vec<SignedHead> = store
+        .heads()
+        .map(|head| Ok(canonical::read::<Published>(&head?)?.signed))
+        .collect::<Result<_, OpenError>>()?;
+    let entries: Vec<Vec<u8>> = store.entries().collect::<Result<_, _>>()?;
+    Ok(audit(&entries, &heads)?)
+}

@@ -1,0 +1,193 @@
+//! The program as a pool's founder runs it: a key, a charter, a pool, a log that verifies, and a server.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dvt-coordinator"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    program(args).output().unwrap()
+}
+
+fn done(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// One sentence on standard error, and no success.
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(!output.status.success(), "{args:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    said
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn address(digit: char) -> String {
+    format!("0x{}", digit.to_string().repeat(40))
+}
+
+/// A folder with a key, and a charter for it.
+fn drafted(folder: &Path) -> String {
+    let told: Value =
+        serde_json::from_str(&done(&["identity", "--data-dir", text(folder), "--json"])).unwrap();
+    let coordinator = told["address"].as_str().unwrap();
+    let (charter, addresses) =
+        (folder.join("charter.json"), ['1', '2', '3', '4', '5', 'a', 'b'].map(address));
+    let [one, two, three, four, five, withdrawal, fees] = addresses.each_ref().map(String::as_str);
+    done(&[
+        "charter",
+        "--name",
+        "Meadow",
+        "--network",
+        "hoodi",
+        "--coordinator",
+        coordinator,
+        "--withdrawal-address",
+        withdrawal,
+        "--fee-recipient",
+        fees,
+        "--governance",
+        one,
+        two,
+        three,
+        "--governance-needed",
+        "2",
+        "--guardian",
+        four,
+        five,
+        "--guardians-needed",
+        "2",
+        "--policy",
+        "lido",
+        "--out",
+        text(&charter),
+    ]);
+    text(&charter).to_owned()
+}
+
+#[test]
+fn a_pool_is_founded_verified_exported_and_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let charter = drafted(&first);
+    let found = ["found", "--data-dir", text(&first), "--charter", &charter, "--json"];
+    let founded = done(&found);
+    assert!(refused(&found).contains("a pool is founded once"));
+    assert_eq!(done(&["log", "verify", "--data-dir", text(&first), "--json"]), founded);
+    let log = first.join("pool.jsonl");
+    let export = ["log", "export", "--data-dir", text(&first), "--out", text(&log)];
+    done(&export);
+    assert!(refused(&export).contains("cannot make"), "never over another");
+    assert_eq!(done(&["log", "verify", "--file", text(&log), "--json"]), founded);
+
+    let entry = fs::read(&log).unwrap();
+    let forged = first.join("forged.jsonl");
+    for at in (0..entry.len() - 1).step_by(97) {
+        let mut bytes = entry.clone();
+        bytes[at] ^= 1;
+        fs::write(&forged, bytes).unwrap();
+        let said = refused(&["log", "verify", "--file", text(&forged)]);
+        // A byte that becomes a line's end makes another entry of the rest.
+        assert!(said.contains("entry 0: "), "byte {at}: {said}");
+    }
+
+    done(&["log", "take-over", "--data-dir", text(&second), "--file", text(&log)]);
+    assert_eq!(done(&["log", "verify", "--data-dir", text(&second), "--json"]), founded);
+    let other = refused(&["found", "--data-dir", text(&folder.path().join("third")), "--charter", &charter]);
+    assert!(other.contains("this folder's key is"), "{other}");
+    assert!(
+        refused(&["log", "verify", "--data-dir", text(folder.path())])
+            .contains("there is no coordinator's log")
+    );
+}
+
+#[test]
+fn a_charter_that_founds_no_pool_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("charter.json");
+    let (one, two) = (address('1'), address('2'));
+    let draft = |governance: &str, needed: &str| {
+        refused(&[
+            "charter",
+            "--name",
+            "Meadow",
+            "--network",
+            "hoodi",
+            "--coordinator",
+            &one,
+            "--withdrawal-address",
+            &two,
+            "--fee-recipient",
+            &two,
+            "--governance",
+            governance,
+            "--governance-needed",
+            needed,
+            "--guardian",
+            &address('3'),
+            "--guardians-needed",
+            "1",
+            "--out",
+            text(&out),
+        ])
+    };
+    assert!(draft(&one, "1").contains("different principals"));
+    assert!(draft(&address('4'), "2").contains('2'));
+    assert!(!out.exists());
+}
+
+/// A coordinator that serves, killed when the test ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: pool\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_log_is_served_until_the_program_is_asked_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let charter = drafted(folder.path());
+    done(&["found", "--data-dir", text(folder.path()), "--charter", &charter]);
+    let serve = ["serve", "--data-dir", text(folder.path()), "--listen", "127.0.0.1:0"];
+    let mut child = program(&serve).env("NO_COLOR", "1").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut server = Server(child);
+    let line = lines.find(|line| line.as_ref().unwrap().contains("in office")).unwrap().unwrap();
+    let address = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap();
+    let health = get(address, "/v1/health");
+    assert!(health.starts_with("HTTP/1.1 200") && health.contains(r#""in_office":true"#), "{health}");
+    assert!(get(address, "/v1/head").contains(r#""size":1"#));
+    assert!(get(address, "/nowhere").starts_with("HTTP/1.1 404"));
+    assert!(
+        refused(&["log", "verify", "--data-dir", text(folder.path())]).contains("in use by another process")
+    );
+    let stop = Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    assert!(server.0.wait().unwrap().success());
+    done(&["log", "verify", "--data-dir", text(folder.path())]);
+}
