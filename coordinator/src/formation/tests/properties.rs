@@ -1,7 +1,8 @@
 //! What holds of every proposal.
 
 use super::*;
-use crate::formation::{Proposal, proposal::VerifyError, proposal::Why};
+use crate::formation::proposal::{Proposal, ProposedCluster, VerifyError, Why};
+use crate::formation::{accept, judge};
 use crate::formulas::bonds;
 
 proptest! {
@@ -54,16 +55,18 @@ proptest! {
     }
 
     #[test]
-    fn who_is_left_has_a_reason(call in calls(&[(4, 3)], 0..20, 4)) {
+    fn who_is_left_has_the_reason_that_the_judge_finds(call in calls(&[(4, 3), (7, 5)], 0..20, 4)) {
         let proposal = Proposal::form(&call, seed(3)).unwrap();
+        let find = |operator: &Address| {
+            call.terms().candidates.iter().find(|one| one.operator == *operator).unwrap()
+        };
+        let seats = |cluster: &ProposedCluster| cluster.operators.iter().map(find).collect::<Vec<_>>();
         for left in &proposal.left {
-            match &left.why {
-                Why::Barred(check) => prop_assert!(!check.holds() && !check.subject.is_empty()),
-                Why::NotDrawn => {
-                    let of = call.terms().candidates.iter().find(|one| one.operator == left.operator).unwrap();
-                    prop_assert!(of.clusters_now < of.clusters_max);
-                }
-            }
+            let mut seated: Vec<_> = proposal.clusters.iter().map(seats).collect();
+            // As if it sat alone in one cluster more: only its own rules and its entity's can be broken there.
+            seated.push(vec![find(&left.operator)]);
+            let broken = judge::numbers(&call, &seated).into_iter().find(|check| !check.holds());
+            prop_assert_eq!(&left.why, &broken.map_or(Why::NotDrawn, Why::Barred));
         }
     }
 }
@@ -215,4 +218,22 @@ fn identified_clusters_of_four_are_formed_with_their_bonds_and_each_operator_onc
     assert_eq!((proposal.clusters.len(), proposal.left.len(), &proposal.shortfall), (2, 1, &None));
     let bonds = proposal.clusters[0].checks.iter().filter(|check| check.rule == crate::formation::Rule::Bond);
     assert!(bonds.map(|check| (check.have, check.limit)).eq([(bond.0, bond.0); 4]));
+}
+
+#[test]
+fn operators_are_asked_for_the_cluster_that_was_drawn() {
+    let proposal = Proposal::form(&Call::new(twelve()).unwrap(), seed(1)).unwrap();
+    assert_eq!(accept::Proposed::of(&proposal, 2, Root::ZERO, 100), None);
+    let (definition, mut book) = (Root([5; 32]), accept::State::default());
+    let asked = accept::Proposed::of(&proposal, 1, definition, 100).unwrap();
+    assert_eq!((asked.proposal, &asked.operators), (proposal.hash(), &proposal.clusters[1].operators));
+    let accept = |operator: &Address| accept::Command::Accept { definition, operator: *operator };
+    let commands =
+        [accept::Command::Propose(asked.clone())].into_iter().chain(asked.operators.iter().map(accept));
+    for command in commands {
+        for event in accept::decide(&book, 50, &command).unwrap() {
+            accept::apply(&mut book, &event).unwrap();
+        }
+    }
+    assert_eq!(book.clusters[&definition].stage, accept::Stage::Formed);
 }
