@@ -65,7 +65,8 @@ pub(super) fn form(call: &Call, candidates: &[&Candidate], steps: u32) -> Found 
     let mut short = None;
     let mut best: Vec<Vec<usize>> = Vec::new();
     for clusters in (1..=most).rev() {
-        if matches!(short, Some(Short::Steps(..))) && best.len() >= clusters as usize {
+        // Known only if steps ran out on the way to more.
+        if best.len() > clusters as usize {
             break;
         }
         let mut search = Search {

@@ -2,8 +2,8 @@
 
 use super::super::judge;
 use super::super::search::{self, STEPS_MAX, Short};
-use super::{calls, rules};
-use crate::formation::{Call, Candidate};
+use super::{call, calls, candidate, rules, word};
+use crate::formation::{Call, Candidate, Dimension};
 use proptest::prelude::*;
 
 /// Every list of clusters, in the order that `search` describes, each judged by the rules as they are written: the first of
@@ -56,8 +56,26 @@ fn drawn(call: &Call) -> Vec<&Candidate> {
     call.terms().candidates.iter().collect()
 }
 
+prop_compose! {
+    /// Four clusters of three, twelve candidates, four clients of each kind with three operators each: whether there are
+    /// four clusters is a puzzle of its own.
+    fn needed()(
+        kinds in prop::array::uniform3(Just([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]).prop_map(Vec::from).prop_shuffle()),
+    ) -> Call {
+        let of = |at: u32| Candidate {
+            execution_client: word(&format!("el{}", kinds[0][at as usize])),
+            consensus_client: word(&format!("cl{}", kinds[1][at as usize])),
+            validator_client: word(&format!("vc{}", kinds[2][at as usize])),
+            ..candidate(at)
+        };
+        let mut rules = rules(3, 2);
+        rules.dimensions.retain(|dimension| *dimension < Dimension::HostingAs);
+        call(rules, (0..12).map(of).collect(), 4)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn the_search_finds_the_first_of_the_largest_formations(
@@ -128,6 +146,17 @@ proptest! {
     }
 }
 
+proptest! {
+    // The slow search takes its time.
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn so_it_does_where_everybody_is_needed_and_the_first_try_often_fails(call in needed()) {
+        let found = search::form(&call, &drawn(&call), STEPS_MAX);
+        prop_assert_eq!(found.clusters, slow(&call, &drawn(&call)));
+    }
+}
+
 #[test]
 fn the_calls_of_these_tests_have_every_ending() {
     use proptest::strategy::ValueTree;
@@ -150,10 +179,9 @@ fn the_calls_of_these_tests_have_every_ending() {
 
 #[test]
 fn a_large_call_is_answered_without_going_back() {
-    use super::{call, candidate};
     // Two hundred operators of five clients each, in twelve countries, with four clusters each.
     let operators = (0..200).map(|at| {
-        let alike = |what: &str, of: u32| super::word(&format!("{what}{}", at * 7 % 31 % of));
+        let alike = |what: &str, of: u32| word(&format!("{what}{}", at * 7 % 31 % of));
         let mut candidate = candidate(at);
         (candidate.execution_client, candidate.consensus_client) = (alike("el", 5), alike("cl", 6));
         (candidate.validator_client, candidate.country) = (alike("vc", 5), super::country(at % 12));
