@@ -6,6 +6,7 @@
 //!
 //! Pure:
 //!
+//! - [`formation`]: which operators make a cluster, by rules and by lot, so that anybody can do it again.
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
 //! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
@@ -18,6 +19,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod formation;
 pub mod formulas;
 pub mod key;
 pub mod ledger;
