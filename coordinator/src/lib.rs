@@ -5,7 +5,9 @@
 //! has the same inputs, so everything in this library is a pure function of integers: no clock, no chance, no floats.
 //!
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
+//! - [`ledger`]: the books that are kept with them.
 //! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
 
 pub mod formulas;
+pub mod ledger;
 pub mod merkle;
