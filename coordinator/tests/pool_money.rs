@@ -224,9 +224,11 @@ fn a_loss_is_everybodys_in_proportion_and_pays_no_fee() {
     assert!(near(after[1].0, tenth_less(Wei(before[1].0 - eth("10").0))));
     assert!(near(book.state.queued().unwrap().0, eth("9").0));
     // Nothing is served while the incident is open; then at the lower rate, and the loss is not made good by waiting.
+    book.report(26 * wide::ETH_GWEI, 0, 2 * wide::ETH_GWEI).unwrap();
+    assert!(book.state.books().buffer > book.state.queued().unwrap());
     assert_eq!(book.state.queue().waiting(), 1);
     book.incident = false;
-    book.report(27 * wide::ETH_GWEI, 0, wide::ETH_GWEI).unwrap();
+    book.report(26 * wide::ETH_GWEI, 0, 0).unwrap();
     assert_eq!(book.state.queue().waiting(), 0);
     assert!(near(book.state.books().locked.0, eth("9").0));
 }
@@ -242,6 +244,26 @@ fn what_waits_does_not_earn_and_what_it_would_have_earned_is_the_others() {
     let [one, other] = book.balances([0, 1]);
     // 17 ETH for those who stay: 15 ETH's worth of shares.
     assert!(one > eth("5.66") && one < eth("5.67") && other > eth("11.33") && other < eth("11.34"));
+}
+
+#[test]
+fn who_is_served_pays_the_fee_like_who_stays() {
+    let mut book = Book::funded([("40", 0), ("10", 1)]);
+    book.stake("32");
+    book.report(32 * wide::ETH_GWEI, 32 * wide::ETH_GWEI, 0).unwrap();
+    // After a loss, both what waits and what stays are worth less than at the request, and gain by the same report.
+    book.request(0, "15");
+    book.bounds.cl_decrease_max = BasisPoints::WHOLE;
+    book.incident = true;
+    book.report(22 * wide::ETH_GWEI, 0, 0).unwrap();
+    let [waits, stays] = [book.state.queued().unwrap(), book.balances([1])[0]];
+    book.incident = false;
+    book.report(24 * wide::ETH_GWEI, 0, 0).unwrap();
+    let [served, stayed] = [book.state.books().locked, book.balances([1])[0]];
+    assert!(served > waits && stayed > stays);
+    // In proportion: served / waits is stayed / stays, to some wei of some ETH.
+    let (one, other) = (served.0 * stays.0, stayed.0 * waits.0);
+    assert!(one.abs_diff(other) <= eth("100").0, "{served} of {waits}, {stayed} of {stays}");
 }
 
 #[test]

@@ -253,11 +253,10 @@ impl World {
 
     /// What the next report tells the pool: balances, what has arrived or is lost, what was swept.
     pub(crate) fn report(&mut self) -> Result<Vec<pool::Event>, pool::Refusal> {
-        let flying = coordinator::formulas::wide::wei(self.state.in_flight()).0;
-        let arrived = (self.pool.state.books().transient.0 - flying) / coordinator::formulas::wide::GWEI_WEI;
+        let arrived = self.state.arrived(self.pool.state.books().transient).unwrap();
         let (_, swept) = self.chain.of_pool(self.state.validators().keys().copied());
         let withdrawn = swept - self.told;
-        let events = self.pool.report(self.state.balance().0, arrived.to(), withdrawn)?;
+        let events = self.pool.report(self.state.balance().0, arrived.0, withdrawn)?;
         self.told = swept;
         Ok(events)
     }

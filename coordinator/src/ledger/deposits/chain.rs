@@ -7,7 +7,7 @@ use super::command::{Balance, Event, Rules};
 use super::decide::Refusal;
 use super::keys::is_signed;
 use super::stage::{Life, Stage, Step};
-use super::{Alarm, State, Validator};
+use super::{Alarm, InFlight, State, Validator};
 use cluster::deposit::{DepositMessage, SignedDeposit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -272,20 +272,14 @@ impl One<'_> {
     /// Deposits of the pool that the state's blocks have and its queue has not.
     ///
     /// A deposit in the queue is the pool's if amount and slot are those of one that was sent: a stranger's of the same
-    /// slot and amount only makes the pool's count as arrived a little later.
-    fn arrived(&self) -> Vec<super::InFlight> {
-        let mut waiting = self.pending.clone();
-        let mut here = |sent: &&super::InFlight| {
-            let found = waiting.iter().position(|one| (one.amount, one.slot) == (sent.amount, sent.slot));
-            found.map(|at| waiting.remove(at)).is_none()
+    /// slot and amount only makes the pool's count as arrived a little later. The pool sends a validator no second deposit
+    /// before the first was told, so it has no two of one slot.
+    fn arrived(&self) -> Vec<InFlight> {
+        let waits = |sent: &InFlight| {
+            self.pending.iter().any(|one| (one.amount, one.slot) == (sent.amount, sent.slot))
         };
-        self.validator
-            .sent
-            .iter()
-            .filter(|sent| sent.slot <= self.slot)
-            .filter(|sent| here(sent))
-            .copied()
-            .collect()
+        let there = self.validator.sent.iter().filter(|sent| sent.slot <= self.slot);
+        there.filter(|sent| !waits(sent)).copied().collect()
     }
 
     /// Whether a deposit waits that the key has signed. Anybody can deposit without a signature: the chain drops it.

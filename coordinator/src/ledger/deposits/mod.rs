@@ -16,10 +16,11 @@
 //! **Alarms** hold a validator: it gets no more money, and a batch that has it cannot be sent, until governance releases it.
 //!
 //! **Money.** [`Event::moves`] says what an event is in the pool's book of money, and [`State::planned`] and
-//! [`State::in_flight`] what that book must hold. What the pool's book has as transient beyond `in_flight` has arrived, in
-//! a balance or lost: that is what the next report tells it.
+//! [`State::in_flight`] what that book must hold; [`State::arrived`] is what the next report tells it.
 //!
-//! Whoever sends keeps to the order: transactions up to a finalized state are told before the state.
+//! Whoever tells keeps to the chain's order: deposits in finalized blocks up to a state before the state. What is given
+//! up must not be sent any more, which is the payer's to keep: it sends what [`calldata`] names, at the root it names it
+//! for, and nothing else.
 //!
 //! Sources: Lido's LIP-5, `DepositSecurityModule.sol`, `PredepositGuarantee.sol`; EIP-7251, EIP-6110 for the chain's queue.
 
@@ -39,10 +40,11 @@ pub use decide::{Refusal, decide};
 pub use keys::{Charter, CharterError, KEYS_MAX, KeyError, KeyOffer, ONE_AND_31, Offered, Split, SplitError};
 pub use stage::{Life, Stage, Step};
 
+use crate::formulas::wide::{self, GWEI_WEI};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use types::operators::ClusterId;
-use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex};
+use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
 
 /// The most validators that a pool has: about as many as Ethereum.
 pub const VALIDATORS_MAX: usize = 1 << 20;
@@ -195,6 +197,16 @@ impl State {
     /// What is on its way to validators. Cost: all validators.
     pub fn in_flight(&self) -> Gwei {
         total(self.validators.values().map(Validator::in_flight))
+    }
+
+    /// What has arrived since the last report, in a balance or lost to a validator that is not the pool's.
+    ///
+    /// - `transient`: what the pool's book has as transient.
+    /// - `None` if that is less than what is on its way: the books do not belong together.
+    pub fn arrived(&self, transient: Wei) -> Option<Gwei> {
+        let flying = wide::wei(self.in_flight());
+        let gwei = transient.0.checked_sub(flying.0)? / GWEI_WEI;
+        gwei.try_into().ok().map(Gwei)
     }
 
     /// What the pool's validators have. Cost: all validators.
