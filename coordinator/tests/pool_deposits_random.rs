@@ -23,6 +23,15 @@ enum Try {
     Pay(u32),
     Withdraw(u16),
     Plan,
+    /// Plan, approve and send, as it should be.
+    Fund,
+    /// The same, but the first key's operators are first with credentials of their own.
+    Steal,
+    /// The queue is taken up, validators go on, and it is looked at and reported.
+    Advance {
+        exit: usize,
+        slash: usize,
+    },
     Approve {
         guardian: u8,
         batch: u64,
@@ -63,10 +72,13 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         3 => (1..4u8, 1..9u64, prop::bool::weighted(0.8)).prop_map(|(of, secret, honest)| Try::Register { of, secret, honest }),
         2 => (1..200u32).prop_map(Try::Pay),
         1 => (1..300u16).prop_map(Try::Withdraw),
-        4 => Just(Try::Plan),
-        6 => (49..53u8, batch(), 1..3u8).prop_map(|(guardian, batch, at)| Try::Approve { guardian, batch, at }),
-        6 => (batch(), 0..3usize).prop_map(|(batch, at)| Try::Send { batch, at }),
-        1 => (batch(), 1..3u8).prop_map(|(batch, at)| Try::GiveUp { batch, at }),
+        2 => Just(Try::Plan),
+        8 => Just(Try::Fund),
+        1 => Just(Try::Steal),
+        14 => (0..12usize, 0..20usize).prop_map(|(exit, slash)| Try::Advance { exit, slash }),
+        3 => (49..53u8, batch(), 1..3u8).prop_map(|(guardian, batch, at)| Try::Approve { guardian, batch, at }),
+        3 => (batch(), 0..3usize).prop_map(|(batch, at)| Try::Send { batch, at }),
+        2 => (batch(), 1..3u8).prop_map(|(batch, at)| Try::GiveUp { batch, at }),
         4 => (0..6usize).prop_map(Try::TakeUp),
         4 => (0..8usize, 0..20usize).prop_map(|(exit, slash)| Try::GoOn { exit, slash }),
         1 => (1..9u64, any::<bool>(), any::<bool>()).prop_map(
@@ -75,8 +87,8 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         6 => prop::bool::weighted(0.8).prop_map(|finalized| Try::Look { finalized }),
         3 => Just(Try::Report),
         1 => (49..53u8).prop_map(Try::Pause),
-        1 => Just(Try::Resume),
-        1 => (1..9u64).prop_map(Try::Release),
+        3 => Just(Try::Resume),
+        2 => (1..9u64).prop_map(Try::Release),
         1 => (1..9u64).prop_map(Try::Compensate),
     ];
     prop::collection::vec(one, 1..70)
@@ -106,6 +118,9 @@ fn try_one(world: &mut World, one: Try) -> Result<(), Refusal> {
         Try::Pay(_)
         | Try::Withdraw(_)
         | Try::TakeUp(_)
+        | Try::Fund
+        | Try::Steal
+        | Try::Advance { .. }
         | Try::GoOn { .. }
         | Try::Stranger { .. }
         | Try::Report => {
@@ -128,6 +143,23 @@ fn outside(world: &mut World, one: Try) {
             let _ = world.pool.run(&PoolCommand::Request { owner, amount });
         }
         Try::TakeUp(many) => world.chain.take_up(many),
+        Try::Fund => {
+            world.plan_and_send();
+        }
+        Try::Steal => {
+            let ready = |secret: &u64| world.state.validators().get(&key(*secret)).map(|one| one.stage);
+            let secret = (1..9).find(|secret| ready(secret) == Some(Stage::Ready)).unwrap_or(1);
+            let stolen = signed(secret, theirs(), ETH);
+            // It is in a block before the pool's, and nobody has looked since.
+            world.chain.deposit(key(secret), theirs(), stolen.amount, stolen.signature);
+            world.plan_and_send();
+        }
+        Try::Advance { exit, slash } => {
+            world.chain.take_up(usize::MAX);
+            world.chain.go_on(Some(exit), Some(slash));
+            let _ = world.look();
+            let _ = world.report();
+        }
         Try::GoOn { exit, slash } => world.chain.go_on(Some(exit), Some(slash)),
         Try::Stranger { secret, to_pool, is_signed } => {
             let credentials = if to_pool { ours(world.compounding) } else { theirs() };
@@ -144,14 +176,15 @@ fn outside(world: &mut World, one: Try) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Any order of things on the chain and off it: the books audit and agree after each (`World::run`), what is refused
     /// changes nothing, the rest is sent only to who was proven, and what was sent is where the chain has it.
     #[test]
     fn money_is_only_where_the_chain_has_it(compounding: bool, tries in tries()) {
         let mut world = World::funded("100", compounding);
-        world.register(1, &[1]);
+        world.register(1, &[1, 2]);
+        world.register(2, &[3]);
         for one in tries {
             let before = world.clone();
             if try_one(&mut world, one).is_err() {
@@ -165,7 +198,7 @@ proptest! {
                     prop_assert!(matches!(stage, Some(Stage::Proven | Stage::RestPlanned)));
                 }
                 if validator.stage == Stage::Proven && stage == Some(Stage::Predeposited) {
-                    let by = matches!(one, Try::Look { finalized: true } | Try::Report);
+                    let by = matches!(one, Try::Look { finalized: true } | Try::Report | Try::Advance { .. });
                     prop_assert!(by, "only a finalized state proves");
                     prop_assert_eq!(validator.credentials, Some(ours(compounding)));
                 }
