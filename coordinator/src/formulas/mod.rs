@@ -1,6 +1,6 @@
 //! The formulas of a pool. Each says its source, its units, and who keeps what rounding leaves over.
 //!
-//! - [`wide`], [`ratio`]: integers and fractions that lose nothing on the way.
+//! - [`wide`], [`ratio`]: integers and fractions that lose nothing on the way; [`decimal`]: how they are written.
 //! - [`shares`]: who owns which part of the pool; [`rebase`]: what a report of the chain does to it.
 //! - [`f1`]: rewards of those who delegate to one cluster; [`saturation`]: what a pool's size does to its reward.
 //! - [`commission`], [`participation`]: how a reward is split, and between operators by what they did.
@@ -12,6 +12,7 @@ pub mod allocation;
 pub mod bonds;
 pub mod commission;
 pub mod concentration;
+pub mod decimal;
 pub mod exits;
 pub mod f1;
 pub mod losses;

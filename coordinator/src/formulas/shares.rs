@@ -12,8 +12,10 @@
 //! Source: Lido's `StETH.sol` (`getSharesByPooledEth`, `getPooledEthByShares`); wstETH for shares as a unit that does not
 //! rebase: one wrapped unit is one share.
 
+use super::decimal;
 use super::wide::{self, WideError};
 use alloy_primitives::U256;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 use thiserror::Error;
 use types::{Address, Wei};
@@ -27,9 +29,10 @@ pub const DEAD_HOLDER: Address = Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 /// deposit. Now a gift goes to these first: to cut an ETH off a deposit costs 10^9 ETH.
 pub const DEAD_SHARES: Shares = Shares(wide::GWEI_WEI);
 
-/// A number of shares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shares(pub U256);
+/// A number of shares. Written as decimal text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shares(#[serde(with = "decimal")] pub U256);
 
 impl Shares {
     /// None.
@@ -43,11 +46,13 @@ impl fmt::Display for Shares {
 }
 
 /// What all shares are worth together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rate {
     /// All shares.
     pub shares: Shares,
     /// All ETH of the pool, in wei.
+    #[serde(with = "decimal::wei")]
     pub pooled: Wei,
 }
 
@@ -118,11 +123,52 @@ pub enum ShareError {
 
 /// A pool's ledger: shares by account, and what they are worth together.
 ///
-/// Any command either happens as a whole or is refused and changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Any command either happens as a whole or is refused and changes nothing. What is read back from text is a ledger that
+/// commands could have made, or refused: accounts with nothing, or shares that are nobody's, are not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct SharePool {
     rate: Rate,
     balances: BTreeMap<Address, Shares>,
+}
+
+/// A ledger as it was read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    rate: Rate,
+    balances: BTreeMap<Address, Shares>,
+}
+
+/// Why a stored ledger is not read.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+enum StoredError {
+    #[error("an account of no shares")]
+    Empty,
+    #[error("accounts have other shares together than {all}")]
+    Sum { all: Shares },
+    #[error("the dead holder has {have} shares")]
+    Dead { have: Shares },
+}
+
+impl TryFrom<Stored> for SharePool {
+    type Error = StoredError;
+
+    fn try_from(Stored { rate, balances }: Stored) -> Result<Self, StoredError> {
+        let all = rate.shares;
+        if balances.values().any(|shares| *shares == Shares::ZERO) {
+            return Err(StoredError::Empty);
+        }
+        let sum = balances.values().try_fold(U256::ZERO, |sum, shares| sum.checked_add(shares.0));
+        if sum != Some(all.0) || (all == Shares::ZERO && rate.pooled != Wei::ZERO) {
+            return Err(StoredError::Sum { all });
+        }
+        let have = balances.get(&DEAD_HOLDER).copied().unwrap_or_default();
+        if all != Shares::ZERO && have < DEAD_SHARES {
+            return Err(StoredError::Dead { have });
+        }
+        Ok(Self { rate, balances })
+    }
 }
 
 impl SharePool {
@@ -152,23 +198,29 @@ impl SharePool {
         Wei(self.rate.pooled.0 - self.balances.keys().fold(U256::ZERO, whole))
     }
 
+    /// What a deposit would get, without taking it. Errors: those of [`Self::deposit`].
+    pub fn quote(&self, eth: Wei) -> Result<Shares, ShareError> {
+        if self.rate.shares == Shares::ZERO {
+            let first = eth.0.checked_sub(DEAD_SHARES.0).filter(|rest| !rest.is_zero());
+            return first.map(Shares).ok_or(ShareError::FirstTooSmall { eth, dead: DEAD_SHARES });
+        }
+        self.priced()?;
+        self.shares_for(eth)
+    }
+
     /// Takes ETH for shares, which are given back. The first deposit is one share for a wei, and leaves [`DEAD_SHARES`]
     /// to the dead holder.
     ///
     /// Errors: less than a share; a first deposit of no more than [`DEAD_SHARES`]; a pool that lost everything.
     pub fn deposit(&mut self, account: Address, eth: Wei) -> Result<Shares, ShareError> {
         let pooled = wide::add(self.rate.pooled, eth)?;
+        let shares = self.quote(eth)?;
         if self.rate.shares == Shares::ZERO {
-            let first = eth.0.checked_sub(DEAD_SHARES.0).filter(|rest| !rest.is_zero());
-            let shares = first.map(Shares).ok_or(ShareError::FirstTooSmall { eth, dead: DEAD_SHARES })?;
             self.rate = Rate { shares: Shares(eth.0), pooled };
             self.credit(DEAD_HOLDER, DEAD_SHARES);
-            self.credit(account, shares);
-            return Ok(shares);
+        } else {
+            self.rate = Rate { shares: Shares(wide::sum(self.rate.shares.0, shares.0)?), pooled };
         }
-        self.priced()?;
-        let shares = self.shares_for(eth)?;
-        self.rate = Rate { shares: Shares(wide::sum(self.rate.shares.0, shares.0)?), pooled };
         self.credit(account, shares);
         Ok(shares)
     }
@@ -205,9 +257,13 @@ impl SharePool {
     }
 
     /// What a report says: the pool's ETH is now `pooled`, and `fee` new shares are `collector`'s.
-    /// [`super::rebase::Frame::settle`] computes both.
+    /// [`super::rebase::Frame::settle`] computes both. A pool that lost everything can get something back.
+    ///
+    /// Errors: nobody has shares; overflow.
     pub fn rebase(&mut self, pooled: Wei, collector: Address, fee: Shares) -> Result<(), ShareError> {
-        self.priced()?;
+        if self.rate.shares == Shares::ZERO {
+            return Err(ShareError::NoPrice { shares: Shares::ZERO, pooled });
+        }
         let shares = Shares(wide::sum(self.rate.shares.0, fee.0)?);
         self.rate = Rate { shares, pooled };
         self.credit(collector, fee);
@@ -323,6 +379,8 @@ mod tests {
                 prop_assert!(pool.dust().0 <= U256::from(pool.accounts().count()));
                 let dead = if pool.rate().shares == Shares::ZERO { Shares::ZERO } else { DEAD_SHARES };
                 prop_assert_eq!(pool.shares(DEAD_HOLDER), dead);
+                let text = serde_json::to_string(&pool).unwrap();
+                prop_assert_eq!(&serde_json::from_str::<SharePool>(&text).unwrap(), &pool);
             }
         }
 
@@ -390,6 +448,25 @@ mod tests {
             "the victim loses at most two shares' worth: {lost}"
         );
         assert!(pool.balance(thief).0 < U256::from(2_000_000_000_000u64), "the gift is gone");
+    }
+
+    #[test]
+    fn a_stored_ledger_that_no_command_could_have_made_is_not_read() {
+        let mut pool = SharePool::default();
+        pool.deposit(account(0), Wei(DEAD_SHARES.0 + U256::from(5))).unwrap();
+        let text = serde_json::to_string(&pool).unwrap();
+        assert!(serde_json::from_str::<SharePool>(&text).is_ok());
+        let dead = format!("\"{DEAD_HOLDER}\"");
+        for (good, bad) in [
+            (r#":"5""#, r#":"6""#),
+            (r#":"5""#, r#":"0""#),
+            (r#":"5""#, r#":"05""#),
+            (dead.as_str(), r#""0x0202020202020202020202020202020202020202""#),
+            (r#""balances""#, r#""balance""#),
+        ] {
+            assert!(text.contains(good), "{text}");
+            assert!(serde_json::from_str::<SharePool>(&text.replace(good, bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]
