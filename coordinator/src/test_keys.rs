@@ -6,6 +6,7 @@ use k256::ecdsa::{Signature, SigningKey, signature::hazmat::PrehashSigner};
 use types::{Address, NodeSignature, Root};
 
 /// A wallet, or a node, whose secret key is one byte 32 times.
+#[derive(Clone)]
 pub(crate) struct Wallet(SigningKey);
 
 impl Wallet {

@@ -10,7 +10,7 @@ use coordinator::ledger::deposits::{
     Purpose, Refusal, SentDeposit, Split, SplitError, Stage, apply, calldata, decide,
 };
 use pool::{account, bp, eth};
-use types::{Address, ForkVersion, Gwei, Root, Signature, Slot, Wei};
+use types::{ForkVersion, Gwei, Root, Signature, Slot, Wei};
 
 #[test]
 fn credentials_pay_to_an_address_or_are_refused() {
@@ -65,7 +65,7 @@ fn a_key_is_registered_only_if_everything_about_it_is_right_and_the_error_names_
     let other = Charter::new(ForkVersion([0, 0, 0, 2]), ours(false)).unwrap();
     let rules = coordinator::ledger::deposits::Rules { charter: other, ..world.rules() };
     let command = Command::Register { cluster: cluster(1), keys: vec![good] };
-    let refused = decide(&world.state, &rules, 0, &command);
+    let refused = decide(&world.state, &rules, &command);
     assert_eq!(refused, Err(Refusal::Key { at: 0, pubkey: good.pubkey, why: why(1) }));
     world.run(&command).unwrap();
     let nobody = Command::Register { cluster: cluster(9), keys: vec![offer(5, ours(false))] };
@@ -342,19 +342,10 @@ fn a_batch_is_sendable_only_as_exactly_what_enough_guardians_signed() {
         assert_eq!(call.deposit_data_root, data.data_root());
     }
     assert_eq!(sendable(&world, root(2)), few(1));
-    // One of them can stop everything, nobody else can; governance, and an incident, stop it too.
-    assert_eq!(
-        world.run(&Command::Pause { guardian: account(40) }),
-        Err(Refusal::NoGuardian { who: account(40) })
-    );
-    world.run(&Command::Pause { guardian: account(51) }).unwrap();
-    assert_eq!(sendable(&world, root(1)), Err(NotSendable::Stopped));
-    assert_eq!(world.run(&Command::Plan), Err(Refusal::Stopped));
-    assert_eq!(world.run(&Command::Pause { guardian: account(51) }), Err(Refusal::Stopped));
-    world.run(&Command::Resume).unwrap();
-    assert_eq!(world.run(&Command::Resume), Err(Refusal::NotPaused));
+    // Whatever stops deposits stops everything.
     world.stopped = true;
     assert_eq!(sendable(&world, root(1)), Err(NotSendable::Stopped));
+    assert_eq!(world.run(&Command::Plan), Err(Refusal::Stopped));
     world.stopped = false;
     // Who is no guardian any more does not count.
     world.guardians.remove(&account(52));
@@ -538,7 +529,6 @@ fn events_that_were_never_decided_are_refused_and_change_nothing() {
     let arrived = Event::Arrived { pubkey, amount: Gwei(ETH), slot: Slot(1) };
     assert_eq!(refuse(arrived), Corrupt::NotInFlight { pubkey, amount: Gwei(ETH) });
     assert_eq!(refuse(Event::Proven { pubkey: key(50) }), Corrupt::Unknown { pubkey: key(50) });
-    assert_eq!(refuse(Event::Resumed), Corrupt::Pause);
     assert_eq!(refuse(Event::Looked { slot: Slot(1) }), Corrupt::Looked);
 }
 
@@ -551,6 +541,4 @@ fn the_reserve_is_kept_back_from_batches() {
     assert_eq!(world.run(&Command::Plan), Err(Refusal::NothingToPlan), "10 of 40 ETH stay");
     world.pool.reserve = BasisPoints::ZERO;
     assert_eq!(world.plan_and_send(), [1]);
-    let rest = Address::ZERO;
-    assert_eq!(world.run(&Command::Pause { guardian: rest }), Err(Refusal::NoGuardian { who: rest }));
 }

@@ -60,8 +60,7 @@ enum Try {
         finalized: bool,
     },
     Report,
-    Pause(u8),
-    Resume,
+    Stop(bool),
     Release(u64),
     Compensate(u64),
 }
@@ -86,8 +85,7 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         ),
         6 => prop::bool::weighted(0.8).prop_map(|finalized| Try::Look { finalized }),
         3 => Just(Try::Report),
-        1 => (49..53u8).prop_map(Try::Pause),
-        3 => Just(Try::Resume),
+        2 => prop::bool::weighted(0.2).prop_map(Try::Stop),
         2 => (1..9u64).prop_map(Try::Release),
         1 => (1..9u64).prop_map(Try::Compensate),
     ];
@@ -111,8 +109,6 @@ fn try_one(world: &mut World, one: Try) -> Result<(), Refusal> {
         }
         Try::GiveUp { batch, at } => Command::GiveUp { batch, deposit_root: root(at) },
         Try::Look { finalized } => Command::Look(world.chain.look(finalized)),
-        Try::Pause(guardian) => Command::Pause { guardian: account(guardian) },
-        Try::Resume => Command::Resume,
         Try::Release(secret) => Command::Release { pubkey: key(secret) },
         Try::Compensate(secret) => Command::Compensate { pubkey: key(secret) },
         Try::Pay(_)
@@ -123,6 +119,7 @@ fn try_one(world: &mut World, one: Try) -> Result<(), Refusal> {
         | Try::Advance { .. }
         | Try::GoOn { .. }
         | Try::Stranger { .. }
+        | Try::Stop(_)
         | Try::Report => {
             outside(world, one);
             return Ok(());
@@ -142,6 +139,7 @@ fn outside(world: &mut World, one: Try) {
             let owner = account(0);
             let _ = world.pool.run(&PoolCommand::Request { owner, amount });
         }
+        Try::Stop(stopped) => world.stopped = stopped,
         Try::TakeUp(many) => world.chain.take_up(many),
         Try::Fund => {
             world.plan_and_send();

@@ -71,6 +71,7 @@ fn status_of(error: &AppendError) -> StatusCode {
         | AppendError::ClockFell { .. }
         | AppendError::SecondCharter
         | AppendError::NotTheCoordinator { .. }
+        | AppendError::SeenTooMuch { .. }
         | AppendError::Signature(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use types::Root;
 
+/// Longest body of an observation, in bytes: a look at some ten thousand validators. In an entry it fits on the disk.
+pub const SEEN_LEN_MAX: usize = 4 << 20;
+
 /// What the coordinator has seen, and signs for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

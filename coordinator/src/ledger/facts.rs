@@ -1,12 +1,29 @@
 //! What each book is told of the others when it decides.
 
-use super::operators::OperatorId;
+use super::deposits::{self, Limit, Split};
+use super::operators::{OperatorId, Standing};
+use super::policy::DepositSplit;
 use super::pool::{self, Fees, OPERATORS_HOLDER, RESERVE_HOLDER};
 use super::state::State;
-use super::{bonds, operators};
+use super::{bonds, clusters, operators};
+use crate::formulas::allocation::{self, Credentials};
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide::{GWEI_WEI, WideError};
-use types::{Gwei, Wei};
+use cluster::deposit::withdrawal_credentials;
+use std::collections::BTreeMap;
+use thiserror::Error;
+use types::{ClusterId, Gwei, Wei};
+
+/// Why there are no rules for deposits.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum DepositRulesError {
+    /// A charter whose withdrawals go nowhere.
+    #[error(transparent)]
+    Credentials(#[from] deposits::CharterError),
+    /// Numbers that do not fit.
+    #[error(transparent)]
+    Wide(#[from] WideError),
+}
 
 impl State {
     pub(super) fn with_operator_facts<R>(&self, at: u64, ask: impl FnOnce(&operators::Facts<'_>) -> R) -> R {
@@ -51,8 +68,62 @@ impl State {
             reserve: terms.reserves.liquid,
             fees: self.fees()?,
             bounds: terms.reports.bounds,
-            incident_open: false,
+            incident_open: self.deposits.is_loss_pending(),
         })
+    }
+
+    pub(super) fn with_cluster_facts<R>(&self, ask: impl FnOnce(&clusters::Facts<'_>) -> R) -> R {
+        ask(&clusters::Facts {
+            policy: &self.policy,
+            finalized: self.chain.finalized.epoch,
+            stake_max: match self.charter.credentials {
+                Credentials::Execution => allocation::ACTIVATION,
+                Credentials::Compounding => allocation::COMPOUNDING_MAX,
+            },
+            operator: &|id| self.operators.get(id),
+        })
+    }
+
+    /// What deposits are decided by. Errors: a charter whose withdrawals go nowhere; numbers that do not fit.
+    pub fn with_deposit_rules<R>(
+        &self,
+        ask: impl FnOnce(&deposits::Rules<'_>) -> R,
+    ) -> Result<R, DepositRulesError> {
+        let charter = &self.charter;
+        let compounding = charter.credentials == Credentials::Compounding;
+        let credentials = withdrawal_credentials(charter.withdrawal_address, compounding);
+        let DepositSplit { first: predeposit, rest } = self.policy.terms().deposit;
+        let clusters = self.cluster_limits();
+        let (depositable, guardians) =
+            (self.money.depositable(&self.money_rules()?)?, &self.governance.guardians);
+        Ok(ask(&deposits::Rules {
+            charter: deposits::Charter::new(charter.genesis_fork_version, credentials)?,
+            split: Split { predeposit, rest },
+            guardians: guardians.set(),
+            guardians_needed: guardians.needed().into(),
+            clusters: &clusters,
+            depositable,
+            stopped: self.governance.deposits_paused.is_some(),
+        }))
+    }
+
+    /// Clusters that get stake, and how much: those all of whose operators are active, not paused, and within their limits.
+    pub fn cluster_limits(&self) -> BTreeMap<ClusterId, Limit> {
+        let fits = |id: &OperatorId| {
+            self.with_cluster_facts(|facts| {
+                self.operators.get(*id).is_some_and(|operator| {
+                    let within = self.clusters.stake_of(*id) <= facts.stake_cap(operator);
+                    operator.standing == Standing::Active && !operator.paused() && within
+                })
+            })
+        };
+        let open = self.clusters.clusters.iter().filter(|(_, cluster)| cluster.stage.is_open());
+        let sound = open.filter(|(_, cluster)| cluster.operators().iter().all(fits));
+        let limit = |cluster: &clusters::Cluster| Limit {
+            validators_max: cluster.keys.into(),
+            stake_max: cluster.stake,
+        };
+        sound.map(|(id, cluster)| (*id, limit(cluster))).collect()
     }
 
     /// How much more the pool takes in: the policy's part of the chain's stake, less all that is pooled. Nothing while the

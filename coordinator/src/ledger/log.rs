@@ -5,13 +5,13 @@
 //! end off, or tell two people two stories, and that is what heads are for ([`super::head`]).
 
 use super::charter::{Charter, CharterError};
-use super::entry::{Cause, Entry, Observation, Position, Sealed};
+use super::entry::{Cause, Entry, Observation, Position, SEEN_LEN_MAX, Sealed};
 use super::head::Head;
 use super::routes;
 use super::state::{Event, Misfit, Refusal, State};
 use crate::canonical::CanonicalError;
 use crate::merkle::log_tree::LogTree;
-use crate::request::{BODY_LEN_MAX, Incoming, Request, RequestRefusal, SignatureError};
+use crate::request::{Incoming, Request, RequestRefusal, SignatureError};
 use thiserror::Error;
 use types::{Address, Root};
 
@@ -44,6 +44,12 @@ pub enum AppendError {
         recovered: Address,
         /// Whose it must be.
         coordinator: Address,
+    },
+    /// More than an entry holds.
+    #[error("an observation of {have} bytes, at most {SEEN_LEN_MAX}")]
+    SeenTooMuch {
+        /// Bytes found.
+        have: usize,
     },
     /// No signature at all.
     #[error(transparent)]
@@ -222,8 +228,8 @@ impl Ledger {
 
     fn seen(&self, at: u64, observation: &Observation) -> Result<Vec<Event>, AppendError> {
         let Observation { kind, body, signature } = observation;
-        if body.len() > BODY_LEN_MAX {
-            return Err(RequestRefusal::BodyTooLong { have: body.len() }.into());
+        if body.len() > SEEN_LEN_MAX {
+            return Err(AppendError::SeenTooMuch { have: body.len() });
         }
         let recovered = signature.signer(self.position(at).digest(kind, body))?;
         let coordinator = self.state.governance.coordinator;
@@ -312,5 +318,7 @@ fn same(have: &[Event], want: &[Event]) -> Result<(), Why> {
     Err(Why::Events { at: at.unwrap_or(have.len().min(want.len())) })
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

@@ -9,22 +9,27 @@
 //! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
 //! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
-//! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
-//! - Books of money: [`pool`], whose the ETH is and where it lies. Not yet part of [`State`]: [`deposits`], the validators, and
-//!   the money that goes to them.
+//! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
+//! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
+//!   them. What moves in several books moves in one entry.
 //! - [`quorum`]: keys of which some must agree.
+//!
+//! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
+//! moves by what it decided, and the cluster is further on.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
 
 pub mod bonds;
 pub mod chain;
 pub mod charter;
+pub mod clusters;
 pub mod deposits;
 pub mod entry;
 mod facts;
 pub mod governance;
 pub mod head;
 pub mod log;
+mod money;
 pub mod operators;
 pub mod policy;
 pub mod pool;
@@ -37,6 +42,7 @@ pub mod state;
 pub(crate) mod testbed;
 
 pub use entry::{Cause, Entry, Observation, Sealed};
+pub use facts::DepositRulesError;
 pub use head::{Head, SignedHead, audit};
 pub use log::{AppendError, Corrupt, Ledger};
 pub use state::{Command, Event, Refusal, Sighting, State};

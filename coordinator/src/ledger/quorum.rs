@@ -72,6 +72,11 @@ impl Quorum {
         Ok(Self { keys: set, needed })
     }
 
+    /// The keys.
+    pub fn set(&self) -> &BTreeSet<Address> {
+        &self.keys
+    }
+
     /// The keys, in order.
     pub fn keys(&self) -> impl Iterator<Item = Address> + '_ {
         self.keys.iter().copied()

@@ -3,16 +3,17 @@
 //! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
 //! not have is refused, so nobody signs something that is then not read.
 
+use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, pool};
+use super::{bonds, chain, deposits, pool};
 use crate::text::Label;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::str::FromStr;
 use thiserror::Error;
-use types::{Address, Wei};
+use types::{Address, ClusterId, Root, Wei};
 
 /// Who may send something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Role {
     Manager,
     /// The reward address of the operator that the path names.
     Reward,
+    /// The manager of an operator of the cluster that the path names.
+    Member,
 }
 
 /// Why a request leads nowhere.
@@ -69,6 +72,10 @@ impl Places<'_> {
     fn get<T: FromStr>(&self, place: usize, want: &'static str) -> Result<T, RouteError> {
         let have = self.0.get(place).copied().unwrap_or_default();
         have.parse().map_err(|_| RouteError::Segment { have: have.to_owned(), want })
+    }
+
+    fn cluster(&self) -> Result<ClusterId, RouteError> {
+        self.get(0, "cluster")
     }
 
     fn operator(&self) -> Result<OperatorId, RouteError> {
@@ -119,6 +126,19 @@ struct Withdrawal {
     amount: pool::Amount,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: Vec<deposits::KeyOffer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    deposit_root: Root,
+    keys_hash: Root,
+}
+
 const fn route(
     method: &'static str,
     path: &'static str,
@@ -129,7 +149,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 17] = [
+pub const ROUTES: [Route; 20] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -199,6 +219,19 @@ pub const ROUTES: [Route; 17] = [
         json::<Empty>(body)?;
         Ok(Command::Shares(pool::Wish::Claim(places.get(0, "number of a request")?)))
     }),
+    route("POST", "/v1/clusters/{cluster}/keys", &[Role::Member], |places, body| {
+        let keys = json::<Keys>(body)?.keys;
+        Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
+    }),
+    route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::CloseCluster(places.cluster()?))
+    }),
+    route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
+        let Approval { deposit_root, keys_hash } = json(body)?;
+        let batch = places.get(0, "number of a batch")?;
+        Ok(Command::Deposits(deposits::Wish::Approve { batch, deposit_root, keys_hash }))
+    }),
 ];
 
 /// The route of a request, and what stands in its places. Errors: no such path; another method.
@@ -228,12 +261,17 @@ impl Route {
             Role::Guardian => state.seat(signer) == Some(Seat::Guardian),
             Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
             Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
+            Role::Member => {
+                let cluster = places.cluster().ok().and_then(|id| state.clusters.get(id));
+                let operators = cluster.map_or(&[][..], Cluster::operators).iter();
+                operators.filter_map(|id| state.operators.get(*id)).any(|operator| operator.manager == signer)
+            }
         })
     }
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 13] = [
     "finalized",
     "network-stake",
     "bond-deposited",
@@ -243,6 +281,10 @@ pub const KINDS: [&str; 9] = [
     "cover",
     "paid-out",
     "report",
+    "plan",
+    "given-up",
+    "sent",
+    "look",
 ];
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
@@ -256,7 +298,11 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
-        "report" => Ok(Sighting::Money(pool::Seen::Report(json(body)?))),
+        "report" => Ok(Sighting::Report(json(body)?)),
+        "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
+        "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
+        "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
+        "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }
@@ -324,7 +370,7 @@ mod tests {
     #[test]
     fn every_kind_of_sighting_is_read_and_no_other() {
         for kind in KINDS {
-            let read = sighting(&Label::new(kind).unwrap(), "{}");
+            let read = sighting(&Label::new(kind).unwrap(), "7");
             assert!(matches!(read, Err(RouteError::Body(_))), "{kind}: {read:?}");
         }
         let other = Label::new("rain").unwrap();

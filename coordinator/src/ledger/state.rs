@@ -4,13 +4,14 @@
 //! of [`Misfit`], and its routes.
 
 use super::charter::Charter;
+use super::facts::DepositRulesError;
 use super::governance::{self, Act, Outcome};
 use super::operators::{self, OperatorId, Order};
 use super::policy::Policy;
 use super::quorum::Quorum;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, chain, pool};
+use super::{bonds, chain, clusters, deposits, pool};
 use crate::canonical;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
@@ -18,7 +19,7 @@ use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{Address, Root};
+use types::{Address, ClusterId, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +41,12 @@ pub struct State {
     pub operators: operators::State,
     /// Their bonds.
     pub bonds: bonds::State,
+    /// Clusters.
+    pub clusters: clusters::State,
     /// Whose the ETH is, and where it lies.
     pub money: pool::State,
+    /// Validators, and the deposits that go to them.
+    pub deposits: deposits::State,
 }
 
 /// What somebody wishes who has signed a request.
@@ -55,6 +60,10 @@ pub enum Command {
     Bonds(bonds::Command),
     /// About the signer's shares.
     Shares(pool::Wish),
+    /// About validators.
+    Deposits(deposits::Wish),
+    /// That a cluster which exits is over.
+    CloseCluster(ClusterId),
 }
 
 /// What the coordinator has seen.
@@ -68,6 +77,10 @@ pub enum Sighting {
     Bonds(bonds::Sighting),
     /// The pool's ETH moved.
     Money(pool::Seen),
+    /// Validators, and deposits.
+    Deposits(deposits::Seen),
+    /// It is time for a report.
+    Report(pool::SeenReport),
 }
 
 /// What happened, in one of the books.
@@ -91,8 +104,12 @@ pub enum Event {
     Operators(operators::Event),
     /// Bonds.
     Bonds(bonds::Event),
+    /// Clusters.
+    Clusters(Box<clusters::Event>),
     /// The pool's ETH, and shares.
     Money(Box<pool::Event>),
+    /// Validators, and deposits.
+    Deposits(Box<deposits::Event>),
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -132,6 +149,15 @@ pub enum Refusal {
     /// By the book of money.
     #[error(transparent)]
     Money(#[from] pool::Refusal),
+    /// By the deposits' book.
+    #[error(transparent)]
+    Deposits(Box<deposits::Refusal>),
+    /// By the clusters' book.
+    #[error(transparent)]
+    Clusters(#[from] clusters::Refusal),
+    /// There are no rules for deposits.
+    #[error(transparent)]
+    DepositRules(#[from] DepositRulesError),
     /// Counted in another book.
     #[error("log {} of transaction {} was counted in another book", .0.index, .0.hash)]
     CountedElsewhere(pool::Reference),
@@ -146,9 +172,23 @@ pub enum Refusal {
         /// Unix seconds now.
         at: u64,
     },
+    /// A report of another state than the validators' balances are of.
+    #[error("a report of slot {report}; the finalized state that was looked at last is of {looked:?}")]
+    NotLookedAt {
+        /// The report's.
+        report: Slot,
+        /// The last that was looked at.
+        looked: Option<Slot>,
+    },
     /// Numbers that do not fit.
     #[error(transparent)]
     Wide(#[from] WideError),
+}
+
+impl From<deposits::Refusal> for Refusal {
+    fn from(refusal: deposits::Refusal) -> Self {
+        Self::Deposits(Box::new(refusal))
+    }
 }
 
 /// Why an act cannot be done, when it is proposed or when it is executed.
@@ -157,6 +197,18 @@ pub enum ActRefusal {
     /// By the operators' book.
     #[error(transparent)]
     Operators(#[from] operators::Refusal),
+    /// By the bonds' book.
+    #[error(transparent)]
+    Bonds(#[from] bonds::Refusal),
+    /// By the clusters' book.
+    #[error(transparent)]
+    Clusters(#[from] clusters::Refusal),
+    /// By the deposits' book.
+    #[error(transparent)]
+    Deposits(#[from] deposits::Refusal),
+    /// There are no rules for deposits.
+    #[error(transparent)]
+    DepositRules(#[from] DepositRulesError),
     /// A policy that forgets somebody.
     #[error("the policy has no operator type {name}, which operator {operator} is of")]
     TypeInUse {
@@ -196,6 +248,12 @@ pub enum Misfit {
     /// In the book of money.
     #[error(transparent)]
     Money(#[from] pool::Corrupt),
+    /// In the deposits' book.
+    #[error(transparent)]
+    Deposits(#[from] deposits::Corrupt),
+    /// In the clusters' book.
+    #[error(transparent)]
+    Clusters(#[from] clusters::Misfit),
 }
 
 impl State {
@@ -215,7 +273,9 @@ impl State {
             governance,
             operators: operators::State::default(),
             bonds: bonds::State::default(),
+            clusters: clusters::State::default(),
             money: pool::State::default(),
+            deposits: deposits::State::default(),
             charter,
         }
     }
@@ -258,6 +318,8 @@ impl State {
                 Ok(events.into_iter().map(Event::Bonds).collect())
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
+            Command::Deposits(wish) => self.place(at, &wish.of(signer)),
+            Command::CloseCluster(cluster) => self.close_cluster(*cluster),
         }
     }
 
@@ -266,7 +328,9 @@ impl State {
         match sighting {
             Sighting::Finalized(seen) => Ok(self.chain.decide(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
-            Sighting::Money(seen) => self.see_money(at, seen),
+            Sighting::Money(seen) => self.see_money(at, *seen),
+            Sighting::Deposits(seen) => self.place(at, &seen.command()),
+            Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 let reference = pool::Reference { hash: reference.tx, index: reference.log_index };
@@ -277,33 +341,6 @@ impl State {
                 Ok(events.into_iter().map(Event::Bonds).collect())
             }
         }
-    }
-
-    fn see_money(&self, at: u64, seen: &pool::Seen) -> Result<Vec<Event>, Refusal> {
-        if let Some(reference) = seen.reference() {
-            let pool::Reference { hash: tx, index: log_index } = reference;
-            if self.bonds.seen.contains(&bonds::Reference { tx, log_index }) {
-                return Err(Refusal::CountedElsewhere(reference));
-            }
-        }
-        match seen {
-            pool::Seen::Payment(_) if self.chain.stake.is_none() => return Err(Refusal::StakeUnknown),
-            pool::Seen::Report(report) if report.at > at => {
-                return Err(Refusal::ReportOfTomorrow { report: report.at, at });
-            }
-            pool::Seen::Payment(_)
-            | pool::Seen::Report(_)
-            | pool::Seen::Rewards(_)
-            | pool::Seen::Cover(_)
-            | pool::Seen::PaidOut(_) => {}
-        }
-        self.spend(at, seen.command())
-    }
-
-    /// What a command of the book of money leads to.
-    fn spend(&self, at: u64, command: pool::Command) -> Result<Vec<Event>, Refusal> {
-        let events = pool::decide(&self.money, &self.money_rules()?, at, &command)?;
-        Ok(events.into_iter().map(|event| Event::Money(Box::new(event))).collect())
     }
 
     fn govern(&self, at: u64, signer: Address, command: &governance::Command) -> Result<Vec<Event>, Refusal> {
@@ -362,6 +399,16 @@ impl State {
                 }
                 governance(governance::Event::CoordinatorRotated(address))
             }
+            Act::AdmitCluster(admission) => self.admit(admission),
+            Act::WindDownCluster { cluster } => {
+                Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
+            }
+            Act::ReleaseValidator { pubkey } => {
+                self.look_after(&deposits::Command::Release { pubkey: *pubkey })
+            }
+            Act::CompensateValidator { pubkey } => {
+                self.look_after(&deposits::Command::Compensate { pubkey: *pubkey })
+            }
             Act::ResumeDeposits if self.governance.deposits_paused.is_some() => {
                 governance(governance::Event::DepositsResumed)
             }
@@ -400,7 +447,9 @@ impl State {
             Event::Governance(event) => self.governance.apply(event)?,
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
+            Event::Clusters(event) => self.clusters.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
+            Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,
         }
         Ok(())
     }

@@ -1,14 +1,18 @@
 //! A pool of tests: wallets that send, a coordinator that sees, a clock that is told.
 
+pub(crate) mod jar;
+
 use super::charter::{Charter, tests::charter};
+use super::clusters::Admission;
 use super::entry::{Observation, Sealed};
 use super::governance::{Act, Motion};
 use super::log::{AppendError, Ledger};
 use super::state::State;
 use crate::test_keys::Wallet;
 use crate::text::Label;
+use jar::Jar;
 use serde_json::{Value, json};
-use types::{Address, Root};
+use types::{Address, ClusterId, Gwei, Root};
 
 /// When tests begin, in Unix seconds.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -20,6 +24,7 @@ pub(crate) const REWARD: u8 = 41;
 pub(crate) const NODE: u8 = 51;
 
 /// A pool, the bytes of its log, and the time.
+#[derive(Clone)]
 pub(crate) struct Pool {
     pub(crate) ledger: Ledger,
     pub(crate) log: Vec<Vec<u8>>,
@@ -102,9 +107,18 @@ impl Pool {
 
     /// Bond of the operator of [`MANAGER`] comes in.
     pub(crate) fn deposit(&mut self, eth: &str, log_index: u32) -> Result<Sealed, AppendError> {
+        self.deposit_for(address(MANAGER), eth, log_index)
+    }
+
+    pub(crate) fn deposit_for(
+        &mut self,
+        operator: Address,
+        eth: &str,
+        log_index: u32,
+    ) -> Result<Sealed, AppendError> {
         let amount = types::Wei::from_eth(eth).unwrap();
         let reference = json!({"tx": Root([9; 32]), "log_index": log_index});
-        let body = json!({"operator": address(MANAGER), "amount": amount, "reference": reference});
+        let body = json!({"operator": operator, "amount": amount, "reference": reference});
         self.see("bond-deposited", &body)
     }
 
@@ -131,14 +145,67 @@ impl Pool {
         self.arrive("payment", payer, eth, index)
     }
 
-    /// The next report: so many gwei were withdrawn since the last.
-    pub(crate) fn report(&mut self, withdrawn: u64) -> Result<Sealed, AppendError> {
+    /// The report of the state that was looked at last.
+    pub(crate) fn report(&mut self, jar: &mut Jar) -> Result<Sealed, AppendError> {
         let epoch = self.state().money.reported().map_or(1, |last| last.0 + 1);
         let body = json!({
-            "epoch": epoch.to_string(), "at": self.now, "balance": "0", "arrived": "0",
-            "withdrawn": withdrawn.to_string(),
+            "slot": jar.slot.to_string(), "epoch": epoch.to_string(), "at": self.now,
+            "withdrawn": jar.swept.to_string(),
         });
-        self.see("report", &body)
+        let sealed = self.see("report", &body)?;
+        jar.swept = 0;
+        Ok(sealed)
+    }
+
+    pub(crate) fn look(&mut self, jar: &Jar) -> Result<Sealed, AppendError> {
+        self.see("look", &serde_json::to_value(jar.look()).unwrap())
+    }
+
+    /// Both guardians have checked a batch.
+    pub(crate) fn approve(&mut self, batch: u64) -> Result<(), AppendError> {
+        let keys_hash = self.state().deposits.batches().get(&batch).map(|batch| batch.keys_hash());
+        let body = json!({"deposit_root": Root([1; 32]), "keys_hash": keys_hash.unwrap_or_default()});
+        for guardian in [21, 22] {
+            self.post(guardian, &format!("/v1/deposits/batches/{batch}/approvals"), &body)?;
+        }
+        Ok(())
+    }
+
+    /// What of a batch was not sent is sent, and seen.
+    pub(crate) fn send_batch(&mut self, jar: &mut Jar, batch: u64) -> Result<(), AppendError> {
+        let items = self.state().deposits.batches().get(&batch).map(|batch| batch.items.clone());
+        for item in items.unwrap_or_default().into_iter().filter(|item| !item.sent) {
+            jar.deposit(item.pubkey, self.ours(), item.amount, item.signature);
+            let body = json!({
+                "pubkey": item.pubkey, "data_root": item.data_root, "slot": jar.slot.to_string(),
+                "tx": Root([9; 32]),
+            });
+            self.see("sent", &body)?;
+        }
+        Ok(())
+    }
+
+    /// Four operators that get stake: managers 101 to 104.
+    pub(crate) fn team(&mut self) -> Vec<Address> {
+        let managers = [101, 102, 103, 104];
+        for (index, manager) in (100..).zip(managers) {
+            let application = self.application(manager, manager + 10, manager + 20);
+            self.post(manager, "/v1/operators", &application).unwrap();
+            self.govern(Act::VetOperator { operator: address(manager) }).unwrap();
+            self.deposit_for(address(manager), "20", index).unwrap();
+            let path = format!("/v1/operators/{}/activate", address(manager));
+            self.post(manager, &path, &json!({})).unwrap();
+        }
+        managers.map(address).to_vec()
+    }
+
+    /// A cluster of the team, for so many validators of 32 ETH.
+    pub(crate) fn cluster(&mut self, operators: Vec<Address>, keys: u32) -> ClusterId {
+        let cluster = Root([0xc1; 32]);
+        let stake = Gwei(u64::from(keys) * 32_000_000_000);
+        let admission = Admission { cluster, operators, threshold: 3, keys, stake };
+        self.govern(Act::AdmitCluster(admission)).unwrap();
+        cluster
     }
 
     /// An act with a salt that no other has.
@@ -172,6 +239,19 @@ impl Pool {
         let motion = self.adopt(act);
         self.now += self.state().governance.timelock_s;
         self.execute(99, &motion)
+    }
+
+    /// Governance agrees, if it can, and has it done, if it can.
+    pub(crate) fn try_govern(&mut self, act: Act) -> Result<(), AppendError> {
+        let motion = self.motion(act);
+        for voter in [11, 12] {
+            self.propose(voter, &motion)?;
+        }
+        if motion.act.waits() {
+            self.now += self.state().governance.timelock_s;
+            self.execute(99, &motion)?;
+        }
+        Ok(())
     }
 
     /// What somebody says who wishes to be an operator.

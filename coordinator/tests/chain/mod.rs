@@ -224,7 +224,7 @@ impl World {
 
     /// Decides and applies, in both books. Both must audit and agree, and come back out of their text.
     pub(crate) fn run(&mut self, command: &Command) -> Result<Vec<Event>, Refusal> {
-        let events = decide(&self.state, &self.rules(), 7, command)?;
+        let events = decide(&self.state, &self.rules(), command)?;
         for event in &events {
             apply(&mut self.state, event).expect("what is decided applies");
             if let Some(moves) = event.moves() {

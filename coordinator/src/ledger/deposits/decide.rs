@@ -46,9 +46,6 @@ pub enum Refusal {
     /// Deposits are stopped.
     #[error("deposits are stopped")]
     Stopped,
-    /// They are not.
-    #[error("deposits are not paused")]
-    NotPaused,
     /// Nothing can be sent: no money, no key, or no room.
     #[error("there is nothing to plan")]
     NothingToPlan,
@@ -126,10 +123,9 @@ pub enum Refusal {
 
 /// What follows from a command: what happens, in order, or why nothing does.
 ///
-/// - `now`: seconds since 1970.
 /// - [`super::apply`] takes what is decided here, if nothing was applied in between; and so does the pool's book what
 ///   [`Event::moves`] says, if `rules.depositable` was its own.
-pub fn decide(state: &State, rules: &Rules<'_>, now: u64, command: &Command) -> Result<Vec<Event>, Refusal> {
+pub fn decide(state: &State, rules: &Rules<'_>, command: &Command) -> Result<Vec<Event>, Refusal> {
     let event = match command {
         Command::Register { cluster, keys } => registered(state, rules, *cluster, keys)?,
         Command::Plan => planned(state, rules)?,
@@ -143,15 +139,6 @@ pub fn decide(state: &State, rules: &Rules<'_>, now: u64, command: &Command) -> 
         Command::Approve { guardian, batch, deposit_root, keys_hash } => {
             approved(state, rules, *guardian, *batch, [*deposit_root, *keys_hash])?
         }
-        Command::Pause { guardian } => {
-            is_guardian(rules, *guardian)?;
-            if state.paused.is_some() {
-                return Err(Refusal::Stopped);
-            }
-            Event::Paused { guardian: *guardian, at: now }
-        }
-        Command::Resume if state.paused.is_none() => return Err(Refusal::NotPaused),
-        Command::Resume => Event::Resumed,
         Command::Sent(deposit) => return sent(state, rules, deposit),
         Command::Look(look) => return chain::look(state, rules, look),
         Command::Release { pubkey } => {
@@ -203,7 +190,7 @@ fn registered(
 }
 
 fn planned(state: &State, rules: &Rules<'_>) -> Result<Event, Refusal> {
-    if rules.stopped || state.paused.is_some() {
+    if rules.stopped {
         return Err(Refusal::Stopped);
     }
     let items = batch::plan(state, rules);

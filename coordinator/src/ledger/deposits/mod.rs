@@ -4,7 +4,7 @@
 //! signature under this network's fork, credentials byte for byte the pool's, the policy's amounts, a key that nobody
 //! registered. **Batches** say which keys get money next. The rest of proven validators comes first, then those that
 //! compound are filled up, and new ones begin only with what would pay for both of their deposits. **Guardians** sign
-//! exactly one batch over exactly one root of the deposit contract; with enough of them, and nothing paused, it can be
+//! exactly one batch over exactly one root of the deposit contract; with enough of them, and nothing stopped, it can be
 //! sent, and [`calldata`] names what. **Looks** at the chain move validators on ([`Stage`]).
 //!
 //! Who holds a key can make the first deposit for it, with credentials of his own, and then the pool's deposits are his:
@@ -25,6 +25,7 @@
 //! Sources: Lido's LIP-5, `DepositSecurityModule.sol`, `PredepositGuarantee.sol`; EIP-7251, EIP-6110 for the chain's queue.
 
 mod apply;
+mod asked;
 mod batch;
 mod chain;
 mod command;
@@ -33,6 +34,7 @@ mod keys;
 mod stage;
 
 pub use apply::{Corrupt, apply};
+pub use asked::{GivenUp, Seen, Wish};
 pub use batch::{Batch, Calldata, ITEMS_MAX, Item, NotSendable, Purpose, calldata};
 pub use chain::{Look, PendingDeposit, SeenValidator, Status};
 pub use command::{Balance, Command, Event, Limit, Rules, SentDeposit};
@@ -44,7 +46,7 @@ use crate::formulas::wide::{self, GWEI_WEI};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use types::operators::ClusterId;
-use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
+use types::{Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
 
 /// The most validators that a pool has: about as many as Ethereum.
 pub const VALIDATORS_MAX: usize = 1 << 20;
@@ -133,20 +135,28 @@ impl Validator {
         !self.alarms.is_empty()
     }
 
+    /// Whether it has nothing of the pool's, and nothing is on its way to it or to come.
+    pub fn is_over(&self) -> bool {
+        let over = match self.stage {
+            Stage::Ready | Stage::Withdrawn | Stage::Compensated => true,
+            Stage::PredepositPlanned
+            | Stage::Predeposited
+            | Stage::Proven
+            | Stage::RestPlanned
+            | Stage::RestDeposited
+            | Stage::Active
+            | Stage::Exiting
+            | Stage::Exited
+            | Stage::Slashed
+            | Stage::Foreign => false,
+        };
+        over && self.planned.is_none() && self.sent.is_empty() && self.balance == Gwei(0)
+    }
+
     /// What is on its way to it.
     pub fn in_flight(&self) -> Gwei {
         total(self.sent.iter().map(|sent| sent.amount))
     }
-}
-
-/// Who paused deposits, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pause {
-    /// A guardian.
-    pub guardian: Address,
-    /// In seconds since 1970.
-    pub at: u64,
 }
 
 /// Everything the book knows. Changed by [`apply`] only.
@@ -159,7 +169,6 @@ pub struct State {
     pub(crate) batch_next: u64,
     pub(crate) looks: u64,
     pub(crate) looked: Option<Slot>,
-    pub(crate) paused: Option<Pause>,
 }
 
 impl State {
@@ -184,9 +193,21 @@ impl State {
         self.looked
     }
 
-    /// Who paused deposits, if they are paused.
-    pub fn paused(&self) -> Option<Pause> {
-        self.paused
+    /// How many keys a cluster has registered. Cost: all validators.
+    pub fn keys_of(&self, cluster: ClusterId) -> u64 {
+        self.validators.values().filter(|validator| validator.cluster == cluster).count() as u64
+    }
+
+    /// How many validators of a cluster are not over: they hold stake, or lost some that nobody has paid for. Cost: all
+    /// validators.
+    pub fn holding(&self, cluster: ClusterId) -> usize {
+        let its = self.validators.values().filter(|validator| validator.cluster == cluster);
+        its.filter(|validator| !validator.is_over()).count()
+    }
+
+    /// Whether a validator is slashed and has a balance still: what it loses is not known before the end. Cost: all of them.
+    pub fn is_loss_pending(&self) -> bool {
+        self.validators.values().any(|validator| validator.stage == Stage::Slashed)
     }
 
     /// What batches have and is not sent: the pool's book has as much set aside. Cost: all batches.

@@ -1,10 +1,11 @@
 //! What governance can do, and nothing else.
 
+use crate::ledger::clusters::Admission;
 use crate::ledger::operators::{Kind, OperatorId, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
 use serde::{Deserialize, Serialize};
-use types::{Address, Gwei};
+use types::{Address, ClusterId, Gwei, PublicKey};
 
 /// An act: what `m` of the `n` keys of governance agree on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,23 @@ pub enum Act {
         /// What.
         what: Kind,
     },
+    /// A cluster begins.
+    AdmitCluster(Admission),
+    /// A cluster gets no more stake, and its validators are to exit. At once.
+    WindDownCluster {
+        /// Which.
+        cluster: ClusterId,
+    },
+    /// A validator's alarms are over: it gets stake again.
+    ReleaseValidator {
+        /// Which.
+        pubkey: PublicKey,
+    },
+    /// A guarantee has paid for what was lost to a key.
+    CompensateValidator {
+        /// Which.
+        pubkey: PublicKey,
+    },
     /// Other keys of governance.
     RotateGovernance(Quorum),
     /// Other guardians.
@@ -73,12 +91,15 @@ impl Act {
     /// does not wait: it harms nobody's money, and waiting may.
     pub fn waits(&self) -> bool {
         match self {
-            Self::PauseOperator { .. } | Self::CallOff { .. } => false,
+            Self::PauseOperator { .. } | Self::CallOff { .. } | Self::WindDownCluster { .. } => false,
             Self::ChangePolicy(_)
             | Self::VetOperator { .. }
             | Self::SetStakeCap { .. }
             | Self::UnpauseOperator { .. }
             | Self::DismissOperator { .. }
+            | Self::AdmitCluster(_)
+            | Self::ReleaseValidator { .. }
+            | Self::CompensateValidator { .. }
             | Self::ReplaceManager { .. }
             | Self::RotateGovernance(_)
             | Self::RotateGuardians(_)

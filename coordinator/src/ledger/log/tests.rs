@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::canonical;
+use crate::ledger::clusters;
+use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
 use crate::ledger::head::{AuditError, SignedHead, audit};
 use crate::ledger::operators::{Kind, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
 use crate::ledger::routes::{KINDS, ROUTES};
+use crate::ledger::testbed::jar::{self, Jar};
 use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
 use crate::test_keys::Wallet;
 use proptest::prelude::*;
@@ -19,10 +22,10 @@ use types::{Gwei, Root, Wei};
 use crate::text::Label;
 
 /// Money comes, changes hands, is asked back and paid.
-fn money(pool: &mut Pool) {
+fn money(pool: &mut Pool, jar: &mut Jar) {
     let (one, other) = (address(71), address(72));
     pool.see("network-stake", &json!({"epoch": "300000", "active": "35000000000000000"})).unwrap();
-    pool.pay(71, "40", 1).unwrap();
+    pool.pay(71, "80", 1).unwrap();
     let eth = |eth| json!({"eth": Wei::from_eth(eth).unwrap()});
     pool.post(71, "/v1/shares/transfers", &json!({"to": other, "amount": eth("4")})).unwrap();
     pool.post(71, "/v1/withdrawals", &json!({"amount": eth("2")})).unwrap();
@@ -30,7 +33,8 @@ fn money(pool: &mut Pool) {
         pool.arrive(kind, 73, "0.001", index).unwrap();
     }
     pool.now += 7680;
-    pool.report(0).unwrap();
+    pool.look(jar).unwrap();
+    pool.report(jar).unwrap();
     pool.post(71, "/v1/withdrawals/0/claim", &json!({})).unwrap();
     let due = pool.state().money.payouts()[&0];
     assert_eq!((due.to, due.eth), (one, Wei::from_eth("2").unwrap()));
@@ -38,12 +42,58 @@ fn money(pool: &mut Pool) {
     pool.see("paid-out", &paid).unwrap();
 }
 
+/// A cluster gets a validator, loses a deposit to another's credentials, winds down and is closed.
+fn deposits(pool: &mut Pool, jar: &mut Jar) {
+    let team = pool.team();
+    let cluster = pool.cluster(team, 3);
+    let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
+    let keys = json!({"keys": [pool.offer(1), pool.offer(2)]});
+    pool.post(102, &path("keys"), &keys).unwrap();
+    jar.go_on(|_| false);
+    pool.look(jar).unwrap();
+    // A batch that is given up, and the same again.
+    pool.see("plan", &json!({})).unwrap();
+    pool.see("given-up", &json!({"batch": 0, "deposit_root": Root([1; 32])})).unwrap();
+    pool.see("plan", &json!({})).unwrap();
+    pool.approve(1).unwrap();
+    // The second key's holders are first with credentials of their own.
+    let stolen = pool.offer(2).predeposit;
+    jar.deposit(jar::key(2), jar::theirs(), stolen.amount, stolen.signature);
+    pool.send_batch(jar, 1).unwrap();
+    jar.go_on(|_| false);
+    pool.look(jar).unwrap();
+    let stage = |pool: &Pool, secret| pool.state().deposits.validators()[&jar::key(secret)].stage;
+    assert_eq!([1, 2].map(|secret| stage(pool, secret)), [Stage::Proven, Stage::Foreign]);
+    pool.govern(Act::ReleaseValidator { pubkey: jar::key(2) }).unwrap();
+    pool.govern(Act::CompensateValidator { pubkey: jar::key(2) }).unwrap();
+    pool.see("plan", &json!({})).unwrap();
+    pool.approve(2).unwrap();
+    pool.send_batch(jar, 2).unwrap();
+    for _ in 0..3 {
+        jar.go_on(|_| false);
+        pool.look(jar).unwrap();
+    }
+    assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Active);
+    pool.report(jar).unwrap();
+    pool.adopt(Act::WindDownCluster { cluster });
+    assert!(pool.post(99, &path("close"), &json!({})).is_err(), "it holds stake");
+    for _ in 0..4 {
+        jar.go_on(|_| true);
+        pool.look(jar).unwrap();
+    }
+    pool.post(99, &path("close"), &json!({})).unwrap();
+    pool.report(jar).unwrap();
+    assert_eq!(pool.state().bonds.account(address(101)).keys, []);
+}
+
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
     let mut pool = Pool::new();
     let operator = address(MANAGER);
+    let mut jar = Jar::new();
     pool.finalize(300_000);
-    money(&mut pool);
+    money(&mut pool, &mut jar);
+    deposits(&mut pool, &mut jar);
     pool.active("5");
     pool.operate(MANAGER, "PUT", "setup", &setup("reth")).unwrap();
     pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();
@@ -134,7 +184,7 @@ fn the_story_has_an_entry_of_every_kind() {
     }
     assert_eq!(routes, ROUTES.iter().map(|route| (route.method, route.path)).collect());
     assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
-    assert_eq!(acts.len(), 12, "{acts:?}");
+    assert_eq!(acts.len(), 16, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
 }
 

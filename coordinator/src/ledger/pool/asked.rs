@@ -1,8 +1,8 @@
 //! What can be asked of the book from outside: by whoever has shares, and by what is seen.
 
-use super::command::{Amount, Command, Payment, Reference, Report};
+use super::command::{Amount, Command, Payment, Reference};
 use serde::{Deserialize, Serialize};
-use types::{Address, Wei};
+use types::{Address, Epoch, Gwei, Slot, Wei};
 
 /// What somebody wishes with shares. They are those of whoever signs it: nothing else is said of whose they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,20 @@ pub struct SeenPayout {
     pub eth: Wei,
 }
 
+/// What a report is of. Balances, and what has arrived, are not told again: they are of the last look at validators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenReport {
+    /// The slot of the state: that of the finalized state which was looked at last.
+    pub slot: Slot,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its time, in seconds since 1970.
+    pub at: u64,
+    /// What validators' withdrawals have brought to the pool's address since the report before.
+    pub withdrawn: Gwei,
+}
+
 /// What was seen on the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -56,8 +70,6 @@ pub enum Seen {
     Cover(Payment),
     /// The pool paid.
     PaidOut(SeenPayout),
-    /// A finalized state.
-    Report(Report),
 }
 
 impl Seen {
@@ -70,16 +82,14 @@ impl Seen {
             Self::PaidOut(SeenPayout { payout, payment, to, eth }) => {
                 Command::PaidOut { payout, payment, to, eth }
             }
-            Self::Report(report) => Command::Report(report),
         }
     }
 
-    /// The payment that must not have been counted, if it is one.
-    pub fn reference(&self) -> Option<Reference> {
+    /// What the chain names it by.
+    pub fn reference(&self) -> Reference {
         match self {
-            Self::Payment(payment) | Self::Rewards(payment) | Self::Cover(payment) => Some(payment.reference),
-            Self::PaidOut(paid) => Some(paid.payment),
-            Self::Report(_) => None,
+            Self::Payment(payment) | Self::Rewards(payment) | Self::Cover(payment) => payment.reference,
+            Self::PaidOut(paid) => paid.payment,
         }
     }
 }

@@ -37,7 +37,7 @@ mod queue;
 mod report;
 
 pub use apply::{Corrupt, apply};
-pub use asked::{Seen, SeenPayout, Wish};
+pub use asked::{Seen, SeenPayout, SeenReport, Wish};
 pub use books::{Books, Flows, Unbalanced};
 pub use command::{
     Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Reference, Report, Reported, Rules, Served,

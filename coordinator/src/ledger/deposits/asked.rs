@@ -1,0 +1,81 @@
+//! What can be asked of the book from outside: by operators and guardians, and by what is seen.
+
+use super::chain::Look;
+use super::command::{Command, SentDeposit};
+use super::keys::KeyOffer;
+use serde::{Deserialize, Serialize};
+use types::operators::ClusterId;
+use types::{Address, Root};
+
+/// What somebody wishes who has signed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To have a cluster's keys registered.
+    Register {
+        /// Whose they are.
+        cluster: ClusterId,
+        /// At most [`super::KEYS_MAX`].
+        keys: Vec<KeyOffer>,
+    },
+    /// To vouch for a batch, as a guardian.
+    Approve {
+        /// Which.
+        batch: u64,
+        /// The deposit contract's root that was checked against.
+        deposit_root: Root,
+        /// What the batch sends ([`super::Batch::keys_hash`]).
+        keys_hash: Root,
+    },
+}
+
+impl Wish {
+    /// The command, if this is who signed.
+    pub fn of(&self, signer: Address) -> Command {
+        match self {
+            Self::Register { cluster, keys } => Command::Register { cluster: *cluster, keys: keys.clone() },
+            Self::Approve { batch, deposit_root, keys_hash } => Command::Approve {
+                guardian: signer,
+                batch: *batch,
+                deposit_root: *deposit_root,
+                keys_hash: *keys_hash,
+            },
+        }
+    }
+}
+
+/// That a batch is not sent any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenUp {
+    /// Which.
+    pub batch: u64,
+    /// The deposit contract's root in a finalized state.
+    pub deposit_root: Root,
+}
+
+/// What the coordinator has seen, or does at a time that it chooses: what a batch has is not its choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// There is money for a batch.
+    Plan,
+    /// A batch is not sent any more.
+    GivenUp(GivenUp),
+    /// A deposit was sent.
+    Sent(SentDeposit),
+    /// What a state of the chain has.
+    Look(Look),
+}
+
+impl Seen {
+    /// The command.
+    pub fn command(&self) -> Command {
+        match self {
+            Self::Plan => Command::Plan,
+            Self::GivenUp(GivenUp { batch, deposit_root }) => {
+                Command::GiveUp { batch: *batch, deposit_root: *deposit_root }
+            }
+            Self::Sent(deposit) => Command::Sent(*deposit),
+            Self::Look(look) => Command::Look(look.clone()),
+        }
+    }
+}

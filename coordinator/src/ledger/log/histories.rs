@@ -1,0 +1,417 @@
+//! Whole histories of a pool, in any order: requests and sightings of all kinds, valid and not. Whatever was taken replays,
+//! no wei is made or lost, and no bit of it can fall over unseen.
+
+use super::*;
+use crate::canonical;
+use crate::formulas::ratio::BasisPoints;
+use crate::formulas::wide;
+use crate::ledger::governance::Act;
+use crate::ledger::operators::Reason;
+use crate::ledger::policy::Policy;
+use crate::ledger::testbed::jar::{Jar, key, theirs};
+use crate::ledger::testbed::{Pool, address};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use types::{Address, ClusterId, Wei};
+
+/// Something that is tried.
+#[derive(Clone, Debug)]
+enum Try {
+    /// A payment of one of the kinds, in ETH; its number may have been used.
+    Arrive(usize, u8, u16, u32),
+    Transfer(u8, u8, u16),
+    Request(u8, u16),
+    /// By its owner, or by somebody else.
+    Claim(bool, u64),
+    PaidOut(u64, u32),
+    /// Keys of the cluster, signed by one of these.
+    Register(u8, u64),
+    Plan,
+    Approve(u64),
+    Send(u64),
+    /// Plan, approve, send.
+    Fund,
+    /// The newest batch but so many, at this root.
+    GiveUp(usize, u8),
+    /// A key's holders are first, with others' credentials.
+    Steal(u64),
+    /// The chain goes on, is looked at, and reported.
+    Advance(u64),
+    Look,
+    Report,
+    Wait(u32),
+    Finalize(u64),
+    Stake(u64),
+    Bond(u8, u16, u32),
+    BondBack(u8, u16),
+    PauseDeposits(u8),
+    ResumeDeposits,
+    PauseOperator(u8),
+    UnpauseOperator(u8),
+    Release(u64),
+    Compensate(u64),
+    WindDown,
+    Close,
+    /// One request of one of the routes, with nothing in it, by anybody.
+    Empty(u8, Index),
+}
+
+fn one() -> impl Strategy<Value = Try> {
+    let (who, secret, batch) = (|| 70..74u8, || 1..5u64, || 0..6u64);
+    let operator = || 101..105u8;
+    let money = prop_oneof![
+        6 => (0..3usize, who(), 1..70u16, 10..40u32).prop_map(|(kind, who, eth, no)| Try::Arrive(kind, who, eth, no)),
+        2 => (who(), 70..75u8, 1..900u16).prop_map(|(from, to, part)| Try::Transfer(from, to, part)),
+        3 => (who(), 1..900u16).prop_map(|(who, part)| Try::Request(who, part)),
+        3 => (prop::bool::weighted(0.9), 0..3u64).prop_map(|(owner, request)| Try::Claim(owner, request)),
+        2 => (0..4u64, 10..40u32).prop_map(|(payout, no)| Try::PaidOut(payout, no)),
+    ];
+    let deposits = prop_oneof![
+        2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Register(who, secret)),
+        2 => Just(Try::Plan),
+        1 => batch().prop_map(Try::Approve),
+        1 => batch().prop_map(Try::Send),
+        8 => Just(Try::Fund),
+        3 => (0..3usize, 1..3u8).prop_map(|(back, root)| Try::GiveUp(back, root)),
+        1 => secret().prop_map(Try::Steal),
+        10 => (0..8u64).prop_map(Try::Advance),
+        1 => Just(Try::Look),
+        2 => Just(Try::Report),
+        1 => secret().prop_map(Try::Release),
+        1 => secret().prop_map(Try::Compensate),
+    ];
+    let office = prop_oneof![
+        2 => (1..9_000u32).prop_map(Try::Wait),
+        1 => (1..5u64).prop_map(Try::Finalize),
+        1 => (1..40_000_000u64).prop_map(Try::Stake),
+        1 => (operator(), 1..5u16, 10..40u32).prop_map(|(who, eth, no)| Try::Bond(who, eth, no)),
+        1 => (operator(), 1..30u16).prop_map(|(who, eth)| Try::BondBack(who, eth)),
+        1 => (20..23u8).prop_map(Try::PauseDeposits),
+        1 => Just(Try::ResumeDeposits),
+        1 => operator().prop_map(Try::PauseOperator),
+        1 => operator().prop_map(Try::UnpauseOperator),
+        1 => Just(Try::WindDown),
+        1 => Just(Try::Close),
+        2 => (10..120u8, any::<Index>()).prop_map(|(who, route)| Try::Empty(who, route)),
+    ];
+    prop_oneof![4 => money, 6 => deposits, 3 => office]
+}
+
+/// A pool with a cluster, and its chain.
+struct World {
+    pool: Pool,
+    jar: Jar,
+    cluster: ClusterId,
+}
+
+/// What must happen in some of these histories: where nothing does, nothing is proved.
+const HAPPENS: [&str; 27] = [
+    "bonds/claimed",
+    "bonds/deposited",
+    "chain/finalized",
+    "chain/stake",
+    "clusters/stands",
+    "deposits/approved",
+    "deposits/arrived",
+    "deposits/batched",
+    "deposits/given_up",
+    "deposits/known",
+    "deposits/lived",
+    "deposits/looked",
+    "deposits/proven",
+    "deposits/registered",
+    "deposits/sent",
+    "governance/closed",
+    "governance/deposits_paused",
+    "money/claimed",
+    "money/covered",
+    "money/paid",
+    "money/planned",
+    "money/reported",
+    "money/requested",
+    "money/rewarded",
+    "money/sent",
+    "money/transferred",
+    "money/unplanned",
+];
+
+/// Bounds that let a report through whatever was lost, and requests be served at once: what is refused is other tests'.
+fn charter() -> Charter {
+    let mut charter = crate::ledger::charter::tests::charter();
+    let mut terms = charter.policy.terms().clone();
+    terms.delegations.request_age_min_s = 0;
+    terms.reports.bounds.cl_decrease_max = BasisPoints::WHOLE;
+    terms.reports.bounds.positive_rebase_max_ppb = 1_000_000_000;
+    charter.policy = Policy::new(terms).unwrap();
+    charter
+}
+
+static BEGUN: LazyLock<(Pool, Replay)> = LazyLock::new(|| {
+    let mut pool = Pool::of(charter());
+    pool.finalize(1000);
+    pool.see("network-stake", &json!({"epoch": "1000", "active": "35000000000000000"})).unwrap();
+    let team = pool.team();
+    let cluster = pool.cluster(team, 3);
+    pool.pay(70, "100", 0).unwrap();
+    let keys = json!({"keys": [pool.offer(1)]});
+    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.look(&Jar::new()).unwrap();
+    let mut replay = Replay::default();
+    for stored in &pool.log {
+        replay.next(stored).unwrap();
+    }
+    (pool, replay)
+});
+
+fn eth(amount: impl std::fmt::Display) -> Wei {
+    Wei::from_eth(&amount.to_string()).unwrap()
+}
+
+impl World {
+    fn begun() -> Self {
+        let pool = BEGUN.0.clone();
+        let cluster = *pool.state().clusters.clusters.keys().next().unwrap();
+        Self { pool, jar: Jar::new(), cluster }
+    }
+
+    /// Tries it: what is refused changes nothing, what is taken leaves all books in balance.
+    fn try_one(&mut self, one: &Try) {
+        let (before, entries) = (self.pool.ledger.head(), self.pool.log.len());
+        // Most of what is tried is refused; why is other tests'.
+        let _: Result<(), AppendError> = match one {
+            Try::Fund => self.fund(),
+            Try::Advance(exit) => self.advance(*exit),
+            Try::Steal(secret) => {
+                let stolen = self.pool.offer(*secret).predeposit;
+                self.jar.deposit(key(*secret), theirs(), stolen.amount, stolen.signature);
+                Ok(())
+            }
+            Try::Wait(seconds) => {
+                self.pool.now += u64::from(*seconds);
+                Ok(())
+            }
+            other => self.ask(other),
+        };
+        if self.pool.log.len() == entries {
+            assert_eq!(self.pool.ledger.head(), before, "what is refused changes nothing: {one:?}");
+        }
+        self.audit();
+    }
+
+    fn audit(&self) {
+        let state = self.pool.state();
+        state.money.audit().unwrap();
+        state.deposits.audit().unwrap();
+        let books = state.money.books();
+        assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
+        assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
+    }
+
+    fn fund(&mut self) -> Result<(), AppendError> {
+        self.pool.see("plan", &json!({}))?;
+        let batch = *self.pool.state().deposits.batches().last_key_value().unwrap().0;
+        self.pool.approve(batch)?;
+        self.pool.send_batch(&mut self.jar, batch)
+    }
+
+    fn advance(&mut self, exit: u64) -> Result<(), AppendError> {
+        self.jar.go_on(|index| index.0 == 1000 + exit);
+        self.pool.look(&self.jar)?;
+        self.pool.report(&mut self.jar).map(drop)
+    }
+
+    fn ask(&mut self, one: &Try) -> Result<(), AppendError> {
+        match one {
+            Try::Arrive(..) | Try::Transfer(..) | Try::Request(..) | Try::Claim(..) | Try::PaidOut(..) => {
+                self.ask_money(one)
+            }
+            Try::Register(..) | Try::Plan | Try::Approve(_) | Try::Send(_) | Try::GiveUp(..) => {
+                self.ask_deposits(one)
+            }
+            other => self.ask_office(other),
+        }
+    }
+
+    /// Shares of an account, in thousandths.
+    fn part(&self, who: u8, thousandths: u16) -> Value {
+        let balance = self.pool.state().money.shares().balance(address(who)).0;
+        let part = balance * alloy_primitives::U256::from(thousandths);
+        json!({"eth": Wei(part / alloy_primitives::U256::from(1000))})
+    }
+
+    fn ask_money(&mut self, one: &Try) -> Result<(), AppendError> {
+        let pool = &self.pool;
+        match *one {
+            Try::Arrive(kind, who, amount, no) => {
+                // Blocks and covers pay less.
+                let kinds = ["payment", "rewards", "cover"];
+                let amount = if kind == 0 { amount.to_string() } else { format!("0.000{amount}") };
+                self.pool.arrive(kinds[kind], who, &amount, no).map(drop)
+            }
+            Try::Transfer(from, to, part) => {
+                let body = json!({"to": address(to), "amount": self.part(from, part)});
+                self.pool.post(from, "/v1/shares/transfers", &body).map(drop)
+            }
+            Try::Request(who, part) => {
+                let body = json!({"amount": self.part(who, part)});
+                self.pool.post(who, "/v1/withdrawals", &body).map(drop)
+            }
+            Try::Claim(owner, request) => {
+                let made = pool.state().money.queue().request(request).map(|request| request.owner);
+                let its = |who: &u8| made.is_some_and(|owner| owner == address(*who));
+                let who = (70..75).find(its).filter(|_| owner).unwrap_or(69);
+                self.pool.post(who, &format!("/v1/withdrawals/{request}/claim"), &json!({})).map(drop)
+            }
+            Try::PaidOut(payout, no) => {
+                let due = pool.state().money.payouts().get(&payout).copied();
+                let (to, eth) = due.map_or((Address::ZERO, Wei::ZERO), |due| (due.to, due.eth));
+                let body = json!({"payout": payout, "payment": Pool::reference(no), "to": to, "eth": eth});
+                self.pool.see("paid-out", &body).map(drop)
+            }
+            _ => unreachable!("only what is about money is asked here"),
+        }
+    }
+
+    fn ask_deposits(&mut self, one: &Try) -> Result<(), AppendError> {
+        match *one {
+            Try::Register(who, secret) => {
+                let body = json!({"keys": [self.pool.offer(secret)]});
+                self.pool.post(who, &format!("/v1/clusters/{}/keys", self.cluster), &body).map(drop)
+            }
+            Try::Plan => self.pool.see("plan", &json!({})).map(drop),
+            Try::Approve(batch) => self.pool.approve(batch),
+            Try::Send(batch) => self.pool.send_batch(&mut self.jar, batch),
+            Try::GiveUp(back, root) => {
+                let batches = self.pool.state().deposits.batches();
+                let batch = batches.keys().rev().nth(back).copied().unwrap_or(99);
+                let body = json!({"batch": batch, "deposit_root": Root([root; 32])});
+                self.pool.see("given-up", &body).map(drop)
+            }
+            _ => unreachable!("only what is about deposits is asked here"),
+        }
+    }
+
+    fn ask_office(&mut self, one: &Try) -> Result<(), AppendError> {
+        let cluster = self.cluster;
+        let pool = &mut self.pool;
+        match one {
+            Try::Look => pool.look(&self.jar).map(drop),
+            Try::Report => pool.report(&mut self.jar).map(drop),
+            Try::Finalize(more) => {
+                let epoch = (pool.state().chain.finalized.epoch.0 + more).to_string();
+                pool.see("finalized", &json!({"epoch": epoch, "root": Root([7; 32])})).map(drop)
+            }
+            Try::Stake(eth) => {
+                let epoch = pool.state().chain.finalized.epoch;
+                let active = format!("{eth}000000000");
+                pool.see("network-stake", &json!({"epoch": epoch, "active": active})).map(drop)
+            }
+            Try::Bond(who, amount, no) => pool.deposit_for(address(*who), &amount.to_string(), *no).map(drop),
+            Try::BondBack(who, amount) => {
+                let path = format!("/v1/operators/{}/bond/withdrawals", address(*who));
+                pool.post(*who, &path, &json!({"amount": eth(amount)})).map(drop)
+            }
+            Try::PauseDeposits(who) => pool.post(*who, "/v1/deposits/pause", &json!({})).map(drop),
+            Try::ResumeDeposits => pool.try_govern(Act::ResumeDeposits),
+            Try::PauseOperator(who) => {
+                let reason = Reason::new("tried").unwrap();
+                pool.try_govern(Act::PauseOperator { operator: address(*who), reason })
+            }
+            Try::UnpauseOperator(who) => pool.try_govern(Act::UnpauseOperator { operator: address(*who) }),
+            Try::Release(secret) => pool.try_govern(Act::ReleaseValidator { pubkey: key(*secret) }),
+            Try::Compensate(secret) => pool.try_govern(Act::CompensateValidator { pubkey: key(*secret) }),
+            Try::WindDown => pool.try_govern(Act::WindDownCluster { cluster }),
+            Try::Close => pool.post(99, &format!("/v1/clusters/{cluster}/close"), &json!({})).map(drop),
+            Try::Empty(who, route) => {
+                let route = &routes::ROUTES[route.index(routes::ROUTES.len())];
+                let path = route.path.replace("{cluster}", &cluster.to_string());
+                let path = path.replace("{operator}", &address(101).to_string()).replace(['{', '}'], "");
+                pool.send(*who, route.method, &path, &json!({})).map(drop)
+            }
+            _ => unreachable!("only what is left is asked here"),
+        }
+    }
+}
+
+/// What a history is of, and which bits of it fall over.
+type History = (Vec<Try>, Vec<(Index, Index)>);
+
+/// Lives a history, replays it, and looks at it with each bit fallen over. Gives the kinds of what happened.
+fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
+    let mut world = World::begun();
+    for one in &tries {
+        world.try_one(one);
+    }
+    let begun = BEGUN.0.log.len();
+    let new = &world.pool.log[begun..];
+    let mut replays = vec![BEGUN.1.clone()];
+    for stored in new {
+        let mut next = replays[replays.len() - 1].clone();
+        next.next(stored).unwrap();
+        replays.push(next);
+    }
+    let replayed = replays[new.len()].clone().done().unwrap();
+    prop_assert_eq!(replayed.head(), world.pool.ledger.head());
+    prop_assert_eq!(replayed.state(), world.pool.state());
+    let bytes = canonical::bytes(world.pool.state());
+    let state = canonical::read::<State>(&bytes);
+    prop_assert_eq!(state.as_ref(), Ok(world.pool.state()));
+    for (entry, at) in flips.iter().filter(|_| !new.is_empty()) {
+        let entry = entry.index(new.len());
+        let mut stored = new[entry].clone();
+        let bit = at.index(stored.len() * 8);
+        stored[bit / 8] ^= 1 << (bit % 8);
+        let found = replays[entry].clone().next(&stored);
+        prop_assert_eq!(found.err().map(|corrupt| corrupt.seq), Some((begun + entry) as u64));
+    }
+    Ok(new.iter().flat_map(|stored| kinds(stored)).collect())
+}
+
+/// Book and kind of all events of an entry.
+fn kinds(stored: &[u8]) -> Vec<String> {
+    let events = serde_json::to_value(Sealed::read(stored).unwrap().entry.events).unwrap();
+    let only = |map: &Value| map.as_object().and_then(|map| map.keys().next().cloned());
+    let kind = |event: &Value| {
+        let book = only(event)?;
+        let what = &event[&book];
+        Some(format!("{book}/{}", only(what).or_else(|| what.as_str().map(str::to_owned))?))
+    };
+    events.as_array().unwrap().iter().filter_map(kind).collect()
+}
+
+fn histories() -> impl Strategy<Value = History> {
+    let flips = prop::collection::vec((any::<Index>(), any::<Index>()), 8);
+    (prop::collection::vec(one(), 1..60), flips)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happens_replays_and_no_wei_is_lost_and_no_bit_falls_over_unseen(history in histories()) {
+        live(history)?;
+    }
+}
+
+/// The same with chance that is always the same, so that what they come to is, too.
+#[test]
+fn histories_are_of_all_that_happens_to_a_pool() {
+    let seen = RefCell::new(BTreeSet::new());
+    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let rng = TestRng::deterministic_rng(config.rng_algorithm);
+    let lived = TestRunner::new_with_rng(config, rng).run(&histories(), |history| {
+        seen.borrow_mut().extend(live(history)?);
+        Ok(())
+    });
+    if let Err(failure) = lived {
+        panic!("{failure}");
+    }
+    let seen = seen.into_inner();
+    let missing: Vec<_> = HAPPENS.iter().filter(|kind| !seen.contains(**kind)).collect();
+    assert!(missing.is_empty(), "{missing:?} never happened; {seen:?} did");
+}

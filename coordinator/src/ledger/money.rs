@@ -1,0 +1,126 @@
+//! What moves in several books at once: money and deposits, clusters and bonds.
+
+use super::clusters::{self, Admission};
+use super::deposits::{self, Stage};
+use super::state::{ActRefusal, Event, Refusal, State};
+use super::{bonds, pool};
+use std::collections::BTreeSet;
+use types::ClusterId;
+
+impl State {
+    /// What a payment that was seen leads to. One log of one transaction counts once, in one of the books.
+    pub(super) fn see_money(&self, at: u64, seen: pool::Seen) -> Result<Vec<Event>, Refusal> {
+        let reference = seen.reference();
+        let pool::Reference { hash: tx, index: log_index } = reference;
+        if self.bonds.seen.contains(&bonds::Reference { tx, log_index }) {
+            return Err(Refusal::CountedElsewhere(reference));
+        }
+        match seen {
+            pool::Seen::Payment(_) if self.chain.stake.is_none() => return Err(Refusal::StakeUnknown),
+            pool::Seen::Payment(_)
+            | pool::Seen::Rewards(_)
+            | pool::Seen::Cover(_)
+            | pool::Seen::PaidOut(_) => {}
+        }
+        self.spend(at, seen.command())
+    }
+
+    /// What a command of the book of money leads to.
+    pub(super) fn spend(&self, at: u64, command: pool::Command) -> Result<Vec<Event>, Refusal> {
+        let events = pool::decide(&self.money, &self.money_rules()?, at, &command)?;
+        Ok(events.into_iter().map(|event| Event::Money(Box::new(event))).collect())
+    }
+
+    /// The report of the state that was looked at last: what validators have, and what has arrived, is the deposits' book's
+    /// to say.
+    pub(super) fn report(&self, at: u64, seen: pool::SeenReport) -> Result<pool::Report, Refusal> {
+        let pool::SeenReport { slot, epoch, at: report, withdrawn } = seen;
+        if report > at {
+            return Err(Refusal::ReportOfTomorrow { report, at });
+        }
+        let looked = self.deposits.looked();
+        if looked != Some(slot) {
+            return Err(Refusal::NotLookedAt { report: slot, looked });
+        }
+        let arrived = self.deposits.arrived(self.money.books().transient);
+        // Both books move by the same event, and only a report says what has arrived.
+        let arrived = arrived.expect("what is on its way to validators is transient in the book of money");
+        Ok(pool::Report { epoch, at: report, balance: self.deposits.balance(), arrived, withdrawn })
+    }
+
+    /// What a command of the deposits' book leads to, in all books that it moves.
+    pub(super) fn place(&self, at: u64, command: &deposits::Command) -> Result<Vec<Event>, Refusal> {
+        let further = match command {
+            deposits::Command::Register { cluster, keys } => {
+                let have = self.deposits.keys_of(*cluster);
+                self.clusters.key(*cluster, have, keys.len() as u64)?
+            }
+            deposits::Command::Plan
+            | deposits::Command::GiveUp { .. }
+            | deposits::Command::Approve { .. }
+            | deposits::Command::Sent(_)
+            | deposits::Command::Look(_)
+            | deposits::Command::Release { .. }
+            | deposits::Command::Compensate { .. } => None,
+        };
+        let steps = self.with_deposit_rules(|rules| deposits::decide(&self.deposits, rules, command))??;
+        let moves: Vec<_> = steps.iter().filter_map(deposits::Event::moves).collect();
+        assert!(moves.len() <= 1, "a command moves money once, so it is decided on the state before it");
+        let activated = self.activated(&steps);
+        let mut events: Vec<_> = steps.into_iter().map(|step| Event::Deposits(Box::new(step))).collect();
+        for moves in moves {
+            events.extend(self.spend(at, moves)?);
+        }
+        let clusters = further.into_iter().chain(activated);
+        events.extend(clusters.map(|event| Event::Clusters(Box::new(event))));
+        Ok(events)
+    }
+
+    /// Clusters of which the first validator has duties now.
+    fn activated(&self, steps: &[deposits::Event]) -> Vec<clusters::Event> {
+        let active = steps.iter().filter_map(|step| match step {
+            deposits::Event::Lived { pubkey, stage: Stage::Active } => self.deposits.validators().get(pubkey),
+            _ => None,
+        });
+        let clusters: BTreeSet<ClusterId> = active.map(|validator| validator.cluster).collect();
+        clusters.into_iter().filter_map(|cluster| self.clusters.activate(cluster)).collect()
+    }
+
+    /// What governance says of a validator whose state it has looked at.
+    pub(super) fn look_after(&self, command: &deposits::Command) -> Result<Vec<Event>, ActRefusal> {
+        let steps = self.with_deposit_rules(|rules| deposits::decide(&self.deposits, rules, command))??;
+        Ok(steps.into_iter().map(|step| Event::Deposits(Box::new(step))).collect())
+    }
+
+    /// A cluster begins, and the bonds of its operators back it.
+    pub(super) fn admit(&self, admission: &Admission) -> Result<Vec<Event>, ActRefusal> {
+        let accepted = self.with_cluster_facts(|facts| self.clusters.admit(facts, admission))?;
+        let mut events = vec![Event::Clusters(Box::new(accepted))];
+        let keys = bonds::Keys { cluster: admission.cluster, count: admission.keys };
+        for operator in &admission.operators {
+            // Each is there once, so what one backs changes nothing for another.
+            let order = bonds::Order::Back(*operator, keys);
+            let backed = self.with_bond_facts(|facts| self.bonds.order(facts, &order))?;
+            events.extend(backed.into_iter().map(Event::Bonds));
+        }
+        Ok(events)
+    }
+
+    /// A cluster that exits is over, and its operators' bonds are locked from now on instead of backing it.
+    pub(super) fn close_cluster(&self, cluster: ClusterId) -> Result<Vec<Event>, Refusal> {
+        let closed = self.clusters.close(cluster, self.deposits.holding(cluster))?;
+        let mut events = vec![Event::Clusters(Box::new(closed))];
+        let members = self.clusters.get(cluster);
+        for operator in members.map_or(&[][..], clusters::Cluster::operators) {
+            let account = self.bonds.account(*operator);
+            let Some(keys) = account.keys.iter().find(|keys| keys.cluster == cluster) else { continue };
+            let order = bonds::Order::Release(*operator, *keys, self.chain.finalized.epoch);
+            let released = self.with_bond_facts(|facts| self.bonds.order(facts, &order))?;
+            events.extend(released.into_iter().map(Event::Bonds));
+        }
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests;
