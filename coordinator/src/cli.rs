@@ -5,10 +5,10 @@ use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::quorum::Quorum;
-use crate::ledger::text::Text;
 use crate::ledger::{Ledger, audit, policy};
 use crate::office::{LOG_FOLDER, Office, Published, verify};
 use crate::store::LogStore;
+use crate::text::Text;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use rand_core::OsRng;
@@ -109,6 +109,9 @@ struct CharterArgs {
     /// Where the rewards of the execution layer go.
     #[arg(long)]
     fee_recipient: Address,
+    /// Whose the pool's part of the fees is, in shares.
+    #[arg(long)]
+    treasury: Address,
     /// The keys that govern.
     #[arg(long, num_args = 1.., required = true)]
     governance: Vec<Address>,
@@ -251,6 +254,7 @@ fn draft(args: &CharterArgs) -> anyhow::Result<()> {
         withdrawal_address: args.withdrawal_address,
         credentials: if args.compounding { Credentials::Compounding } else { Credentials::Execution },
         fee_recipient: args.fee_recipient,
+        treasury: args.treasury,
         coordinator: args.coordinator,
         governance: Quorum::new(&args.governance, args.governance_needed)?,
         guardians: Quorum::new(&args.guardians, args.guardians_needed)?,

@@ -9,6 +9,7 @@
 //! - [`formation`]: which operators make a cluster, by rules and by lot, so that anybody can do it again.
 //! - [`formulas`]: what shares, rewards, bonds, losses, deposits and exits come to, to the wei.
 //! - [`merkle`]: what is published of it: a tree of claims, and a log that can only grow.
+//! - [`canonical`], [`text`]: one spelling of everything that is hashed or compared; words.
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
 //!
@@ -18,6 +19,7 @@
 //! - [`api`]: the office over HTTP. [`cli`]: the program.
 
 pub mod api;
+pub mod canonical;
 pub mod cli;
 pub mod formation;
 pub mod formulas;
@@ -27,6 +29,7 @@ pub mod merkle;
 pub mod office;
 pub mod request;
 pub mod store;
+pub mod text;
 
 #[cfg(test)]
 mod test_keys;

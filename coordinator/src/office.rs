@@ -7,13 +7,14 @@
 //! What opens is replayed from its first entry and compared with every head that was ever published, so an office never
 //! serves a log that it would not verify for somebody else.
 
+use crate::canonical;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::head::AuditError;
-use crate::ledger::text::Label;
-use crate::ledger::{AppendError, Ledger, Observation, Sealed, SignedHead, audit, canonical};
+use crate::ledger::{AppendError, Ledger, Observation, Sealed, SignedHead, audit};
 use crate::request::{Incoming, WalletSignature};
 use crate::store::{LogStore, StoreError};
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -47,7 +47,7 @@ pub(super) async fn pool(State(shared): State<Shared>) -> Reply {
 pub(super) async fn state(State(shared): State<Shared>) -> Reply {
     shared
         .with(|office| {
-            let bytes = crate::ledger::canonical::bytes(office.ledger()?.state());
+            let bytes = crate::canonical::bytes(office.ledger()?.state());
             Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
         })
         .await

@@ -577,8 +577,8 @@ mod tests {
                 apply(&mut again, event).unwrap();
             }
             prop_assert_eq!(&again, &state);
-            let bytes = crate::formation::canonical::encode(&state);
-            prop_assert_eq!(crate::formation::canonical::decode::<State>(&bytes).unwrap(), state);
+            let bytes = crate::canonical::bytes(&state);
+            prop_assert_eq!(crate::canonical::read::<State>(&bytes).unwrap(), state);
         }
     }
 }

@@ -5,8 +5,8 @@
 //! is one such way. Of each group at most `per_cluster` sit in a cluster, and at most `left` more in all.
 
 use super::call::{Call, Candidate};
-use super::label::Entity;
 use super::rule::{self, Rule};
+use crate::text::Entity;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One way in which candidates are in groups.
@@ -96,9 +96,11 @@ impl Board {
             by_entity.limit(group, rooms.entities[&candidate.entity]);
         }
         splits.push(by_entity);
-        for dimension in &rules.dimensions {
+        for (dimension, diversity) in &rules.diversity {
             let values = candidates.iter().map(|candidate| dimension.of(candidate));
-            splits.push(Split::new(Rule::Liveness(*dimension), call.alike_max(), values, &room));
+            // At most 22.
+            let alike = diversity.limit(call.size()) as u32;
+            splits.push(Split::new(diversity.rule(*dimension), alike, values, &room));
         }
         let binding = rooms.operators.iter().map(|(_, binding)| *binding).collect();
         Self { splits, binding, intra: rules.intra_operator, size, seated: Vec::new() }

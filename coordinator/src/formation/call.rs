@@ -1,14 +1,13 @@
 //! A call for clusters: who may be in them, by which rules, and which randomness will decide. It is published before that
 //! randomness exists; its hash, the commitment, binds all of it.
 
-use super::canonical;
-use super::label::{Country, Entity, Word};
-use super::rule::Dimension;
+use super::rule::{Dimension, Diversity};
+use crate::canonical;
 use crate::formulas::allocation::{ACTIVATION, COMPOUNDING_MAX};
 use crate::formulas::{bonds::BondCurve, ratio::Ratio};
+use crate::text::{Country, Entity, Label};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use thiserror::Error;
 use types::operators::SizeError;
 use types::{Address, ClusterSize, Epoch, Gwei, Root, Wei};
@@ -41,13 +40,13 @@ pub struct Candidate {
     /// The autonomous system its node is reached through.
     pub hosting_as: u32,
     /// Its execution client.
-    pub execution_client: Word,
+    pub execution_client: Label,
     /// Its consensus client.
-    pub consensus_client: Word,
+    pub consensus_client: Label,
     /// Its validator client.
-    pub validator_client: Word,
+    pub validator_client: Label,
     /// One of [`Rules::operator_types`].
-    pub operator_type: Word,
+    pub operator_type: Label,
     /// Clusters it is in.
     pub clusters_now: u32,
     /// Clusters it may be in.
@@ -61,10 +60,8 @@ pub struct Candidate {
     /// What it answers for as one of the `t` who move a cluster's stake: of each cluster a `t`-th.
     pub controlled_now: Gwei,
     /// What it has put up.
-    #[serde(with = "canonical::wei")]
     pub bond: Wei,
     /// What of that backs nothing yet.
-    #[serde(with = "canonical::wei")]
     pub bond_free: Wei,
 }
 
@@ -94,14 +91,14 @@ pub struct Rules {
     pub leverage_max: Option<Ratio>,
     /// `k`: a cluster or an entity with a `k`-th of the pool's stake is saturated.
     pub pools_wanted: u32,
-    /// By what operators of a cluster must differ.
-    pub dimensions: BTreeSet<Dimension>,
+    /// By what operators of a cluster must differ, and how much.
+    pub diversity: BTreeMap<Dimension, Diversity>,
     /// Whether a cluster is of one entity with many nodes, instead of as many entities as nodes.
     pub intra_operator: bool,
     /// Who may delegate.
     pub delegation: Delegation,
     /// What each type of operator puts up, by number of keys.
-    pub operator_types: BTreeMap<Word, BondCurve>,
+    pub operator_types: BTreeMap<Label, BondCurve>,
 }
 
 /// The pool's stake, by which saturation is measured.
@@ -174,6 +171,12 @@ pub enum CallError {
         /// The pool's stake.
         total: Gwei,
     },
+    /// A dimension that asks for nothing.
+    #[error("diversity by {dimension} asks neither for safety nor for liveness")]
+    IdleDiversity {
+        /// Which.
+        dimension: Dimension,
+    },
     /// A cap that leaves an operator less than its own bond.
     #[error("a leverage of {cap} is less than 1")]
     LeverageBelowOne {
@@ -208,7 +211,7 @@ pub enum CallError {
         /// Which.
         operator: Address,
         /// Its type.
-        operator_type: Word,
+        operator_type: Label,
     },
     /// More keys than there can be.
     #[error("operator {operator} has {have} keys, at most {KEYS_NOW_MAX}")]
@@ -291,24 +294,14 @@ impl Call {
         self.size
     }
 
-    /// How many operators of a cluster may have a thing in common: fewer than `t`, and no more than can be spared, `n - t`.
-    ///
-    /// The second is the tighter one of every safe size: `2t > n`, so `n - t <= t - 1`. With `n = 3f + 1`, `t = 2f + 1` it
-    /// is `f`, against `2f` of the first.
-    pub fn alike_max(&self) -> u32 {
-        let spared = self.size.operators() - self.size.threshold();
-        // At most 22.
-        spared.min(self.size.threshold() - 1) as u32
-    }
-
     /// The call's canonical bytes: what is published.
     pub fn bytes(&self) -> Vec<u8> {
-        canonical::encode(self)
+        canonical::bytes(self)
     }
 
     /// The commitment: SHA-256 of [`Self::bytes`]. It binds the list, the rules, the demand and the seed's epoch.
     pub fn commitment(&self) -> Root {
-        Root(Sha256::digest(self.bytes()).into())
+        canonical::hash(self)
     }
 
     /// What an entity has at the time of the call.
@@ -336,8 +329,13 @@ fn count(what: &'static str, have: u64, most: u64) -> Result<(), CallError> {
 
 fn check_rules(rules: &Rules, total: Gwei) -> Result<ClusterSize, CallError> {
     let size = ClusterSize::new_safe(rules.operators.into(), rules.threshold.into())?;
-    if rules.threshold == rules.operators && !rules.dimensions.is_empty() {
+    let lives = rules.diversity.values().any(|diversity| diversity.liveness);
+    if rules.threshold == rules.operators && lives {
         return Err(CallError::NoneMayFail { operators: rules.operators });
+    }
+    let idle = |diversity: &Diversity| !diversity.safety && !diversity.liveness;
+    if let Some((dimension, _)) = rules.diversity.iter().find(|(_, diversity)| idle(diversity)) {
+        return Err(CallError::IdleDiversity { dimension: *dimension });
     }
     count("validators", u64::from(rules.keys), u64::from(KEYS_MAX))?;
     count("pools wanted", u64::from(rules.pools_wanted), u64::from(u32::MAX))?;

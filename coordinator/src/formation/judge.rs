@@ -2,10 +2,10 @@
 //! writes each number down from its definition.
 
 use super::call::{Call, Candidate, Delegation};
-use super::label::Entity;
 use super::proposal::{Proposal, ProposedCluster};
 use super::rule::{Check, Dimension, Rule};
 use crate::formulas::{bonds, ratio::Ratio, wide};
+use crate::text::Entity;
 use alloy_primitives::U256;
 use thiserror::Error;
 use types::{Address, Root, Wei};
@@ -157,10 +157,17 @@ pub(super) fn numbers(call: &Call, clusters: &[Vec<&Candidate>]) -> Vec<Check> {
         true => check(Rule::OneEntity, entity, U256::from(different.len()), U256::ONE),
         false => check(Rule::EntityOnce, entity, U256::from(times), U256::ONE),
     });
-    for dimension in Dimension::ALL.into_iter().filter(|dimension| rules.dimensions.contains(dimension)) {
+    for dimension in Dimension::ALL {
+        let Some(diversity) = rules.diversity.get(&dimension) else { continue };
         let (value, times) = fullest(&values(&|member| dimension.of(member)));
-        checks.push(check(Rule::Safety(dimension), value.clone(), U256::from(times), U256::from(t - 1)));
-        checks.push(check(Rule::Liveness(dimension), value, U256::from(times), U256::from(n - t)));
+        let kinds = [
+            (diversity.safety, Rule::Safety(dimension), t - 1),
+            (diversity.liveness, Rule::Liveness(dimension), n - t),
+        ];
+        let asked = kinds.into_iter().filter(|(asked, ..)| *asked);
+        checks.extend(
+            asked.map(|(_, rule, most)| check(rule, value.clone(), U256::from(times), U256::from(most))),
+        );
     }
     checks.push(check(Rule::ClusterSaturation, String::new(), U256::from(rules.stake.0), saturated));
     for member in members {

@@ -14,19 +14,16 @@
 //! call and not to answer it, or to publish many. The proposers of an epoch's last slots can turn its mix a few times, each
 //! time for the price of a block.
 //!
-//! - [`call`]: what is called for, and what it is bound by. [`label`]: names with one spelling.
+//! - [`call`]: what is called for, and what it is bound by.
 //! - [`rule`]: the rules of a cluster, as numbers. [`proposal`]: what a call came to, and the same again to compare.
 //! - [`judge`]: the same rules counted without the search. [`accept`]: what becomes of a proposed cluster.
-//! - [`canonical`]: the bytes of all this.
 //!
 //! Limits of the search, and what "first" means, are told at its head, in `search`; the shuffle's at its own, in `shuffle`.
 
 pub mod accept;
 mod board;
 pub mod call;
-pub mod canonical;
 pub mod judge;
-pub mod label;
 pub mod proposal;
 pub mod rule;
 mod search;
@@ -36,7 +33,7 @@ mod tests;
 
 pub use call::{Call, Candidate, Delegation, PoolStake, Rules, Terms};
 pub use proposal::{Proposal, ProposedCluster, Shortfall};
-pub use rule::{Check, Dimension, Rule};
+pub use rule::{Check, Dimension, Diversity, Rule};
 pub use search::STEPS_MAX;
 
 use serde::{Deserialize, Serialize};

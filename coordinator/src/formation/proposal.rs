@@ -2,16 +2,19 @@
 
 use super::board::{Board, ENTITIES, Lack, OPERATORS};
 use super::call::{Call, Candidate, Delegation};
-use super::canonical::{self, DecodeError};
-use super::label::Entity;
 use super::rule::{self, Check, Rule};
 use super::search::{self, Found, STEPS_MAX, Short};
 use super::{Seed, shuffle};
+use crate::canonical::{self, CanonicalError};
+use crate::text::Entity;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::{Address, Epoch, Root};
+
+/// The most bytes of a proposal that are read: sixty-four clusters of twenty-two operators with every check take less than
+/// 2 MiB.
+pub const BYTES_MAX: usize = 4 << 20;
 
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -305,17 +308,17 @@ impl Proposal {
 
     /// The canonical bytes.
     pub fn bytes(&self) -> Vec<u8> {
-        canonical::encode(self)
+        canonical::bytes(self)
     }
 
     /// SHA-256 of [`Self::bytes`]: the proposal's name.
     pub fn hash(&self) -> Root {
-        Root(Sha256::digest(self.bytes()).into())
+        canonical::hash(self)
     }
 
     /// Reads [`Self::bytes`]. It may say anything: see [`Self::verify`] and [`Self::check`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        canonical::decode(bytes)
+    pub fn decode(bytes: &[u8]) -> Result<Self, CanonicalError> {
+        canonical::read_at_most(bytes, BYTES_MAX)
     }
 }
 

@@ -1,14 +1,14 @@
 //! The rules of a cluster, each as a number that must not be above another.
 
 use super::call::{Call, Candidate, Delegation};
-use super::canonical;
-use super::label::Entity;
+use crate::formulas::decimal;
 use crate::formulas::wide;
+use crate::text::Entity;
 use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use types::{Gwei, Wei};
+use types::{ClusterSize, Gwei, Wei};
 
 /// By what operators of a cluster differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +52,33 @@ impl fmt::Display for Dimension {
             Self::HostingAs => "hosting network",
             Self::Country => "country",
         })
+    }
+}
+
+/// How many members of a cluster may be alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diversity {
+    /// Fewer than `t`: those who are alike cannot sign alone.
+    pub safety: bool,
+    /// At most `n - t`: without those who are alike the others still can.
+    pub liveness: bool,
+}
+
+impl Diversity {
+    /// How many members may be alike: the tighter of the two, where both are asked for.
+    ///
+    /// The second is the tighter one of every safe size: `2t > n`, so `n - t <= t - 1`. With `n = 3f + 1`, `t = 2f + 1` it
+    /// is `f`, against `2f` of the first.
+    pub fn limit(self, size: ClusterSize) -> usize {
+        let below = if self.safety { size.threshold() - 1 } else { size.operators() };
+        let rest = if self.liveness { size.operators() - size.threshold() } else { size.operators() };
+        below.min(rest)
+    }
+
+    /// The rule that is the tighter of the two.
+    pub(super) fn rule(self, dimension: Dimension) -> Rule {
+        if self.liveness { Rule::Liveness(dimension) } else { Rule::Safety(dimension) }
     }
 }
 
@@ -113,10 +140,10 @@ pub struct Check {
     /// About whom or what: an operator, an entity, the value that most members have; nothing for the cluster itself.
     pub subject: String,
     /// The number found, in the rule's unit.
-    #[serde(with = "canonical::decimal")]
+    #[serde(with = "decimal")]
     pub have: U256,
     /// The number allowed.
-    #[serde(with = "canonical::decimal")]
+    #[serde(with = "decimal")]
     pub limit: U256,
 }
 
@@ -199,11 +226,16 @@ pub(super) fn cluster_checks(call: &Call, members: &[&Candidate]) -> Vec<Check> 
     } else {
         Check::new(Rule::EntityOnce, entity, seats, one)
     });
-    for dimension in &rules.dimensions {
+    for (dimension, diversity) in &rules.diversity {
         let (value, have) = most_common(members.iter().map(|member| dimension.of(member))).most;
         let spared = U256::from(size.operators() - size.threshold());
-        checks.push(Check::new(Rule::Safety(*dimension), &value, have, U256::from(size.threshold() - 1)));
-        checks.push(Check::new(Rule::Liveness(*dimension), &value, have, spared));
+        if diversity.safety {
+            let below = U256::from(size.threshold() - 1);
+            checks.push(Check::new(Rule::Safety(*dimension), &value, have, below));
+        }
+        if diversity.liveness {
+            checks.push(Check::new(Rule::Liveness(*dimension), &value, have, spared));
+        }
     }
     checks.push(Check::new(Rule::ClusterSaturation, "", U256::from(rules.stake.0), saturated(call)));
     checks

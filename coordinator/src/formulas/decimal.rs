@@ -1,4 +1,5 @@
-//! Amounts as decimal text: how everything that is stored or hashed writes a number of 256 bits.
+//! Numbers as decimal text: how everything that is stored or hashed writes a number of 256 bits that has no type of its own.
+//! Amounts of wei write themselves so (`types::Wei`).
 //!
 //! One number has one text: digits without a leading zero, a sign or a prefix. Anything else is refused when it is read,
 //! so that what was read and is written again has the same bytes.
@@ -35,22 +36,6 @@ pub fn serialize<S: Serializer>(number: &U256, serializer: S) -> Result<S::Ok, S
 /// Reads a number, for `#[serde(with = ...)]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
-}
-
-/// The same for amounts of wei.
-pub mod wei {
-    use serde::{Deserializer, Serializer};
-    use types::Wei;
-
-    /// Writes an amount, for `#[serde(with = ...)]`.
-    pub fn serialize<S: Serializer>(amount: &Wei, serializer: S) -> Result<S::Ok, S::Error> {
-        super::serialize(&amount.0, serializer)
-    }
-
-    /// Reads an amount, for `#[serde(with = ...)]`.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Wei, D::Error> {
-        super::deserialize(deserializer).map(Wei)
-    }
 }
 
 #[cfg(test)]

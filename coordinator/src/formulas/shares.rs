@@ -52,7 +52,6 @@ pub struct Rate {
     /// All shares.
     pub shares: Shares,
     /// All ETH of the pool, in wei.
-    #[serde(with = "decimal::wei")]
     pub pooled: Wei,
 }
 

@@ -1,11 +1,11 @@
-//! How far the chain is, as the coordinator has seen it: the latest finalized checkpoint.
+//! How far the chain is, as the coordinator has seen it: the latest finalized checkpoint, and how much stake there is.
 //!
 //! Bonds are locked until an epoch is *finalized*: a fault comes to light on the chain, and while the chain does not
 //! finalize, nothing is freed. The checkpoint's root is kept, so anybody with a beacon node can check the coordinator's word.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use types::{Epoch, Root};
+use types::{Epoch, Gwei, Root};
 
 /// A finalized checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +17,24 @@ pub struct Finalized {
     pub root: Root,
 }
 
+/// How much stake the whole chain has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stake {
+    /// In the state of this finalized checkpoint's epoch.
+    pub epoch: Epoch,
+    /// Effective balances of all active validators together.
+    pub active: Gwei,
+}
+
 /// The latest of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// The latest.
     pub finalized: Finalized,
+    /// What was seen last of the chain's stake, if anything was.
+    pub stake: Option<Stake>,
 }
 
 /// What happened.
@@ -31,6 +43,8 @@ pub struct State {
 pub enum Event {
     /// The chain has finalized a later checkpoint.
     Finalized(Finalized),
+    /// How much stake there is.
+    Stake(Stake),
 }
 
 /// Why a checkpoint is refused.
@@ -44,6 +58,19 @@ pub enum Refusal {
         /// What was.
         last: Epoch,
     },
+    /// Of a state that is not final, or that something later was said of.
+    #[error("the chain's stake in epoch {have}, where more than {last} and at most {finalized} is looked at")]
+    StakeOf {
+        /// The state's epoch.
+        have: Epoch,
+        /// That of the last one.
+        last: Epoch,
+        /// The latest that is finalized.
+        finalized: Epoch,
+    },
+    /// No stake at all.
+    #[error("a chain without stake")]
+    NoStake,
 }
 
 impl State {
@@ -55,10 +82,21 @@ impl State {
         Ok(vec![Event::Finalized(*seen)])
     }
 
+    /// What is said of the chain's stake. Errors: of a state that is not final, or not later than the last; none.
+    pub fn weigh(&self, seen: &Stake) -> Result<Vec<Event>, Refusal> {
+        let (have, finalized) = (seen.epoch, self.finalized.epoch);
+        let last = self.stake.map_or(Epoch(0), |stake| stake.epoch);
+        if have <= last || have > finalized {
+            return Err(Refusal::StakeOf { have, last, finalized });
+        }
+        if seen.active == Gwei(0) { Err(Refusal::NoStake) } else { Ok(vec![Event::Stake(*seen)]) }
+    }
+
     /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Finalized(seen) => self.finalized = *seen,
+            Event::Stake(seen) => self.stake = Some(*seen),
         }
     }
 }
@@ -78,5 +116,22 @@ mod tests {
         }
         state.apply(&state.decide(&seen(6)).unwrap()[0]);
         assert_eq!(state.finalized, seen(6));
+    }
+
+    #[test]
+    fn stake_is_of_a_finalized_state_and_each_later_than_the_last() {
+        let mut state = State::default();
+        let seen = |epoch, active| Stake { epoch: Epoch(epoch), active: Gwei(active) };
+        let of = |have, last, finalized| {
+            let [have, last, finalized] = [have, last, finalized].map(Epoch);
+            Err(Refusal::StakeOf { have, last, finalized })
+        };
+        assert_eq!(state.weigh(&seen(1, 7)), of(1, 0, 0));
+        state.apply(&Event::Finalized(Finalized { epoch: Epoch(5), root: Root([9; 32]) }));
+        assert_eq!(state.weigh(&seen(6, 7)), of(6, 0, 5));
+        assert_eq!(state.weigh(&seen(5, 0)), Err(Refusal::NoStake));
+        state.apply(&state.weigh(&seen(5, 7)).unwrap()[0]);
+        assert_eq!(state.stake, Some(seen(5, 7)));
+        assert_eq!(state.weigh(&seen(5, 8)), of(5, 5, 5));
     }
 }

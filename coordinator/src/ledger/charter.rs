@@ -1,11 +1,11 @@
 //! What a pool is, for ever: the first entry of its log. The pool's id is the hash of it.
 
-use super::canonical;
 use super::policy::{DELAY_MAX_S, DELAY_MIN_S, Policy};
 use super::quorum::Quorum;
 use super::seat::Seat;
-use super::text::Text;
+use crate::canonical;
 use crate::formulas::allocation::Credentials;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use types::{Address, ChainSpec, ForkVersion, Root, networks::NETWORKS};
@@ -71,6 +71,8 @@ pub struct Charter {
     pub credentials: Credentials,
     /// Where the rewards of the execution layer go.
     pub fee_recipient: Address,
+    /// Whose the pool's part of the fees is, in shares.
+    pub treasury: Address,
     /// Who signs heads and observations, until governance changes it.
     pub coordinator: Address,
     /// Who governs, until governance changes it.
@@ -91,13 +93,17 @@ impl Charter {
 
     /// Whether a pool can be founded so. Errors: the first rule that is broken.
     pub fn check(&self) -> Result<(), CharterError> {
-        let money = [(Seat::Withdrawal, self.withdrawal_address), (Seat::FeeRecipient, self.fee_recipient)];
+        let money = [
+            (Seat::Withdrawal, self.withdrawal_address),
+            (Seat::FeeRecipient, self.fee_recipient),
+            (Seat::Treasury, self.treasury),
+        ];
         for (seat, address) in money.into_iter().chain([(Seat::Coordinator, self.coordinator)]) {
             if address == Address::ZERO {
                 return Err(CharterError::Zero(seat));
             }
         }
-        // Both kinds of money may go to one address; whoever signs for the pool gets neither.
+        // All kinds of money may go to one address; whoever signs for the pool gets neither.
         let powers: Vec<_> = self.powers().collect();
         for (at, (one, address)) in powers.iter().enumerate() {
             let later = powers[at + 1..].iter().chain(&money);
@@ -156,6 +162,7 @@ pub(crate) mod tests {
             withdrawal_address: Address([0xaa; 20]),
             credentials: Credentials::Execution,
             fee_recipient: Address([0xbb; 20]),
+            treasury: Wallet::new(81).address(),
             coordinator: Wallet::new(1).address(),
             governance: Quorum::new(&keys(&[11, 12, 13]), 2).unwrap(),
             guardians: Quorum::new(&keys(&[21, 22]), 2).unwrap(),
@@ -214,6 +221,8 @@ pub(crate) mod tests {
         );
         refused(&|charter| charter.withdrawal_address = Address::ZERO, CharterError::Zero(Seat::Withdrawal));
         refused(&|charter| charter.fee_recipient = Address::ZERO, CharterError::Zero(Seat::FeeRecipient));
+        refused(&|charter| charter.treasury = Address::ZERO, CharterError::Zero(Seat::Treasury));
+        refused(&|charter| charter.treasury = governor, two(governor, Seat::Governance, Seat::Treasury));
         refused(&|charter| charter.coordinator = Address::ZERO, CharterError::Zero(Seat::Coordinator));
         let mut one_address = charter();
         one_address.fee_recipient = one_address.withdrawal_address;

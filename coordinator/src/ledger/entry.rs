@@ -9,11 +9,11 @@
 //!
 //! An entry is stored with its hash, so a bit that fell over on a disk is found where it fell.
 
-use super::canonical::{self, CanonicalError};
 use super::charter::Charter;
 use super::state::Event;
-use super::text::Label;
+use crate::canonical::{self, CanonicalError};
 use crate::request::{Message, Request, WalletSignature};
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use types::Root;

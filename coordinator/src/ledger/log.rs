@@ -4,12 +4,12 @@
 //! coordinator can invent nothing, leave out nothing in the middle, and change nothing afterwards; what it can do is cut the
 //! end off, or tell two people two stories, and that is what heads are for ([`super::head`]).
 
-use super::canonical::CanonicalError;
 use super::charter::{Charter, CharterError};
 use super::entry::{Cause, Entry, Observation, Position, Sealed};
 use super::head::Head;
 use super::routes;
 use super::state::{Event, Misfit, Refusal, State};
+use crate::canonical::CanonicalError;
 use crate::merkle::log_tree::LogTree;
 use crate::request::{BODY_LEN_MAX, Incoming, Request, RequestRefusal, SignatureError};
 use thiserror::Error;
@@ -231,7 +231,7 @@ impl Ledger {
             return Err(AppendError::NotTheCoordinator { recovered, coordinator });
         }
         let sighting = routes::sighting(kind, body).map_err(Refusal::from)?;
-        Ok(self.state.see(&sighting)?)
+        Ok(self.state.see(at, &sighting)?)
     }
 
     fn take(&mut self, sealed: &Sealed) -> Result<(), Misfit> {

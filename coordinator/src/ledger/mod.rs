@@ -10,18 +10,18 @@
 //! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
 //! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
-//! - Books of money, not yet part of [`State`]: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators,
-//!   and the money that goes to them.
-//! - [`canonical`], [`text`], [`quorum`]: one spelling; words; keys of which some must agree.
+//! - Books of money: [`pool`], whose the ETH is and where it lies. Not yet part of [`State`]: [`deposits`], the validators, and
+//!   the money that goes to them.
+//! - [`quorum`]: keys of which some must agree.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
 
 pub mod bonds;
-pub mod canonical;
 pub mod chain;
 pub mod charter;
 pub mod deposits;
 pub mod entry;
+mod facts;
 pub mod governance;
 pub mod head;
 pub mod log;
@@ -32,7 +32,6 @@ pub mod quorum;
 pub mod routes;
 pub mod seat;
 pub mod state;
-pub mod text;
 
 #[cfg(test)]
 pub(crate) mod testbed;

@@ -7,8 +7,8 @@ use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::text::Label;
-use super::{bonds, chain};
+use super::{bonds, chain, pool};
+use crate::text::Label;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::str::FromStr;
 use thiserror::Error;
@@ -17,7 +17,7 @@ use types::{Address, Wei};
 /// Who may send something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Anybody: what is sent was decided before, and its time has come.
+    /// Anybody: what is sent was decided before, and its time has come; or it is about what is the signer's.
     Anyone,
     /// Who is nothing in the pool yet.
     Newcomer,
@@ -106,6 +106,19 @@ struct Service {
     amount: Wei,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    to: Address,
+    amount: pool::Amount,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdrawal {
+    amount: pool::Amount,
+}
+
 const fn route(
     method: &'static str,
     path: &'static str,
@@ -116,7 +129,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 14] = [
+pub const ROUTES: [Route; 17] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -174,6 +187,18 @@ pub const ROUTES: [Route; 14] = [
         json::<Empty>(body)?;
         Ok(Command::Bonds(bonds::Command::Quit(places.operator()?, places.get(1, "service")?)))
     }),
+    // Whose shares they are is not said: they are the signer's.
+    route("POST", "/v1/shares/transfers", &[Role::Anyone], |_, body| {
+        let Transfer { to, amount } = json(body)?;
+        Ok(Command::Shares(pool::Wish::Transfer { to, amount }))
+    }),
+    route("POST", "/v1/withdrawals", &[Role::Anyone], |_, body| {
+        Ok(Command::Shares(pool::Wish::Request(json::<Withdrawal>(body)?.amount)))
+    }),
+    route("POST", "/v1/withdrawals/{request}/claim", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Shares(pool::Wish::Claim(places.get(0, "number of a request")?)))
+    }),
 ];
 
 /// The route of a request, and what stands in its places. Errors: no such path; another method.
@@ -208,14 +233,30 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 3] = ["finalized", "bond-deposited", "bond-paid"];
+pub const KINDS: [&str; 9] = [
+    "finalized",
+    "network-stake",
+    "bond-deposited",
+    "bond-paid",
+    "payment",
+    "rewards",
+    "cover",
+    "paid-out",
+    "report",
+];
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
 pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
     match kind.as_str() {
         "finalized" => Ok(Sighting::Finalized(json::<chain::Finalized>(body)?)),
+        "network-stake" => Ok(Sighting::Stake(json(body)?)),
         "bond-deposited" => Ok(Sighting::Bonds(bonds::Sighting::Deposited(json(body)?))),
         "bond-paid" => Ok(Sighting::Bonds(bonds::Sighting::Paid(json(body)?))),
+        "payment" => Ok(Sighting::Money(pool::Seen::Payment(json(body)?))),
+        "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
+        "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
+        "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
+        "report" => Ok(Sighting::Money(pool::Seen::Report(json(body)?))),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }

@@ -17,6 +17,8 @@ pub enum Seat {
     Withdrawal,
     /// Gets the rewards of the execution layer.
     FeeRecipient,
+    /// Gets the pool's part of the fees.
+    Treasury,
     /// Speaks for an operator.
     Manager(OperatorId),
     /// Is paid for an operator.
@@ -33,6 +35,7 @@ impl fmt::Display for Seat {
             Self::Guardian => f.write_str("a guardian"),
             Self::Withdrawal => f.write_str("the withdrawal address"),
             Self::FeeRecipient => f.write_str("the fee recipient"),
+            Self::Treasury => f.write_str("the treasury"),
             Self::Manager(operator) => write!(f, "the manager of operator {operator}"),
             Self::Reward(operator) => write!(f, "the reward address of operator {operator}"),
             Self::Founder(operator) => write!(f, "the name of operator {operator}"),

@@ -10,13 +10,15 @@ use super::policy::Policy;
 use super::quorum::Quorum;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::text::Label;
-use super::{bonds, canonical, chain};
+use super::{bonds, chain, pool};
+use crate::canonical;
+use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{Address, Root, Wei};
+use types::{Address, Root};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct State {
     pub operators: operators::State,
     /// Their bonds.
     pub bonds: bonds::State,
+    /// Whose the ETH is, and where it lies.
+    pub money: pool::State,
 }
 
 /// What somebody wishes who has signed a request.
@@ -49,6 +53,8 @@ pub enum Command {
     Operators(operators::Command),
     /// About a bond.
     Bonds(bonds::Command),
+    /// About the signer's shares.
+    Shares(pool::Wish),
 }
 
 /// What the coordinator has seen.
@@ -56,8 +62,12 @@ pub enum Command {
 pub enum Sighting {
     /// The chain is further.
     Finalized(chain::Finalized),
+    /// How much stake the chain has.
+    Stake(chain::Stake),
     /// Bond moved.
     Bonds(bonds::Sighting),
+    /// The pool's ETH moved.
+    Money(pool::Seen),
 }
 
 /// What happened, in one of the books.
@@ -81,6 +91,8 @@ pub enum Event {
     Operators(operators::Event),
     /// Bonds.
     Bonds(bonds::Event),
+    /// The pool's ETH, and shares.
+    Money(Box<pool::Event>),
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -117,6 +129,26 @@ pub enum Refusal {
     /// By the chain's book.
     #[error(transparent)]
     Chain(#[from] chain::Refusal),
+    /// By the book of money.
+    #[error(transparent)]
+    Money(#[from] pool::Refusal),
+    /// Counted in another book.
+    #[error("log {} of transaction {} was counted in another book", .0.index, .0.hash)]
+    CountedElsewhere(pool::Reference),
+    /// How much the pool may take in is a part of what nobody has seen.
+    #[error("the chain's stake was not seen yet, so there is no limit on what the pool takes in")]
+    StakeUnknown,
+    /// A report of a time that has not come.
+    #[error("a report of {report}, it is {at}")]
+    ReportOfTomorrow {
+        /// Unix seconds of the report's state.
+        report: u64,
+        /// Unix seconds now.
+        at: u64,
+    },
+    /// Numbers that do not fit.
+    #[error(transparent)]
+    Wide(#[from] WideError),
 }
 
 /// Why an act cannot be done, when it is proposed or when it is executed.
@@ -161,6 +193,9 @@ pub enum Misfit {
     /// In the bonds' book.
     #[error(transparent)]
     Bonds(#[from] bonds::Misfit),
+    /// In the book of money.
+    #[error(transparent)]
+    Money(#[from] pool::Corrupt),
 }
 
 impl State {
@@ -180,6 +215,7 @@ impl State {
             governance,
             operators: operators::State::default(),
             bonds: bonds::State::default(),
+            money: pool::State::default(),
             charter,
         }
     }
@@ -195,7 +231,7 @@ impl State {
     }
 
     /// What an address is, besides what it is to operators.
-    fn office(&self, address: Address) -> Option<Seat> {
+    pub(super) fn office(&self, address: Address) -> Option<Seat> {
         let governance = &self.governance;
         let seats = [
             (governance.coordinator == address, Seat::Coordinator),
@@ -203,6 +239,7 @@ impl State {
             (governance.guardians.has(address), Seat::Guardian),
             (self.charter.withdrawal_address == address, Seat::Withdrawal),
             (self.charter.fee_recipient == address, Seat::FeeRecipient),
+            (self.charter.treasury == address, Seat::Treasury),
         ];
         seats.into_iter().find(|(is, _)| *is).map(|(_, seat)| seat)
     }
@@ -220,18 +257,53 @@ impl State {
                 let events = self.with_bond_facts(|facts| self.bonds.decide(facts, command))?;
                 Ok(events.into_iter().map(Event::Bonds).collect())
             }
+            Command::Shares(wish) => self.spend(at, wish.of(signer)),
         }
     }
 
-    /// What a sighting leads to.
-    pub fn see(&self, sighting: &Sighting) -> Result<Vec<Event>, Refusal> {
+    /// What a sighting leads to, at a time in Unix seconds.
+    pub fn see(&self, at: u64, sighting: &Sighting) -> Result<Vec<Event>, Refusal> {
         match sighting {
             Sighting::Finalized(seen) => Ok(self.chain.decide(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Money(seen) => self.see_money(at, seen),
             Sighting::Bonds(seen) => {
+                let reference = seen.reference();
+                let reference = pool::Reference { hash: reference.tx, index: reference.log_index };
+                if self.money.counted(reference) {
+                    return Err(Refusal::CountedElsewhere(reference));
+                }
                 let events = self.with_bond_facts(|facts| self.bonds.see(facts, seen))?;
                 Ok(events.into_iter().map(Event::Bonds).collect())
             }
         }
+    }
+
+    fn see_money(&self, at: u64, seen: &pool::Seen) -> Result<Vec<Event>, Refusal> {
+        if let Some(reference) = seen.reference() {
+            let pool::Reference { hash: tx, index: log_index } = reference;
+            if self.bonds.seen.contains(&bonds::Reference { tx, log_index }) {
+                return Err(Refusal::CountedElsewhere(reference));
+            }
+        }
+        match seen {
+            pool::Seen::Payment(_) if self.chain.stake.is_none() => return Err(Refusal::StakeUnknown),
+            pool::Seen::Report(report) if report.at > at => {
+                return Err(Refusal::ReportOfTomorrow { report: report.at, at });
+            }
+            pool::Seen::Payment(_)
+            | pool::Seen::Report(_)
+            | pool::Seen::Rewards(_)
+            | pool::Seen::Cover(_)
+            | pool::Seen::PaidOut(_) => {}
+        }
+        self.spend(at, seen.command())
+    }
+
+    /// What a command of the book of money leads to.
+    fn spend(&self, at: u64, command: pool::Command) -> Result<Vec<Event>, Refusal> {
+        let events = pool::decide(&self.money, &self.money_rules()?, at, &command)?;
+        Ok(events.into_iter().map(|event| Event::Money(Box::new(event))).collect())
     }
 
     fn govern(&self, at: u64, signer: Address, command: &governance::Command) -> Result<Vec<Event>, Refusal> {
@@ -319,34 +391,6 @@ impl State {
         }
     }
 
-    fn with_operator_facts<R>(&self, at: u64, ask: impl FnOnce(&operators::Facts<'_>) -> R) -> R {
-        let bond = |id| self.free_bond(id).unwrap_or(Wei::ZERO);
-        ask(&operators::Facts {
-            at,
-            pool: self.pool,
-            chain_id: self.charter.chain_id,
-            policy: &self.policy,
-            seat: &|address| self.office(address),
-            bond: &bond,
-            clusters: &|id| self.bonds.account(id).keys.len(),
-        })
-    }
-
-    fn with_bond_facts<R>(&self, ask: impl FnOnce(&bonds::Facts<'_>) -> R) -> R {
-        ask(&bonds::Facts {
-            policy: &self.policy,
-            finalized: self.chain.finalized.epoch,
-            operator: &|id| self.operators.get(id),
-        })
-    }
-
-    /// What of an operator's bond is free: also what it may claim. Nothing if there is no such operator.
-    pub fn free_bond(&self, operator: OperatorId) -> Option<Wei> {
-        let name = &self.operators.get(operator)?.application.operator_type;
-        let curve = &self.policy.operator_type(name)?.bond;
-        self.bonds.account(operator).free(curve, self.chain.finalized.epoch).ok()
-    }
-
     /// Applies an event. Errors: it does not fit; then the state is worth nothing any more.
     pub fn apply(&mut self, event: &Event) -> Result<(), Misfit> {
         match event {
@@ -356,6 +400,7 @@ impl State {
             Event::Governance(event) => self.governance.apply(event)?,
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
+            Event::Money(event) => pool::apply(&mut self.money, event)?,
         }
         Ok(())
     }

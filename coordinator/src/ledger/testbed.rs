@@ -5,8 +5,8 @@ use super::entry::{Observation, Sealed};
 use super::governance::{Act, Motion};
 use super::log::{AppendError, Ledger};
 use super::state::State;
-use super::text::Label;
 use crate::test_keys::Wallet;
+use crate::text::Label;
 use serde_json::{Value, json};
 use types::{Address, Root};
 
@@ -106,6 +106,39 @@ impl Pool {
         let reference = json!({"tx": Root([9; 32]), "log_index": log_index});
         let body = json!({"operator": address(MANAGER), "amount": amount, "reference": reference});
         self.see("bond-deposited", &body)
+    }
+
+    /// What a payment is named by.
+    pub(crate) fn reference(index: u32) -> Value {
+        json!({"hash": Root([8; 32]), "index": index})
+    }
+
+    /// ETH comes to the pool.
+    pub(crate) fn arrive(
+        &mut self,
+        kind: &str,
+        payer: u8,
+        eth: &str,
+        index: u32,
+    ) -> Result<Sealed, AppendError> {
+        let eth = types::Wei::from_eth(eth).unwrap();
+        let body = json!({"reference": Self::reference(index), "payer": address(payer), "eth": eth});
+        self.see(kind, &body)
+    }
+
+    /// A delegator pays.
+    pub(crate) fn pay(&mut self, payer: u8, eth: &str, index: u32) -> Result<Sealed, AppendError> {
+        self.arrive("payment", payer, eth, index)
+    }
+
+    /// The next report: so many gwei were withdrawn since the last.
+    pub(crate) fn report(&mut self, withdrawn: u64) -> Result<Sealed, AppendError> {
+        let epoch = self.state().money.reported().map_or(1, |last| last.0 + 1);
+        let body = json!({
+            "epoch": epoch.to_string(), "at": self.now, "balance": "0", "arrived": "0",
+            "withdrawn": withdrawn.to_string(),
+        });
+        self.see("report", &body)
     }
 
     /// An act with a salt that no other has.

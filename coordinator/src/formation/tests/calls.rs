@@ -37,7 +37,7 @@ fn rules_without_meaning_are_refused() {
     assert_eq!(refused(|terms| terms.rules.threshold = 4), none);
     let all = |terms: &mut Terms| {
         terms.rules.threshold = 4;
-        terms.rules.dimensions.clear();
+        terms.rules.diversity.clear();
     };
     let mut terms = terms(rules(4, 3), vec![candidate(0)], 1);
     all(&mut terms);
@@ -55,6 +55,10 @@ fn rules_without_meaning_are_refused() {
     assert_eq!(refused(|terms| terms.rules.stake = stake), CallError::StakeOfKeys { stake, keys });
     let saturated = refused(|terms| terms.pool.total = Gwei(eth(3200).0 - 1));
     assert!(matches!(saturated, CallError::ClusterSaturated { pools: 10, .. }), "{saturated}");
+    let idle = Diversity { safety: false, liveness: false };
+    let dimension = Dimension::Country;
+    let nothing = refused(|terms| _ = terms.rules.diversity.insert(dimension, idle));
+    assert_eq!(nothing, CallError::IdleDiversity { dimension });
     let cap = Ratio::of(99, 100).unwrap();
     assert_eq!(refused(|terms| terms.rules.leverage_max = Some(cap)), CallError::LeverageBelowOne { cap });
 }
@@ -97,18 +101,20 @@ fn the_commitment_is_the_hash_of_the_published_bytes() {
     let call = call(rules, vec![one], 1);
     assert_eq!(String::from_utf8(call.bytes()).unwrap(), PUBLISHED);
     // printf %s of the above, piped to sha256sum.
-    let hash = "0x06f5bcdbfb7250b879c1ee93e5ba2611e1f5c6e7dea6facf9b2e21cdad0e5d1f";
+    let hash = "0x3ae290a6031dc2634315daeb5a4edac414c049302dff4cfa43e60f636f052820";
     assert_eq!(call.commitment().to_string(), hash);
 }
 
 const PUBLISHED: &str = concat!(
     r#"{"committed_at":"1000","seed_epoch":"1003","demand":1,"rules":{"operators":4,"threshold":3,"keys":10,"#,
-    r#""stake":"320000000000","leverage_max":"10/1","pools_wanted":10,"dimensions":["execution_client","#,
-    r#""consensus_client","validator_client","hosting_as","country"],"intra_operator":false,"#,
+    r#""stake":"320000000000","leverage_max":"10/1","pools_wanted":10,"diversity":{"#,
+    r#""execution_client":{"safety":true,"liveness":true},"consensus_client":{"safety":true,"liveness":true},"#,
+    r#""validator_client":{"safety":true,"liveness":true},"hosting_as":{"safety":true,"liveness":true},"#,
+    r#""country":{"safety":true,"liveness":true}},"intra_operator":false,"#,
     r#""delegation":"public","operator_types":{"csm-idvtc":[{"from_key":1,"per_key":"1500000000"},"#,
     r#"{"from_key":2,"per_key":"500000000"}]}},"pool":{"total":"1000000000000000","entities":{}},"#,
     r#""candidates":[{"operator":"0x1111111111111111111111111111111100000001","entity":"Entity 1","#,
-    r#""country":"AB","hosting_as":1001,"execution_client":"el1","consensus_client":"cl1","#,
+    r#""country":"AE","hosting_as":1001,"execution_client":"el1","consensus_client":"cl1","#,
     r#""validator_client":"vc1","operator_type":"csm-idvtc","clusters_now":0,"clusters_max":1,"keys_now":0,"#,
     r#""stake_now":"0","stake_cap":"1000000000000000","controlled_now":"0","bond":"1000000000000000000000","#,
     r#""bond_free":"1000000000000000000000"}]}"#,

@@ -69,7 +69,7 @@ prop_compose! {
             ..candidate(at)
         };
         let mut rules = rules(3, 2);
-        rules.dimensions.retain(|dimension| *dimension < Dimension::HostingAs);
+        rules.diversity.retain(|dimension, _| *dimension < Dimension::HostingAs);
         call(rules, (0..12).map(of).collect(), 4)
     }
 }

@@ -6,9 +6,9 @@ mod properties;
 mod villains;
 mod words;
 
-use super::label::{Country, Entity, Word};
-use super::{Call, Candidate, Delegation, Dimension, PoolStake, Rules, Seed, Terms};
+use super::{Call, Candidate, Delegation, Dimension, Diversity, PoolStake, Rules, Seed, Terms};
 use crate::formulas::{bonds::BondCurve, ratio::Ratio, wide::ETH_GWEI};
+use crate::text::{COUNTRIES, Country, Entity, Label};
 use alloy_primitives::U256;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,14 +22,21 @@ fn wei(amount: u64) -> Wei {
     Wei(U256::from(amount) * U256::from(10).pow(U256::from(18)))
 }
 
-fn word(text: &str) -> Word {
-    Word::new(text).unwrap()
+fn word(text: &str) -> Label {
+    Label::new(text).unwrap()
 }
 
-/// The `at`-th of 676.
+/// The `at`-th of 249, and again from the first.
 fn country(at: u32) -> Country {
-    let letter = |at: u32| char::from(b'A' + u8::try_from(at % 26).unwrap());
-    Country::new(format!("{}{}", letter(at / 26), letter(at))).unwrap()
+    let codes: Vec<_> = COUNTRIES.split(' ').collect();
+    Country::new(codes[at as usize % codes.len()]).unwrap()
+}
+
+const BOTH: Diversity = Diversity { safety: true, liveness: true };
+
+/// All of it in these.
+fn by(dimensions: &[Dimension]) -> BTreeMap<Dimension, Diversity> {
+    dimensions.iter().map(|dimension| (*dimension, BOTH)).collect()
 }
 
 fn address(at: u32) -> Address {
@@ -70,7 +77,7 @@ fn rules(operators: u8, threshold: u8) -> Rules {
         stake: eth(320),
         leverage_max: Some(Ratio::of(10, 1).unwrap()),
         pools_wanted: 10,
-        dimensions: BTreeSet::from(Dimension::ALL),
+        diversity: by(&Dimension::ALL),
         intra_operator: false,
         delegation: Delegation::Public,
         operator_types: types.iter().map(|name| (word(name), BondCurve::named(name).unwrap())).collect(),
@@ -150,12 +157,14 @@ prop_compose! {
     fn some_rules(sizes: &'static [(u8, u8)])(
         (n, t) in prop::sample::select(sizes),
         dimensions in prop::sample::subsequence(&Dimension::ALL, 0..4),
+        asked in prop::sample::select(vec![(true, true), (true, false), (false, true)]),
         (intra, private, capped) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2), any::<bool>()),
         leverage in 8u64..80,
         (entities, values) in (0u32..8, 0u32..4),
     ) -> (Rules, u32, u32) {
         let mut rules = rules(n, t);
-        rules.dimensions = BTreeSet::from_iter(dimensions);
+        let diversity = Diversity { safety: asked.0, liveness: asked.1 };
+        rules.diversity = dimensions.into_iter().map(|dimension| (dimension, diversity)).collect();
         rules.intra_operator = intra;
         rules.delegation = if private { Delegation::Private } else { Delegation::Public };
         rules.leverage_max = capped.then(|| Ratio::of(leverage, 2).unwrap());

@@ -11,8 +11,13 @@ fn said(call: &Call) -> String {
 
 #[test]
 fn a_country_of_too_many() {
-    let german =
-        |at| if at < 5 { Candidate { country: country(82), ..candidate(at) } } else { candidate(at) };
+    let german = |at| {
+        if at < 5 {
+            Candidate { country: Country::new("DE").unwrap(), ..candidate(at) }
+        } else {
+            candidate(at)
+        }
+    };
     let call = call(rules(4, 3), (0..8).map(german).collect(), 2);
     assert_eq!(
         said(&call),
@@ -25,7 +30,7 @@ fn an_entity_of_too_many() {
     let alike =
         |at| if at < 6 { Candidate { entity: candidate(0).entity, ..candidate(at) } } else { candidate(at) };
     let mut rules = rules(4, 3);
-    rules.dimensions.clear();
+    rules.diversity.clear();
     assert_eq!(
         said(&call(rules, (0..8).map(alike).collect(), 1)),
         "entity Entity 0 is held by 6 of 8 candidates; a cluster of 4 takes 1: of the 4 seats in 1 cluster 3 can be \
@@ -58,7 +63,7 @@ fn operators_without_room() {
 #[test]
 fn an_entity_near_saturation() {
     let mut rules = rules(4, 3);
-    rules.dimensions.clear();
+    rules.diversity.clear();
     let candidates = (0..4).map(|at| Candidate { clusters_max: 2, ..candidate(at) }).collect();
     let mut terms = terms(rules, candidates, 2);
     // Saturated with 100000 ETH; a seat is 80.
@@ -73,7 +78,7 @@ fn an_entity_near_saturation() {
 #[test]
 fn entities_too_small_to_be_alone() {
     let mut rules = rules(4, 3);
-    (rules.intra_operator, rules.dimensions) = (true, BTreeSet::new());
+    (rules.intra_operator, rules.diversity) = (true, BTreeMap::new());
     let alike = |at: u32| Candidate { entity: candidate(at % 2).entity, ..candidate(at) };
     assert_eq!(
         said(&call(rules, (0..13).map(alike).collect(), 3)),
@@ -86,7 +91,7 @@ fn rules_that_can_be_kept_alone_but_not_together() {
     // Of no kind is a client of more than two operators: enough by any count. By the first two kinds the first and the fourth
     // operator are in one cluster; by the third they cannot be.
     let mut rules = rules(4, 3);
-    rules.dimensions.retain(|dimension| *dimension < Dimension::HostingAs);
+    rules.diversity.retain(|dimension, _| *dimension < Dimension::HostingAs);
     let clients = [[0, 0, 0], [0, 1, 1], [1, 0, 2], [1, 1, 0], [2, 2, 3], [2, 2, 4], [3, 3, 5], [3, 3, 6]];
     let of = |(at, [el, cl, vc]): (u32, [u32; 3])| Candidate {
         execution_client: word(&format!("el{el}")),
@@ -108,7 +113,7 @@ fn a_search_that_is_given_up_says_so() {
     // The third client is the sum of the other two, modulo four. Four operators that differ in all three would have third
     // clients of 0 + 1 + 2 + 3 = 2 and of twice that = 0, modulo four: there is no such cluster, and no counting tells.
     let mut rules = rules(4, 3);
-    rules.dimensions.retain(|dimension| *dimension < Dimension::HostingAs);
+    rules.diversity.retain(|dimension, _| *dimension < Dimension::HostingAs);
     let of = |at: u32| Candidate {
         execution_client: word(&format!("el{}", at % 4)),
         consensus_client: word(&format!("cl{}", at / 4 % 4)),

@@ -5,7 +5,7 @@ use crate::formulas::bonds::BondCurve;
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::operators::{Kind, Operator, OperatorId, Standing};
 use crate::ledger::policy::Policy;
-use crate::ledger::text::Label;
+use crate::text::Label;
 use std::fmt;
 use thiserror::Error;
 use types::{ClusterId, Epoch, Wei};
@@ -163,10 +163,7 @@ impl State {
 
     /// What a sighting leads to. What was counted is refused, so nothing is counted twice.
     pub fn see(&self, facts: &Facts<'_>, sighting: &Sighting) -> Result<Vec<Event>, Refusal> {
-        let reference = match sighting {
-            Sighting::Deposited(seen) => seen.reference,
-            Sighting::Paid(paid) => paid.reference,
-        };
+        let reference = sighting.reference();
         if self.seen.contains(&reference) {
             return Err(Refusal::SeenBefore(reference));
         }

@@ -4,7 +4,7 @@ use super::State;
 use crate::formulas::bonds::{BondCurve, LeverageError, coalition_leverage};
 use crate::formulas::ratio::Ratio;
 use crate::ledger::operators::OperatorId;
-use crate::ledger::text::Label;
+use crate::text::Label;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{ClusterId, ClusterSize, Gwei, Wei};
 

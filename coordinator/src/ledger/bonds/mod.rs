@@ -23,9 +23,9 @@ pub use decide::{Facts, Held, Order, Refusal};
 pub use exposure::Coalition;
 
 use super::operators::OperatorId;
-use super::text::Label;
 use crate::formulas::bonds::{BondAccount, BondCurve};
 use crate::formulas::wide::{self, WideError};
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -175,6 +175,16 @@ pub enum Sighting {
     Deposited(Deposited),
     /// A claim was paid.
     Paid(Paid),
+}
+
+impl Sighting {
+    /// Where it happened.
+    pub fn reference(&self) -> Reference {
+        match self {
+            Self::Deposited(seen) => seen.reference,
+            Self::Paid(paid) => paid.reference,
+        }
+    }
 }
 
 /// A deposit of bond.

@@ -386,7 +386,7 @@ proptest! {
             let of_bond = BasisPoints::new(5000).unwrap().floor_of(account.bond.0);
             prop_assert!(what != 6 || done.is_err() || account.exposed().unwrap().0 <= of_bond);
         }
-        let bytes = crate::ledger::canonical::bytes(&book.state);
-        prop_assert_eq!(crate::ledger::canonical::read::<State>(&bytes), Ok(book.state));
+        let bytes = crate::canonical::bytes(&book.state);
+        prop_assert_eq!(crate::canonical::read::<State>(&bytes), Ok(book.state));
     }
 }

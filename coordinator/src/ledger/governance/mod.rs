@@ -17,8 +17,8 @@ mod act;
 
 pub use act::Act;
 
-use super::canonical;
 use super::quorum::Quorum;
+use crate::canonical;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;

@@ -1,7 +1,7 @@
 //! Governance: rows R1, R4 and K15, and every way around them.
 
 use super::*;
-use crate::ledger::canonical;
+use crate::canonical;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::log::AppendError;
 use crate::ledger::operators::{Reason, Standing};

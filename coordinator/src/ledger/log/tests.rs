@@ -1,7 +1,7 @@
 //! A log with an entry of every kind, and what may be done to it without anybody noticing: nothing.
 
 use super::*;
-use crate::ledger::canonical;
+use crate::canonical;
 use crate::ledger::governance::Act;
 use crate::ledger::head::{AuditError, SignedHead, audit};
 use crate::ledger::operators::{Kind, Reason};
@@ -14,15 +14,36 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use types::{Gwei, Root};
+use types::{Gwei, Root, Wei};
 
-use crate::ledger::text::Label;
+use crate::text::Label;
+
+/// Money comes, changes hands, is asked back and paid.
+fn money(pool: &mut Pool) {
+    let (one, other) = (address(71), address(72));
+    pool.see("network-stake", &json!({"epoch": "300000", "active": "35000000000000000"})).unwrap();
+    pool.pay(71, "40", 1).unwrap();
+    let eth = |eth| json!({"eth": Wei::from_eth(eth).unwrap()});
+    pool.post(71, "/v1/shares/transfers", &json!({"to": other, "amount": eth("4")})).unwrap();
+    pool.post(71, "/v1/withdrawals", &json!({"amount": eth("2")})).unwrap();
+    for (kind, index) in [("rewards", 2), ("cover", 3)] {
+        pool.arrive(kind, 73, "0.001", index).unwrap();
+    }
+    pool.now += 7680;
+    pool.report(0).unwrap();
+    pool.post(71, "/v1/withdrawals/0/claim", &json!({})).unwrap();
+    let due = pool.state().money.payouts()[&0];
+    assert_eq!((due.to, due.eth), (one, Wei::from_eth("2").unwrap()));
+    let paid = json!({"payout": 0, "payment": Pool::reference(4), "to": one, "eth": due.eth});
+    pool.see("paid-out", &paid).unwrap();
+}
 
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
     let mut pool = Pool::new();
     let operator = address(MANAGER);
     pool.finalize(300_000);
+    money(&mut pool);
     pool.active("5");
     pool.operate(MANAGER, "PUT", "setup", &setup("reth")).unwrap();
     pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();

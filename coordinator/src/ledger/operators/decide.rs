@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ledger::policy::Policy;
 use crate::ledger::seat::Seat;
-use crate::ledger::text::Label;
+use crate::text::Label;
 use thiserror::Error;
 use types::{Address, Gwei, Root, Wei};
 

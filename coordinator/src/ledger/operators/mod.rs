@@ -30,9 +30,9 @@ mod profile;
 
 pub use announce::{ALARMS_MAX, Alarm, AlarmCause, Announcement, By, Kind, NoKind, Of, Pending};
 pub use decide::{Facts, Refusal};
-pub use profile::{Application, ENTITY_LEN_MAX, Key, NoKey, Record, Setup};
+pub use profile::{Application, Key, NoKey, Record, Setup};
 
-use super::text::Text;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;

@@ -1,15 +1,12 @@
 //! Who an operator is and what it runs; how a node vouches for its operator.
 
-use crate::ledger::text::{Country, Label, Text};
 use crate::request::Message;
+use crate::text::{Country, Entity, Label};
 use cluster::{Enr, EnrError, NodeKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use thiserror::Error;
 use types::{Address, NodeSignature, Root, bytes::hex_array};
-
-/// Longest name of an entity, in bytes.
-pub const ENTITY_LEN_MAX: usize = 64;
 
 /// What an operator runs, and where. It says so itself; what is compared is written as labels, so that one client has one
 /// spelling.
@@ -33,7 +30,7 @@ pub struct Setup {
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// Who is behind it: two operators of one entity say the same here.
-    pub entity: Text<ENTITY_LEN_MAX>,
+    pub entity: Entity,
     /// What it runs.
     pub setup: Setup,
     /// Which of the policy's operator types it wishes to be.

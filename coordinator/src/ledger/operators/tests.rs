@@ -99,7 +99,7 @@ fn an_application_binds_manager_and_node_to_each_other_and_to_this_pool() {
     let gold = with("/operator_type", json!("gold"));
     assert!(matches!(book(pool.post(MANAGER, "/v1/operators", &gold)), Refusal::NoSuchType(_)));
     for (pointer, value) in [
-        ("/entity", json!("x".repeat(ENTITY_LEN_MAX + 1))),
+        ("/entity", json!("x".repeat(crate::text::ENTITY_LEN_MAX + 1))),
         ("/setup/country", json!("UK")),
         ("/setup/execution_client", json!("Geth")),
         ("/enr", json!("enr:-x")),

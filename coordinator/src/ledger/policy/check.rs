@@ -4,15 +4,17 @@ use super::{OperatorCaps, Terms};
 use crate::formulas::allocation::{ACTIVATION, DEPOSIT_MIN};
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::slashing::SLASHINGS_EPOCHS;
-use crate::ledger::text::Label;
+use crate::text::Label;
 use std::collections::BTreeSet;
 use thiserror::Error;
-use types::{ClusterSize, Gwei, Wei, operators::SizeError};
+use types::{Address, ClusterSize, Gwei, Wei, operators::SizeError};
 
 /// More pairs than there are sizes of clusters.
 pub const SIZES_MAX: usize = 64;
 /// More kinds of operators than a page can show.
 pub const OPERATOR_TYPES_MAX: usize = 32;
+/// More people than know each other.
+pub const NAMED_MAX: usize = 4096;
 /// A delay that nobody can notice is none. A pool with money in it takes days; this is for test chains.
 pub const DELAY_MIN_S: u64 = 60;
 /// A pool that cannot change in a quarter of a year cannot be repaired.
@@ -146,6 +148,28 @@ pub enum PolicyError {
         /// Frames.
         frames: u8,
     },
+    /// Others' ETH behind nobody's.
+    #[error("not everybody may delegate to operator type {name}, and nobody is named")]
+    OpenToAll {
+        /// Its name.
+        name: Label,
+    },
+    /// More names than anybody reads, or one that is nobody's.
+    #[error("{have} delegators are named, where at most {NAMED_MAX} are allowed, and not the zero address")]
+    Named {
+        /// How many.
+        have: usize,
+    },
+    /// Requests that nobody can make, or of nothing, or that wait too long.
+    #[error("requests of {min} to {max} wei that wait {age_s} s: more than nothing, at most {DELAY_MAX_S} s")]
+    Requests {
+        /// The least.
+        min: Wei,
+        /// The most.
+        max: Wei,
+        /// Seconds.
+        age_s: u64,
+    },
     /// Everything is kept aside, so nothing is staked.
     #[error("a liquid reserve of {have} leaves nothing to stake")]
     Reserve {
@@ -158,6 +182,7 @@ pub(super) fn check(terms: &Terms) -> Result<(), PolicyError> {
     sizes(terms)?;
     operators(terms)?;
     money(terms)?;
+    delegations(terms)?;
     chain(terms)
 }
 
@@ -235,6 +260,23 @@ fn money(terms: &Terms) -> Result<(), PolicyError> {
     }
     if terms.reserves.liquid == BasisPoints::WHOLE {
         return Err(PolicyError::Reserve { have: terms.reserves.liquid });
+    }
+    Ok(())
+}
+
+fn delegations(terms: &Terms) -> Result<(), PolicyError> {
+    let rules = &terms.delegations;
+    let closed = terms.operator_types.iter().find(|kind| !kind.public_delegation);
+    match (closed, &rules.named) {
+        (Some(kind), None) => return Err(PolicyError::OpenToAll { name: kind.name.clone() }),
+        (_, Some(named)) if named.len() > NAMED_MAX || named.contains(&Address::ZERO) => {
+            return Err(PolicyError::Named { have: named.len() });
+        }
+        (None | Some(_), None | Some(_)) => {}
+    }
+    let (min, max, age_s) = (rules.request_min, rules.request_max, rules.request_age_min_s);
+    if min == Wei::ZERO || min > max || age_s > DELAY_MAX_S {
+        return Err(PolicyError::Requests { min, max, age_s });
     }
     Ok(())
 }

@@ -10,22 +10,24 @@ mod check;
 mod operator_type;
 
 pub use check::{
-    BOND_LOCK_EPOCHS_MAX, DELAY_MAX_S, DELAY_MIN_S, FRAME_EPOCHS_MAX, OPERATOR_TYPES_MAX, PolicyError,
-    SIZES_MAX,
+    BOND_LOCK_EPOCHS_MAX, DELAY_MAX_S, DELAY_MIN_S, FRAME_EPOCHS_MAX, NAMED_MAX, OPERATOR_TYPES_MAX,
+    PolicyError, SIZES_MAX,
 };
 pub use operator_type::{
     COMMISSION_STEPS_MAX, Commission, CommissionError, CommissionStep, Curve, NoCurve, OperatorType,
 };
 
-use super::text::Label;
 use crate::formulas::concentration::SelfLimit;
 use crate::formulas::participation::Unearned;
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::rebase::Bounds;
 use crate::formulas::saturation::Saturation;
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use types::{ClusterSize, Gwei};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Address, ClusterSize, Gwei, Wei};
+
+pub use crate::formation::{Dimension, Diversity};
 
 /// Numbers of a cluster that the pool takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,43 +59,6 @@ pub struct FeeSplit {
     pub pool: BasisPoints,
     /// The reserve, which pays for losses before delegators do.
     pub reserve: BasisPoints,
-}
-
-/// In what operators of a cluster must differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Dimension {
-    /// Who they are.
-    Entity,
-    /// Where their nodes stand.
-    Country,
-    /// In whose network: the number of the autonomous system.
-    HostingAs,
-    /// Software of the execution layer.
-    ExecutionClient,
-    /// Software of the consensus layer.
-    ConsensusClient,
-    /// The validator client.
-    ValidatorClient,
-}
-
-/// How many members of a cluster may be alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Diversity {
-    /// Fewer than `t`: those who are alike cannot sign alone.
-    pub safety: bool,
-    /// At most `n - t`: without those who are alike the others still can.
-    pub liveness: bool,
-}
-
-impl Diversity {
-    /// How many members may be alike: the tighter of the two, where both are asked for.
-    pub fn limit(self, size: ClusterSize) -> usize {
-        let below = if self.safety { size.threshold() - 1 } else { size.operators() };
-        let rest = if self.liveness { size.operators() - size.threshold() } else { size.operators() };
-        below.min(rest)
-    }
 }
 
 /// How often the pool reports, and what no report goes beyond.
@@ -150,6 +115,22 @@ pub struct Reserves {
     pub losses: BasisPoints,
 }
 
+/// Who may delegate, and how much at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegations {
+    /// Who may have shares, by address; nothing: everybody.
+    pub named: Option<BTreeSet<Address>>,
+    /// The least payment that buys shares.
+    pub payment_min: Wei,
+    /// The least withdrawal request, so that the queue cannot be filled with nothing.
+    pub request_min: Wei,
+    /// The most of one, so that one does not hold up all others.
+    pub request_max: Wei,
+    /// Seconds that a request is old at a report's time before it is served: nobody leaves on a report that he knew of.
+    pub request_age_min_s: u64,
+}
+
 /// Who pays for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,7 +155,7 @@ pub struct Exposure {
 const LIDO: &str = include_str!("../../../policies/lido.json");
 /// Rocket Pool's.
 const ROCKETPOOL: &str = include_str!("../../../policies/rocketpool.json");
-/// Friends who stake together, without bonds.
+/// Friends who stake together, without bonds. Who they are is to be filled in.
 const SQUAD: &str = include_str!("../../../policies/squad.json");
 
 /// A policy to begin with, by name: `lido`, `rocketpool`, `squad`.
@@ -206,7 +187,7 @@ pub struct Terms {
     pub saturation: Saturation,
     /// How much stake those who can sign together may move with their bonds, `stake / bonds`. Nothing: no limit.
     pub leverage_max: Option<Ratio>,
-    /// In what operators must differ.
+    /// In what operators of a cluster must differ. That they are of different entities, or all of one, is no choice of it.
     pub diversity: BTreeMap<Dimension, Diversity>,
     /// How the pool reports.
     pub reports: Reports,
@@ -222,6 +203,8 @@ pub struct Terms {
     pub exits: Exits,
     /// What becomes of bad performance.
     pub strikes: Strikes,
+    /// Who may delegate.
+    pub delegations: Delegations,
     /// What is kept aside.
     pub reserves: Reserves,
     /// Who pays for losses.

@@ -2,7 +2,7 @@
 
 use crate::formulas::bonds::{BondCurve, BondStep, CurveError};
 use crate::formulas::ratio::BasisPoints;
-use crate::ledger::text::Label;
+use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 use thiserror::Error;

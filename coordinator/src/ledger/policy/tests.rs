@@ -1,10 +1,10 @@
 //! Each rule of a policy broken alone; the field's tables load.
 
 use super::*;
+use crate::canonical;
 use crate::formulas::bonds::BondCurve;
-use crate::ledger::canonical;
 use serde_json::{Value, json};
-use types::{Wei, operators::SizeError};
+use types::{Address, Wei, operators::SizeError};
 
 /// A policy that tests share: Lido's operator types.
 pub(crate) fn lido() -> Policy {
@@ -64,6 +64,10 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
     let twice = json!([twice[0], twice[1], twice[0]]);
     let free = json!([{"from_key": 1, "per_key": "0"}]);
     let caps = OperatorCaps { stake: Gwei(0), clusters: 32 };
+    let requests = |min, max, age_s| {
+        let [min, max] = [min, max].map(|eth| Wei::from_eth(eth).unwrap());
+        PolicyError::Requests { min, max, age_s }
+    };
     let below_one = "99/100".parse().unwrap();
     let cases = [
         ("/sizes", json!([]), PolicyError::Sizes { have: 0 }),
@@ -76,7 +80,7 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
         ("/operator_caps/stake", json!("0"), PolicyError::Caps(caps)),
         ("/operator_types", json!([]), PolicyError::OperatorTypes { have: 0 }),
         ("/operator_types", twice, PolicyError::OperatorTypeTwice { name: name.clone() }),
-        ("/operator_types/0/bond", free, PolicyError::PublicWithoutBond { name }),
+        ("/operator_types/0/bond", free, PolicyError::PublicWithoutBond { name: name.clone() }),
         ("/fees/pool", json!(9401), PolicyError::Fees { sum_bp: 10_001 }),
         ("/saturation/pools_wanted", json!(0), PolicyError::NoPools),
         ("/saturation/leverage_max", json!("99/100"), PolicyError::LeverageBelowOne { cap: below_one }),
@@ -107,6 +111,19 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
         ),
         ("/strikes/max", json!(7), PolicyError::Strikes { max: 7, frames: 6 }),
         ("/strikes/max", json!(0), PolicyError::Strikes { max: 0, frames: 6 }),
+        ("/operator_types/0/public_delegation", json!(false), PolicyError::OpenToAll { name: name.clone() }),
+        ("/delegations/named", json!([Address::ZERO]), PolicyError::Named { have: 1 }),
+        ("/delegations/request_min", json!("0"), requests("0", "1000", 7680)),
+        (
+            "/delegations/request_max",
+            json!("99"),
+            requests("0.0000000000000001", "0.000000000000000099", 7680),
+        ),
+        (
+            "/delegations/request_age_min_s",
+            json!(7_776_001),
+            requests("0.0000000000000001", "1000", 7_776_001),
+        ),
         ("/reserves/liquid", json!(10_000), PolicyError::Reserve { have: BasisPoints::WHOLE }),
     ];
     for (pointer, value, want) in cases {

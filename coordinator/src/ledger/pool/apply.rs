@@ -4,7 +4,7 @@ use super::books::{self, Books, Flows, Unbalanced};
 use super::command::{Event, Payout, PayoutReason, Reference, Reported};
 use super::decide::refund;
 use super::queue::Request;
-use super::{QUEUE_HOLDER, State, is_nobody, sum};
+use super::{QUEUE_HOLDER, State, is_nobody, may_collect, sum};
 use crate::formulas::shares::{ShareError, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};
 use thiserror::Error;
@@ -239,7 +239,9 @@ fn counted_report(state: &mut State, reported: &Reported) -> Result<(), Corrupt>
     let mut shares: SharePool = state.shares.clone();
     shares.burn(QUEUE_HOLDER, burnt)?;
     for (collector, fee) in fees {
-        somebody(*collector)?;
+        if !may_collect(*collector) {
+            return Err(Corrupt::Nobody { account: *collector });
+        }
         shares.rebase(after.pooled, *collector, *fee)?;
     }
     if shares.rate().shares != after.shares {

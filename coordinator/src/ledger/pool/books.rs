@@ -1,6 +1,5 @@
 //! Where the pool's ETH lies, to the wei, and by which ways it came and went.
 
-use crate::formulas::decimal;
 use crate::formulas::wide::{self, WideError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,31 +13,22 @@ use types::Wei;
 #[serde(deny_unknown_fields)]
 pub struct Books {
     /// Free: the reserve, what the queue will be served from, and what can be deposited.
-    #[serde(with = "decimal::wei")]
     pub buffer: Wei,
     /// Set aside for deposits that are planned and not sent.
-    #[serde(with = "decimal::wei")]
     pub planned: Wei,
     /// Sent to the deposit contract, and not yet in a validator's balance as far as a report said.
-    #[serde(with = "decimal::wei")]
     pub transient: Wei,
     /// Balances of the pool's validators at the last report.
-    #[serde(with = "decimal::wei")]
     pub validators: Wei,
     /// Set aside for withdrawal requests that are final and not claimed.
-    #[serde(with = "decimal::wei")]
     pub locked: Wei,
     /// Claimed, and not yet seen paid.
-    #[serde(with = "decimal::wei")]
     pub payable: Wei,
     /// Owed to payers whose payment, or a part of it, bought no shares; not yet seen paid.
-    #[serde(with = "decimal::wei")]
     pub refunds: Wei,
     /// Rewards of the execution layer that no report has counted.
-    #[serde(with = "decimal::wei")]
     pub rewards: Wei,
     /// Paid by bonds, guarantees or insurance for losses, and not yet counted by a report.
-    #[serde(with = "decimal::wei")]
     pub cover: Wei,
 }
 
@@ -60,16 +50,12 @@ impl Books {
 #[serde(deny_unknown_fields)]
 pub struct Flows {
     /// Observed payments: of delegators, of blocks, and for losses.
-    #[serde(with = "decimal::wei")]
     pub came: Wei,
     /// Observed payments to those who claimed, or were refunded.
-    #[serde(with = "decimal::wei")]
     pub left: Wei,
     /// What the consensus layer gained in all reports that gained.
-    #[serde(with = "decimal::wei")]
     pub gained: Wei,
     /// What it lost in all reports that lost.
-    #[serde(with = "decimal::wei")]
     pub lost: Wei,
 }
 

@@ -1,6 +1,5 @@
 //! What the book is told and asked, by which rules, and what comes of it.
 
-use crate::formulas::decimal;
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::rebase::Bounds;
 use crate::formulas::shares::{Rate, Shares};
@@ -28,7 +27,6 @@ pub struct Payment {
     /// Who paid.
     pub payer: Address,
     /// How much.
-    #[serde(with = "decimal::wei")]
     pub eth: Wei,
 }
 
@@ -37,7 +35,7 @@ pub struct Payment {
 #[serde(rename_all = "snake_case")]
 pub enum Amount {
     /// The shares of so much ETH, rounded down.
-    Eth(#[serde(with = "decimal::wei")] Wei),
+    Eth(Wei),
     /// So many shares.
     Shares(Shares),
 }
@@ -77,7 +75,6 @@ pub enum Command {
         /// To whom.
         to: Address,
         /// How much.
-        #[serde(with = "decimal::wei")]
         eth: Wei,
     },
     /// An owner gives shares away.
@@ -156,7 +153,6 @@ pub struct Payout {
     /// To whom.
     pub to: Address,
     /// How much.
-    #[serde(with = "decimal::wei")]
     pub eth: Wei,
     /// For what.
     pub why: PayoutReason,
@@ -179,7 +175,6 @@ pub struct Served {
     /// Which.
     pub request: u64,
     /// What it comes to.
-    #[serde(with = "decimal::wei")]
     pub eth: Wei,
 }
 
@@ -190,10 +185,8 @@ pub struct Reported {
     /// What the chain says.
     pub report: Report,
     /// Rewards of blocks that it counts.
-    #[serde(with = "decimal::wei")]
     pub rewards: Wei,
     /// Cover that it counts.
-    #[serde(with = "decimal::wei")]
     pub cover: Wei,
     /// Requests that it serves, in the queue's order.
     pub served: Vec<Served>,
@@ -214,12 +207,10 @@ pub enum Event {
         /// Who paid.
         payer: Address,
         /// What bought shares.
-        #[serde(with = "decimal::wei")]
         pooled: Wei,
         /// The shares.
         shares: Shares,
         /// What is owed back.
-        #[serde(with = "decimal::wei")]
         refund: Wei,
     },
     /// A block's payment waits for a report.
@@ -251,7 +242,6 @@ pub enum Event {
         /// Its shares.
         shares: Shares,
         /// What they are worth: it gets no more.
-        #[serde(with = "decimal::wei")]
         eth: Wei,
         /// When, in seconds since 1970.
         at: u64,

@@ -29,6 +29,7 @@
 //! Sources: Lido's `Lido.sol`, `Accounting.sol`, `WithdrawalQueue.sol`, and its oracle's bunker mode.
 
 mod apply;
+mod asked;
 pub mod books;
 mod command;
 mod decide;
@@ -36,6 +37,7 @@ mod queue;
 mod report;
 
 pub use apply::{Corrupt, apply};
+pub use asked::{Seen, SeenPayout, Wish};
 pub use books::{Books, Flows, Unbalanced};
 pub use command::{
     Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Reference, Report, Reported, Rules, Served,
@@ -54,6 +56,14 @@ use types::{Address, Epoch, Wei};
 /// The account that holds the shares of all requests that wait. Nobody has a key for it.
 pub const QUEUE_HOLDER: Address =
     Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'q', b'u', b'e', b'u', b'e']);
+
+/// The account of the operators' part of fees, until it is divided among them. Nobody has a key for it.
+pub const OPERATORS_HOLDER: Address =
+    Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'o', b'p', b'e', b'r', b'a', b't', b'o', b'r', b's']);
+
+/// The account of the insurance reserve. Nobody has a key for it: what it pays for is the books' to say.
+pub const RESERVE_HOLDER: Address =
+    Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'r', b'e', b's', b'e', b'r', b'v', b'e']);
 
 /// The most of one observation: more wei than there will be ETH, and so little that no sum of them can overflow.
 pub const OBSERVED_MAX: Wei = Wei(U256::from_limbs([0, 1 << 32, 0, 0]));
@@ -105,6 +115,11 @@ impl State {
         &self.payouts
     }
 
+    /// Whether a payment was counted.
+    pub fn counted(&self, reference: Reference) -> bool {
+        self.counted.contains(&reference)
+    }
+
     /// The epoch of the last report.
     pub fn reported(&self) -> Option<Epoch> {
         self.reported
@@ -154,7 +169,12 @@ impl State {
 
 /// Whether an account is one that no key speaks for: its shares would be nobody's.
 fn is_nobody(account: Address) -> bool {
-    [DEAD_HOLDER, QUEUE_HOLDER, Address::ZERO].contains(&account)
+    [OPERATORS_HOLDER, RESERVE_HOLDER].contains(&account) || !may_collect(account)
+}
+
+/// Whether an account may be given the shares of a fee: it is somebody's, or the books say what becomes of them.
+fn may_collect(account: Address) -> bool {
+    ![DEAD_HOLDER, QUEUE_HOLDER, Address::ZERO].contains(&account)
 }
 
 /// Numbers of shares together. Errors: more than 256 bits.

@@ -1,7 +1,6 @@
 //! Who waits for ETH, in which order, and what it comes to.
 
 use super::apply::Corrupt;
-use crate::formulas::decimal;
 use crate::formulas::shares::{Rate, Shares};
 use crate::formulas::wide::{self, WideError};
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,6 @@ pub struct Request {
     /// Its shares; in the queue's account until it is served.
     pub shares: Shares,
     /// What it comes to: until it is served the most it can get, which is what its shares were worth when it was made.
-    #[serde(with = "decimal::wei")]
     pub eth: Wei,
     /// When it was made, in seconds since 1970.
     pub at: u64,

@@ -14,7 +14,7 @@
 use super::command::{Fees, Report, Reported, Rules, Served};
 use super::decide::Refusal;
 use super::queue::{Request, SERVED_MAX};
-use super::{State, is_nobody, sum};
+use super::{State, may_collect, sum};
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::rebase::{Frame, Rebase, RebaseError, module_part};
 use crate::formulas::shares::{Rate, Shares};
@@ -63,7 +63,7 @@ fn shares_of(request: &Request) -> Shares {
 /// The part of all rewards that is fee. Errors: more than everything; an account that nobody has.
 fn fee(fees: &Fees) -> Result<BasisPoints, Refusal> {
     let parts = [fees.operators, fees.treasury, fees.reserve];
-    if let Some((_, account)) = parts.iter().find(|(_, account)| is_nobody(*account)) {
+    if let Some((_, account)) = parts.iter().find(|(_, account)| !may_collect(*account)) {
         return Err(Refusal::Nobody { account: *account });
     }
     // Three parts of at most 10000 each.

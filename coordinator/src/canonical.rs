@@ -15,6 +15,14 @@ pub enum CanonicalError {
     /// Not JSON, or not that of such a value.
     #[error("not readable: {0}")]
     Unreadable(String),
+    /// More than anything of this kind has.
+    #[error("{have} bytes, at most {most}")]
+    TooLong {
+        /// Bytes found.
+        have: usize,
+        /// Bytes allowed.
+        most: usize,
+    },
     /// Another spelling than the one.
     #[error("not canonical from byte {at} on")]
     NotCanonical {
@@ -25,13 +33,19 @@ pub enum CanonicalError {
 
 /// The canonical bytes of a value of this crate.
 pub fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
-    // Writing to memory fails only for maps whose keys are no text, and no type of the ledger has one.
+    // Writing to memory fails only for maps whose keys are no text, and no type of this crate has one.
     serde_json::to_vec(value).expect("keys of maps are text")
 }
 
 /// Their SHA-256.
 pub fn hash<T: Serialize>(value: &T) -> Root {
     Root(Sha256::digest(bytes(value)).into())
+}
+
+/// The same for bytes from outside: not more than `most` of them are read. Errors: more; see [`read`].
+pub fn read_at_most<T: Serialize + DeserializeOwned>(text: &[u8], most: usize) -> Result<T, CanonicalError> {
+    let have = text.len();
+    if have > most { Err(CanonicalError::TooLong { have, most }) } else { read(text) }
 }
 
 /// Reads a value from its canonical bytes. Errors: not such a value; not its canonical bytes.
@@ -75,5 +89,9 @@ mod tests {
         }
         let cut = read::<BTreeMap<Address, Gwei>>(&text.as_bytes()[1..]);
         assert!(matches!(cut, Err(CanonicalError::Unreadable(_))));
+        let (have, most) = (text.len(), text.len() - 1);
+        let long = read_at_most::<BTreeMap<Address, Gwei>>(text.as_bytes(), most);
+        assert_eq!(long, Err(CanonicalError::TooLong { have, most }));
+        assert!(read_at_most::<BTreeMap<Address, Gwei>>(text.as_bytes(), have).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Words of the ledger: bounded text, labels that are compared, countries.
+//! Words: bounded text, labels that are compared, countries. One thing has one name: two spellings of one would pass as two.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -6,6 +6,12 @@ use thiserror::Error;
 
 /// Longest label, in bytes: a name, not a sentence.
 pub const LABEL_LEN_MAX: usize = 32;
+
+/// Longest name of an entity, in bytes: more is no name, and every proof of a cluster repeats it.
+pub const ENTITY_LEN_MAX: usize = 64;
+
+/// Who stands behind an operator. Whether two names are of one entity is for those to say who vet operators.
+pub type Entity = Text<ENTITY_LEN_MAX>;
 
 /// Why a word is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -21,6 +27,9 @@ pub enum TextError {
     /// White space around it, which nobody sees.
     #[error("white space at the ends of a text")]
     Padded,
+    /// White space that looks like other white space, or like less.
+    #[error("white space other than single spaces in a text")]
+    Spaced,
     /// A character that moves a cursor instead of being read.
     #[error("a control character in a text")]
     Control,
@@ -38,13 +47,13 @@ pub enum TextError {
     },
 }
 
-/// 1 to `MAX` bytes for people to read: no control characters, no white space around it.
+/// 1 to `MAX` bytes for people to read: no control characters, no white space around it, and single spaces inside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
-    /// Errors: empty or too long; white space around it; a control character.
+    /// Errors: empty or too long; white space around it, or other than single spaces inside; a control character.
     pub fn new(text: impl Into<String>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() || text.len() > MAX {
@@ -55,6 +64,9 @@ impl<const MAX: usize> Text<MAX> {
         }
         if text.chars().any(char::is_control) {
             return Err(TextError::Control);
+        }
+        if text.contains("  ") || text.chars().any(|char| char != ' ' && char.is_whitespace()) {
+            return Err(TextError::Spaced);
         }
         Ok(Self(text))
     }
@@ -137,7 +149,7 @@ impl fmt::Display for Label {
 }
 
 /// The officially assigned codes of ISO 3166-1 alpha-2.
-const COUNTRIES: &str = "\
+pub(crate) const COUNTRIES: &str = "\
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC \
     CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD \
     GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH \
@@ -180,6 +192,12 @@ impl From<Country> for String {
     }
 }
 
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +209,9 @@ mod tests {
         assert_eq!(Text::<8>::new("123456789"), Err(TextError::Length { have: 9, max: 8 }));
         assert_eq!(Text::<8>::new(" a"), Err(TextError::Padded));
         assert_eq!(Text::<8>::new("a\u{7}b"), Err(TextError::Control));
+        for no in ["a  b", "a\u{a0}b", "a\u{2003}b"] {
+            assert_eq!(Text::<8>::new(no), Err(TextError::Spaced));
+        }
         assert!(serde_json::from_str::<Text<8>>("\"a\\nb\"").is_err());
         for label in ["geth", "csm-0x02", "1.0"] {
             assert_eq!(Label::new(label).unwrap().as_str(), label);
