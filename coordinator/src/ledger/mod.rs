@@ -12,6 +12,7 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money, not yet part of [`State`]: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators,
 //!   and the money that goes to them.
+//! - Books of what comes of it: [`reports`], what a frame of the chain brought and whose it is.
 //! - [`canonical`], [`text`], [`quorum`]: one spelling; words; keys of which some must agree.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
@@ -29,6 +30,7 @@ pub mod operators;
 pub mod policy;
 pub mod pool;
 pub mod quorum;
+pub mod reports;
 pub mod routes;
 pub mod seat;
 pub mod state;
