@@ -12,6 +12,8 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies. Not yet part of [`State`]: [`deposits`], the validators, and
 //!   the money that goes to them.
+//! - Books of what comes of it, not yet part of it either: [`reports`], what a frame of the chain brought and whose it is;
+//!   [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
@@ -24,11 +26,13 @@ pub mod entry;
 mod facts;
 pub mod governance;
 pub mod head;
+pub mod incidents;
 pub mod log;
 pub mod operators;
 pub mod policy;
 pub mod pool;
 pub mod quorum;
+pub mod reports;
 pub mod routes;
 pub mod seat;
 pub mod state;

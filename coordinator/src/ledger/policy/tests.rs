@@ -53,6 +53,16 @@ fn the_fields_commissions_fall_with_the_keys() {
     }
 }
 
+/// Each of these documents is refused by its rule, also when it is read.
+fn each_refuses<const N: usize>(cases: [(&str, Value, PolicyError); N]) {
+    for (pointer, value, want) in cases {
+        assert_eq!(with(pointer, value.clone()), Err(want), "{pointer}: {value}");
+        let mut document: Value = serde_json::from_str(LIDO).unwrap();
+        *document.pointer_mut(pointer).unwrap() = value;
+        assert!(serde_json::from_value::<Policy>(document).is_err(), "{pointer} is checked when read");
+    }
+}
+
 #[test]
 fn each_rule_refuses_the_policy_that_breaks_only_it() {
     assert!(with("/announcement_s", json!(60)).is_ok());
@@ -64,10 +74,6 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
     let twice = json!([twice[0], twice[1], twice[0]]);
     let free = json!([{"from_key": 1, "per_key": "0"}]);
     let caps = OperatorCaps { stake: Gwei(0), clusters: 32 };
-    let requests = |min, max, age_s| {
-        let [min, max] = [min, max].map(|eth| Wei::from_eth(eth).unwrap());
-        PolicyError::Requests { min, max, age_s }
-    };
     let below_one = "99/100".parse().unwrap();
     let cases = [
         ("/sizes", json!([]), PolicyError::Sizes { have: 0 }),
@@ -80,7 +86,7 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
         ("/operator_caps/stake", json!("0"), PolicyError::Caps(caps)),
         ("/operator_types", json!([]), PolicyError::OperatorTypes { have: 0 }),
         ("/operator_types", twice, PolicyError::OperatorTypeTwice { name: name.clone() }),
-        ("/operator_types/0/bond", free, PolicyError::PublicWithoutBond { name: name.clone() }),
+        ("/operator_types/0/bond", free, PolicyError::PublicWithoutBond { name }),
         ("/fees/pool", json!(9401), PolicyError::Fees { sum_bp: 10_001 }),
         ("/saturation/pools_wanted", json!(0), PolicyError::NoPools),
         ("/saturation/leverage_max", json!("99/100"), PolicyError::LeverageBelowOne { cap: below_one }),
@@ -111,7 +117,20 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
         ),
         ("/strikes/max", json!(7), PolicyError::Strikes { max: 7, frames: 6 }),
         ("/strikes/max", json!(0), PolicyError::Strikes { max: 0, frames: 6 }),
-        ("/operator_types/0/public_delegation", json!(false), PolicyError::OpenToAll { name: name.clone() }),
+        ("/reserves/liquid", json!(10_000), PolicyError::Reserve { have: BasisPoints::WHOLE }),
+    ];
+    each_refuses(cases);
+}
+
+#[test]
+fn delegations_have_rules_of_their_own() {
+    let name = Label::new("csm-default").unwrap();
+    let requests = |min, max, age_s| {
+        let [min, max] = [min, max].map(|eth| Wei::from_eth(eth).unwrap());
+        PolicyError::Requests { min, max, age_s }
+    };
+    each_refuses([
+        ("/operator_types/0/public_delegation", json!(false), PolicyError::OpenToAll { name }),
         ("/delegations/named", json!([Address::ZERO]), PolicyError::Named { have: 1 }),
         ("/delegations/request_min", json!("0"), requests("0", "1000", 7680)),
         (
@@ -124,14 +143,7 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
             json!(7_776_001),
             requests("0.0000000000000001", "1000", 7_776_001),
         ),
-        ("/reserves/liquid", json!(10_000), PolicyError::Reserve { have: BasisPoints::WHOLE }),
-    ];
-    for (pointer, value, want) in cases {
-        assert_eq!(with(pointer, value.clone()), Err(want), "{pointer}: {value}");
-        let mut document: Value = serde_json::from_str(LIDO).unwrap();
-        *document.pointer_mut(pointer).unwrap() = value;
-        assert!(serde_json::from_value::<Policy>(document).is_err(), "{pointer} is checked when read");
-    }
+    ]);
 }
 
 #[test]
