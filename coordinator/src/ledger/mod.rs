@@ -12,8 +12,8 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money, not yet part of [`State`]: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators,
 //!   and the money that goes to them.
-//! - Books of what comes of it: [`reports`], what a frame of the chain brought and whose it is; [`incidents`],
-//!   what went wrong and who pays.
+//! - Books of what comes of it: [`reports`], what a frame of the chain brought and whose it is; [`exits`], which
+//!   validators leave; [`incidents`], what went wrong and who pays.
 //! - [`canonical`], [`text`], [`quorum`]: one spelling; words; keys of which some must agree.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
@@ -24,6 +24,7 @@ pub mod chain;
 pub mod charter;
 pub mod deposits;
 pub mod entry;
+pub mod exits;
 pub mod governance;
 pub mod head;
 pub mod incidents;
