@@ -13,7 +13,7 @@
 //! - Books of money: [`pool`], whose the ETH is and where it lies. Not yet part of [`State`]: [`deposits`], the validators, and
 //!   the money that goes to them.
 //! - Books of what comes of it, not yet part of it either: [`reports`], what a frame of the chain brought and whose it is;
-//!   [`incidents`], what went wrong and who pays.
+//!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
@@ -23,6 +23,7 @@ pub mod chain;
 pub mod charter;
 pub mod deposits;
 pub mod entry;
+pub mod exits;
 mod facts;
 pub mod governance;
 pub mod head;
