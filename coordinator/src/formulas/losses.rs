@@ -15,6 +15,7 @@
 
 use super::wide::{self, WideError};
 use alloy_primitives::U256;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::{Address, Wei};
@@ -35,7 +36,8 @@ pub struct Loss {
 }
 
 /// Who pays, or is paid back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Party {
     /// A faulty operator, from its bond.
     Faulty(Address),
@@ -48,7 +50,8 @@ pub enum Party {
 }
 
 /// A movement of a waterfall; never of nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Whose.
     pub party: Party,
@@ -57,7 +60,8 @@ pub struct Step {
 }
 
 /// What the faulty owe to whom. What is owed is always what is due to the creditors, to the wei.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Debts {
     debtors: BTreeMap<Address, Wei>,
     /// In the order in which they are paid back.
@@ -175,6 +179,20 @@ impl Debts {
     /// What is due to creditors, in the order in which they are paid back.
     pub fn due(&self) -> &[Step] {
         &self.creditors
+    }
+
+    /// Who owes, and how much.
+    pub fn debtors(&self) -> impl Iterator<Item = (Address, Wei)> + '_ {
+        self.debtors.iter().map(|(operator, owed)| (*operator, *owed))
+    }
+
+    /// All that is owed. Errors: it is not what is due, or too much; so a stored one is not believed unseen.
+    pub fn total(&self) -> Result<Wei, WideError> {
+        let owed = wide::total(self.debtors.values().copied())?;
+        let due = wide::total(self.creditors.iter().map(|due| due.amount))?;
+        wide::sub(owed, due)?;
+        wide::sub(due, owed)?;
+        Ok(owed)
     }
 
     /// Whether everything is paid back.

@@ -6,7 +6,7 @@
 //! - [`commission`], [`participation`]: how a reward is split, and between operators by what they did.
 //! - [`bonds`]: what operators put up; [`slashing`]: what a fault costs; [`losses`]: who pays for it.
 //! - [`allocation`]: where new stake goes; [`exits`]: whose stake comes back.
-//! - [`concentration`]: how few hold how much.
+//! - [`concentration`]: how few hold how much; [`rewards`]: what the chain would have paid.
 
 pub mod allocation;
 pub mod bonds;
@@ -19,6 +19,7 @@ pub mod losses;
 pub mod participation;
 pub mod ratio;
 pub mod rebase;
+pub mod rewards;
 pub mod saturation;
 pub mod shares;
 pub mod slashing;

@@ -12,6 +12,8 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
 //!   them. What moves in several books moves in one entry.
+//! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
+//!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
@@ -25,15 +27,18 @@ pub mod charter;
 pub mod clusters;
 pub mod deposits;
 pub mod entry;
+pub mod exits;
 mod facts;
 pub mod governance;
 pub mod head;
+pub mod incidents;
 pub mod log;
 mod money;
 pub mod operators;
 pub mod policy;
 pub mod pool;
 pub mod quorum;
+pub mod reports;
 pub mod routes;
 pub mod seat;
 pub mod state;

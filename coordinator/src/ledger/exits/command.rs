@@ -1,0 +1,252 @@
+//! What the book is told and asked, by which rules, and what comes of it.
+
+use crate::formulas::wide;
+use crate::ledger::deposits::Status;
+use crate::ledger::incidents::Place;
+use crate::ledger::operators::OperatorId;
+use crate::ledger::policy;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{
+    ChainSpec, ClusterId, ClusterSize, Epoch, Generation, Gwei, PublicKey, Root, Signature, ValidatorIndex,
+    Wei,
+};
+
+/// Why a validator exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Withdrawals need its ETH.
+    Demand,
+    /// Its cluster did too little for too long.
+    Strikes,
+    /// Governance wants it.
+    Governance,
+    /// Nobody asked: `t` of its operators wanted it.
+    Own,
+    /// It was slashed.
+    Slashed,
+}
+
+/// A validator's exit, as a finalized state has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenExit {
+    /// When it has no more duties.
+    pub exit: Epoch,
+    /// When its balance can be withdrawn.
+    pub withdrawable: Epoch,
+    /// How it does.
+    pub status: Status,
+    /// Whether it was slashed.
+    pub slashed: bool,
+}
+
+/// What the book is told, and what it is asked. Who may ask is decided before: `operator` signed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Ask for as many exits as withdrawals need.
+    Plan,
+    /// Ask for one.
+    Ask {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// Why: strikes or governance.
+        why: Why,
+    },
+    /// An operator signs an exit that was asked for.
+    Partial {
+        /// Who.
+        operator: OperatorId,
+        /// Its place in the cluster.
+        place: Place,
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// With its share of which sharing.
+        generation: Generation,
+        /// Over the exit's signing root.
+        signature: Signature,
+    },
+    /// The signed exit was given to a beacon node.
+    Broadcast {
+        /// Of which validator.
+        validator: ValidatorIndex,
+    },
+    /// The pool's withdrawal address was seen to ask the chain for the exit (EIP-7002).
+    Triggered {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// The transaction. The chain ignores a request that it does not like without a word.
+        tx: Root,
+    },
+    /// What a finalized state says of validators that exit.
+    Look {
+        /// The state's epoch.
+        epoch: Epoch,
+        /// Those that have an exit epoch.
+        validators: BTreeMap<ValidatorIndex, SeenExit>,
+    },
+    /// Say who is late.
+    Review,
+}
+
+/// A validator that has been activated, as other books have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    /// Its key.
+    pub pubkey: PublicKey,
+    /// Whose.
+    pub cluster: ClusterId,
+    /// When it got duties.
+    pub activation: Epoch,
+    /// What it has: what its exit brings.
+    pub balance: Gwei,
+    /// The public shares of its key, by the operators' places, of the cluster's generation.
+    pub shares: Vec<PublicKey>,
+}
+
+/// A cluster, as other books have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its numbers.
+    pub size: ClusterSize,
+    /// Which sharing of its keys its operators have.
+    pub generation: Generation,
+    /// Its operators, in their order.
+    pub operators: Vec<OperatorId>,
+    /// The kind of operators it has, a number of the policy's table.
+    pub kind: u32,
+    /// Validators above a target that the pool enforces.
+    pub over_forced: u32,
+    /// Validators above a target that it wishes for.
+    pub over_soft: u32,
+}
+
+/// What policy, chain and the other books say when a command is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The last finalized epoch.
+    pub finalized: Epoch,
+    /// The network.
+    pub spec: &'a ChainSpec,
+    /// What becomes of those who are late.
+    pub terms: policy::Exits,
+    /// All validators that have been activated.
+    pub validators: &'a BTreeMap<ValidatorIndex, Validator>,
+    /// All clusters that have some.
+    pub clusters: &'a BTreeMap<ClusterId, Cluster>,
+    /// By kind of operators, the stake above the kind's share.
+    pub over_share: &'a BTreeMap<u32, Gwei>,
+    /// What withdrawals wait for.
+    pub queued: Wei,
+    /// What is there.
+    pub buffer: Wei,
+    /// What rewards will bring until exits would.
+    pub predicted_rewards: Wei,
+}
+
+impl Facts<'_> {
+    /// What a validator has, in wei; nothing if it is not known.
+    pub(super) fn balance(&self, validator: ValidatorIndex) -> Wei {
+        self.validators.get(&validator).map_or(Wei::ZERO, |known| wide::wei(known.balance))
+    }
+}
+
+/// An exit that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Of which validator.
+    pub validator: ValidatorIndex,
+    /// Its key.
+    pub pubkey: PublicKey,
+    /// Whose.
+    pub cluster: ClusterId,
+    /// Why.
+    pub why: Why,
+    /// The epoch that is signed, so that all sign the same: the last finalized one, so the exit is valid at once.
+    pub epoch: Epoch,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// From then on it is delayed.
+    pub delayed_at: u64,
+    /// From then on its operators are delinquent.
+    pub deadline: u64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// An exit is asked for; or, where nobody asked, it was found on the chain.
+    Asked(Asked),
+    /// An operator has signed; its signature is verified.
+    Contributed {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// Which sharing: signatures of an older one do not count any more.
+        generation: Generation,
+        /// Whose place.
+        place: Place,
+        /// The signature.
+        signature: Signature,
+    },
+    /// The exit is signed by the validator's key, and verified: it can be given to any beacon node.
+    Signed {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// The signature.
+        signature: Signature,
+    },
+    /// It was given to one.
+    Broadcast {
+        /// Of which validator.
+        validator: ValidatorIndex,
+    },
+    /// The withdrawal address has asked the chain for it.
+    Triggered {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// The transaction.
+        tx: Root,
+    },
+    /// A finalized state was looked at.
+    Looked {
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// The chain has the exit.
+    Seen {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// When it has no more duties.
+        exit: Epoch,
+        /// When its balance can be withdrawn.
+        withdrawable: Epoch,
+        /// Until when those who were delinquent for it stay so, in seconds since 1970.
+        cooled_at: u64,
+    },
+    /// It has no more duties.
+    Exited {
+        /// Which validator.
+        validator: ValidatorIndex,
+    },
+    /// Its balance is withdrawn.
+    Withdrawn {
+        /// Which validator.
+        validator: ValidatorIndex,
+    },
+    /// It is not signed, and it is late.
+    Delayed {
+        /// Of which validator.
+        validator: ValidatorIndex,
+    },
+    /// It is not signed, and those whose signature is missing get no stake and half the rewards. A strike for each.
+    Delinquent {
+        /// Of which validator.
+        validator: ValidatorIndex,
+        /// Who.
+        missing: BTreeSet<OperatorId>,
+    },
+}
