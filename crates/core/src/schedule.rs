@@ -233,20 +233,15 @@ mod tests {
         }
     }
 
-    const NONE: (Option<Vec<AttesterDuty>>, Option<Vec<ProposerDuty>>, Option<Vec<SyncDuty>>) =
-        (Some(vec![]), Some(vec![]), Some(vec![]));
-
     impl Schedule {
         /// An answer with no duties in it, at a time.
         fn none(&mut self, now: u64, epoch: u64) {
-            let (attesters, proposers, members) = NONE;
-            self.tell(Millis(now), Epoch(epoch), attesters, proposers, members);
+            self.tell(Millis(now), Epoch(epoch), Some(vec![]), Some(vec![]), Some(vec![]));
         }
 
         /// An answer that lacks one kind of duties.
         fn lack(&mut self, now: u64, epoch: u64) {
-            let (attesters, _, members) = NONE;
-            self.tell(Millis(now), Epoch(epoch), attesters, None, members);
+            self.tell(Millis(now), Epoch(epoch), Some(vec![]), None, Some(vec![]));
         }
     }
 
