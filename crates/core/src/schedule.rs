@@ -1,7 +1,7 @@
 //! Which duties are due when: epochs asked for ahead of time, duties by slot.
 //!
 //! An epoch is asked for when the one before it begins, and again when it begins itself, because a late block
-//! may have changed it. What a beacon node could not tell is asked for again [`RETRY`] after it said so: a node that is slow
+//! may have changed it. What a beacon node could not tell is asked for again soon after it said so: a node that is slow
 //! to answer is not asked the same again meanwhile, which would make it slower yet.
 
 use crate::DependentRoots;
