@@ -256,7 +256,12 @@ fn a_slashing_stops_cluster_and_queue_at_once_until_the_last_is_over() {
 fn who_was_there_at_the_fault_pays_and_not_who_is_there_now() {
     let mut world = World::new();
     world.bond(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
-    let incident = world.over(100, CHANGE - 10, 2);
+    let (incident, known) = (0, Epoch(CHANGE + 500));
+    let withdrawable = Epoch(known.0 + SLASHINGS_EPOCHS);
+    let seen = Slashing { slashed: known, withdrawable, ..slashed(100, CHANGE - 10) };
+    world.open(Fault::Slashing(seen)).unwrap();
+    world.finalized = withdrawable;
+    world.look(incident, withdrawable.0, 2 * ETH).unwrap();
     assert_eq!(guilty(&world, incident), operators(&[1, 2, 3, 4]));
     assert!(world.state.holds(operator(4)) && !world.state.holds(operator(5)));
     world.settle(incident).unwrap();

@@ -10,7 +10,7 @@ use crate::ledger::policy::{FeeSplit, Policy, Terms};
 use crate::text::{Label, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use types::{Address, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, Wei};
+use types::{Address, ChainSpec, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, Wei};
 
 /// The longest request to a beacon node that is named as evidence, in bytes: a path and its parameters.
 pub const REQUEST_LEN_MAX: usize = 256;
@@ -94,8 +94,6 @@ pub struct Report {
     pub slot: Slot,
     /// The root of the block that the state is of: the checkpoint's.
     pub block_root: Root,
-    /// The slot's time, in seconds since 1970.
-    pub at: u64,
     /// The chain around the pool.
     pub network: Network,
     /// Deposits that ended in a validator that is not the pool's.
@@ -160,8 +158,8 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// How far the chain is.
     pub finalized: Finalized,
-    /// Slots of an epoch.
-    pub slots_per_epoch: u64,
+    /// The network.
+    pub spec: &'a ChainSpec,
     /// The book of money.
     pub money: Money,
     /// All clusters that have, or had, validators.

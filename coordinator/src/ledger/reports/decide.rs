@@ -62,14 +62,6 @@ pub enum Refusal {
         /// The ledger's.
         want: Root,
     },
-    /// Time goes back.
-    #[error("the report before was of {last}, this one is of {at}")]
-    Time {
-        /// The report's, in seconds since 1970.
-        at: u64,
-        /// That of the one before.
-        last: u64,
-    },
     /// Nobody could look at it again, or it would take too long.
     #[error("{have} answers of a beacon node, where 1 to {ANSWERS_MAX} are allowed")]
     Evidence {
@@ -245,7 +237,7 @@ pub fn decide(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Vec<E
         slot: report.slot,
         epoch,
         block_root: report.block_root,
-        at: report.at,
+        at: facts.spec.slot_start(report.slot).0 / 1_000,
         evidence: canonical::hash(&report.evidence),
         balance: all.balance,
         arrived: Gwei(all.arrived.0.checked_add(report.lost.0).ok_or(Refusal::TooMuch)?),
@@ -274,9 +266,10 @@ fn place(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Epoch, Ref
     if report.frame != state.next || state.next == u64::MAX {
         return Err(Refusal::Frame { have: report.frame, want: state.next });
     }
-    let epoch = report.slot.0.checked_div(facts.slots_per_epoch).map(Epoch);
-    let starts = |epoch: &Epoch| epoch.0 * facts.slots_per_epoch == report.slot.0;
-    let epoch = epoch.filter(starts).ok_or(Refusal::NotAnEpoch { slot: report.slot })?;
+    let epoch = facts.spec.epoch_of(report.slot);
+    if facts.spec.epoch_start(epoch) != report.slot {
+        return Err(Refusal::NotAnEpoch { slot: report.slot });
+    }
     let finalized = facts.finalized;
     if epoch > finalized.epoch {
         return Err(Refusal::NotFinalized { epoch, finalized: finalized.epoch });
@@ -284,14 +277,11 @@ fn place(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Epoch, Ref
     if epoch == finalized.epoch && report.block_root != finalized.root {
         return Err(Refusal::OtherBlock { have: report.block_root, want: finalized.root });
     }
-    if let Some(Last { epoch: last, at, .. }) = state.last {
+    if let Some(Last { epoch: last, .. }) = state.last {
         let frame_epochs = facts.policy.terms().reports.frame_epochs;
         let later = epoch.0.checked_sub(last.0).filter(|later| *later > 0);
         if !later.is_some_and(|later| later.is_multiple_of(frame_epochs.into())) {
             return Err(Refusal::Epoch { epoch, last, frame_epochs });
-        }
-        if report.at <= at {
-            return Err(Refusal::Time { at: report.at, last: at });
         }
     }
     let have = report.evidence.len();

@@ -16,7 +16,7 @@ use crate::merkle::claims::{ClaimTree, verify};
 use crate::text::{Label, Text};
 use alloy_primitives::U256;
 use proptest::prelude::*;
-use types::{ClusterSize, ShareIndex, Slot};
+use types::{ChainSpec, ClusterSize, ShareIndex, Slot};
 
 mod random;
 
@@ -97,6 +97,7 @@ fn active(before: u64, gained: u64) -> SeenValidator {
 #[derive(Clone)]
 struct World {
     state: State,
+    spec: ChainSpec,
     policy: Policy,
     clusters: BTreeMap<ClusterId, Cluster>,
     owed: BTreeMap<OperatorId, Wei>,
@@ -116,6 +117,7 @@ impl World {
         };
         Self {
             state: State::default(),
+            spec: ChainSpec::builtin("hoodi").unwrap(),
             policy,
             clusters: [(cluster(1), four(1)), (cluster(2), four(5))].into(),
             owed: BTreeMap::new(),
@@ -128,7 +130,7 @@ impl World {
         let facts = Facts {
             policy: &self.policy,
             finalized: self.finalized,
-            slots_per_epoch: 32,
+            spec: &self.spec,
             money: self.money,
             clusters: &self.clusters,
             owed: &self.owed,
@@ -160,7 +162,6 @@ impl World {
             frame,
             slot: Slot(32 * (START + frame * FRAME)),
             block_root: Root([7; 32]),
-            at: 1_000_000 + frame,
             network: Network {
                 stake: NETWORK,
                 stake_min: NETWORK,
@@ -300,7 +301,8 @@ fn lost_deposits_are_a_loss_and_the_book_of_money_is_told_the_same() {
     assert_eq!(reported.result, Net::Loss(wide::wei(Gwei(ETH - 5))));
     let money = reported.money();
     assert_eq!((money.balance, money.arrived, money.withdrawn), (Gwei(64 * ETH), Gwei(ETH), Gwei(5)));
-    assert_eq!((money.epoch, money.at), (reported.epoch, report.at));
+    let at = world.spec.genesis_time_ms / 1_000 + 12 * report.slot.0;
+    assert_eq!((money.epoch, money.at), (reported.epoch, at));
 }
 
 #[test]
@@ -483,7 +485,7 @@ macro_rules! row {
     };
 }
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 26] = [
     row!(|_, report| report.frame += 1, Refusal::Frame { have: 2, want: 1 }),
     row!(|_, report| report.frame = 0, Refusal::Frame { have: 0, want: 1 }),
     row!(|_, report| report.slot.0 += 1, Refusal::NotAnEpoch { .. }),
@@ -497,7 +499,6 @@ const ROWS: [Row; 27] = [
         },
         Refusal::OtherBlock { .. }
     ),
-    row!(|_, report| report.at = 1_000_000, Refusal::Time { .. }),
     row!(|_, report| report.evidence.clear(), Refusal::Evidence { have: 0 }),
     row!(|_, report| report.network.stake_min.0 = report.network.stake.0 + 1, Refusal::Network { .. }),
     row!(|_, report| report.network.stake_min.0 = 0, Refusal::Network { .. }),
@@ -635,5 +636,5 @@ fn skipped_frames_are_made_up_by_a_longer_one() {
     report.slot.0 += 32 * 3 * FRAME;
     of(&mut report, 1, 0).increments = 32 * 4 * FRAME;
     assert_eq!(world.report(&report).unwrap().epoch.0, START + 4 * FRAME);
-    assert_eq!((world.state.next(), world.state.last().unwrap().at), (2, report.at));
+    assert_eq!((world.state.next(), world.state.last().unwrap().epoch), (2, Epoch(START + 4 * FRAME)));
 }
