@@ -133,6 +133,9 @@ struct CharterArgs {
     /// The file to make. It is never written over another.
     #[arg(long)]
     out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -269,7 +272,8 @@ fn draft(args: &CharterArgs) -> anyhow::Result<()> {
     writeln!(file, "{text}")
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {path}"))?;
-    print(false, &json!(null), &format!("pool {}", charter.pool()))
+    let pool = charter.pool();
+    print(args.json, &json!({ "pool": pool }), &format!("pool {pool}"))
 }
 
 /// Reads a document of governance. `what`: in a word.

@@ -77,6 +77,9 @@ pub enum OfficeError {
         /// The pool's.
         want: Address,
     },
+    /// A head on the disk is not what was written.
+    #[error("the log is damaged: a head that was published cannot be read: {0}")]
+    Head(#[from] canonical::CanonicalError),
     /// There was no head of this size.
     #[error("no head of {0} entries was published")]
     NoHead(u64),
@@ -212,10 +215,7 @@ impl Office {
 
     /// The head that was published at a size.
     pub fn published(&self, size: u64) -> Result<Option<Published>, OfficeError> {
-        let bytes = self.store.head(size)?;
-        Ok(bytes.map(|bytes| {
-            canonical::read(&bytes).expect("opening has read every head, and this wrote the others")
-        }))
+        Ok(self.store.head(size)?.map(|bytes| canonical::read(&bytes)).transpose()?)
     }
 
     /// An operator, or a guardian, says that it has seen the same head.

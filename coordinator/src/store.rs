@@ -121,9 +121,9 @@ impl LogStore {
         let path = folder.join("sled").join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
         let (entries, heads) = (database.open_tree(ENTRIES)?, database.open_tree(HEADS)?);
-        let folder_owned = folder.to_owned();
+        let (len, failed) = (0, false);
         let mut store =
-            Self { database, entries, heads, file, folder: folder_owned, len: 0, failed: false, _lock: lock };
+            Self { database, entries, heads, file, folder: folder.to_owned(), len, failed, _lock: lock };
         store.len = store.count()?;
         store.check_tip()?;
         for folder in [&folder.join("sled"), folder] {

@@ -12,6 +12,14 @@ use coordinator::ledger::deposits::{
 use pool::{account, bp, eth};
 use types::{ForkVersion, Gwei, Root, Signature, Slot, Wei};
 
+/// A pool with so much ETH, and keys of cluster 1 that the chain was seen not to have.
+fn ready(eth: &str, compounding: bool, secrets: &[u64]) -> World {
+    let mut world = World::funded(eth, compounding);
+    world.register(1, secrets);
+    world.look().unwrap();
+    world
+}
+
 #[test]
 fn credentials_pay_to_an_address_or_are_refused() {
     for good in [ours(false), ours(true)] {
@@ -134,9 +142,7 @@ fn the_money_goes_all_the_way_and_back() {
 #[test]
 fn a_gwei_short_of_a_validator_begins_none() {
     let begins = |amount: &str| {
-        let mut world = World::funded(amount, false);
-        world.register(1, &[1, 2, 3]);
-        world.look().unwrap();
+        let mut world = ready(amount, false, &[1, 2, 3]);
         world.plan_and_send().len()
     };
     assert_eq!(["31.999999999", "32", "63.999999999", "64.5"].map(begins), [0, 1, 1, 2]);
@@ -169,9 +175,7 @@ fn new_validators_go_to_the_least_filled_cluster_within_its_limits() {
 
 #[test]
 fn compounding_validators_are_filled_to_the_gwei_before_new_ones_begin() {
-    let mut world = World::funded("100", true);
-    world.register(1, &[1, 2]);
-    world.look().unwrap();
+    let mut world = ready("100", true, &[1, 2]);
     assert_eq!(world.plan_and_send(), [1], "the other 68 ETH will go to the same");
     assert_eq!(world.run(&Command::Plan), Err(Refusal::NothingToPlan));
     world.chain.take_up(9);
@@ -203,9 +207,7 @@ fn compounding_validators_are_filled_to_the_gwei_before_new_ones_begin() {
 
 #[test]
 fn a_validator_with_other_credentials_gets_nothing_more_and_its_loss_is_counted_until_it_is_paid() {
-    let mut world = World::funded("64", false);
-    world.register(1, &[1]);
-    world.look().unwrap();
+    let mut world = ready("64", false, &[1]);
     world.run(&Command::Plan).unwrap();
     for guardian in [50, 51] {
         world.approve(guardian, 0, root(1)).unwrap();
@@ -236,9 +238,7 @@ fn a_validator_with_other_credentials_gets_nothing_more_and_its_loss_is_counted_
 
 #[test]
 fn only_a_finalized_state_proves_and_only_exact_credentials_do() {
-    let mut world = World::funded("32", false);
-    world.register(1, &[1]);
-    world.look().unwrap();
+    let mut world = ready("32", false, &[1]);
     world.plan_and_send();
     world.chain.take_up(9);
     let early = world.run(&Command::Look(world.chain.look(false))).unwrap();
@@ -281,9 +281,7 @@ fn a_key_that_is_known_before_the_pools_deposit_is_not_used() {
 
 #[test]
 fn a_batch_with_a_key_that_turns_out_foreign_is_not_sent_and_can_be_given_up() {
-    let mut world = World::funded("64", false);
-    world.register(1, &[1, 2]);
-    world.look().unwrap();
+    let mut world = ready("64", false, &[1, 2]);
     world.run(&Command::Plan).unwrap();
     for guardian in [50, 51] {
         world.approve(guardian, 0, root(1)).unwrap();
@@ -313,9 +311,7 @@ fn a_batch_with_a_key_that_turns_out_foreign_is_not_sent_and_can_be_given_up() {
 
 #[test]
 fn a_batch_is_sendable_only_as_exactly_what_enough_guardians_signed() {
-    let mut world = World::funded("64", false);
-    world.register(1, &[1, 2]);
-    world.look().unwrap();
+    let mut world = ready("64", false, &[1, 2]);
     world.run(&Command::Plan).unwrap();
     let sendable = |world: &World, deposit_root| calldata(&world.state, &world.rules(), 0, deposit_root);
     let few = |have| Err(NotSendable::TooFew { have, need: 2 });
@@ -356,9 +352,7 @@ fn a_batch_is_sendable_only_as_exactly_what_enough_guardians_signed() {
 
 #[test]
 fn a_deposit_that_nobody_approved_counts_and_is_an_alarm() {
-    let mut world = World::funded("32", false);
-    world.register(1, &[1]);
-    world.look().unwrap();
+    let mut world = ready("32", false, &[1]);
     world.run(&Command::Plan).unwrap();
     world.approve(50, 0, root(1)).unwrap();
     let events = world.send(0, 0).unwrap();
@@ -377,9 +371,7 @@ fn a_deposit_that_nobody_approved_counts_and_is_an_alarm() {
 
 #[test]
 fn an_alarm_holds_a_batch_that_is_approved() {
-    let mut world = World::funded("32", false);
-    world.register(1, &[1]);
-    world.look().unwrap();
+    let mut world = ready("32", false, &[1]);
     world.plan_and_send();
     world.chain.take_up(9);
     world.look().unwrap();
@@ -398,9 +390,7 @@ fn an_alarm_holds_a_batch_that_is_approved() {
 
 #[test]
 fn a_state_from_before_a_deposit_says_nothing_of_it() {
-    let mut world = World::funded("32", false);
-    world.register(1, &[1]);
-    world.look().unwrap();
+    let mut world = ready("32", false, &[1]);
     world.chain.go_on(None, None);
     let before = world.chain.look(true);
     world.plan_and_send();
@@ -419,9 +409,7 @@ fn a_state_from_before_a_deposit_says_nothing_of_it() {
 
 /// A pool of one active validator.
 fn active() -> World {
-    let mut world = World::funded("32", false);
-    world.register(1, &[1, 2]);
-    world.look().unwrap();
+    let mut world = ready("32", false, &[1, 2]);
     for _ in 0..2 {
         world.plan_and_send();
         world.chain.take_up(9);
@@ -461,7 +449,7 @@ fn what_was_told_or_is_nobodys_changes_nothing_and_what_contradicts_is_an_alarm_
     tell(&|look| look.validators[0].index.0 += 1, Some(Alarm::Index));
     tell(&|look| look.validators[0].credentials = theirs(), Some(Alarm::CredentialsChanged));
     tell(&|look| look.validators.clear(), Some(Alarm::Vanished));
-    let pending = coordinator::ledger::deposits::Status::PendingQueued;
+    let pending = types::ValidatorStatus::PendingQueued;
     tell(&|look| look.validators[0].status = pending, Some(Alarm::Backwards));
     let stranger = |look: &mut coordinator::ledger::deposits::Look| {
         let one = look.validators[0];

@@ -6,9 +6,10 @@ use alloy_primitives::U256;
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::formulas::shares::{DEAD_HOLDER, DEAD_SHARES, Shares};
 use coordinator::formulas::wide;
+use coordinator::ledger::chain::Reference;
 use coordinator::ledger::pool::{
-    Amount, Command, Corrupt, Event, Payment, PayoutReason, QUEUE_HOLDER, Reference, Refusal, Report, Rules,
-    State, apply, decide,
+    Amount, Command, Corrupt, Event, Payment, PayoutReason, QUEUE_HOLDER, Refusal, Report, Rules, State,
+    apply, decide,
 };
 use pool::{Book, account, bp, eth, gwei, reference, rules};
 use proptest::prelude::*;

@@ -13,7 +13,6 @@
 use crate::data_folder::DataFolder;
 use anyhow::Context as _;
 use cluster::folder;
-use crypto::PublicKeyPoint;
 use keys::files::{self, SECRET};
 use ssz::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -209,9 +208,7 @@ fn said<T>(path: &Path, read: Result<Option<T>, ArchiveError>) -> Option<T> {
 fn is_signed(spec: &ChainSpec, keys: &[PublicKey], standing: &Standing) -> bool {
     let SignedValidatorRegistrationV1 { message, signature } = &standing.newest;
     let root = registration_root(spec, message);
-    let good = keys.contains(&message.pubkey)
-        && PublicKeyPoint::parse(&message.pubkey)
-            .is_ok_and(|key| crypto::signature::verify(&key, root.as_ref(), signature));
+    let good = keys.contains(&message.pubkey) && crypto::verify_root(&message.pubkey, &root, signature);
     if !good {
         tracing::error!(key = %message.pubkey, "a kept registration is not signed by its validator's group");
     }

@@ -136,10 +136,7 @@ impl Curve {
 
     /// Answers [`symbolon_core::Output::VerifyGroup`].
     pub async fn verify(self: Arc<Self>, key: PublicKey, root: SigningRoot, signature: Signature) -> bool {
-        let work = move || {
-            let key = PublicKeyPoint::parse(&key);
-            key.is_ok_and(|key| crypto::signature::verify(&key, root.as_ref(), &signature))
-        };
+        let work = move || crypto::verify_root(&key, &root, &signature);
         self.pool.run(Urgency::Rest, work).await
     }
 }

@@ -48,7 +48,9 @@ impl From<OfficeError> for ApiError {
             OfficeError::Refused(error) => status_of(error),
             OfficeError::NoHead(_) => StatusCode::NOT_FOUND,
             OfficeError::Stranger(_) | OfficeError::Signature(_) => StatusCode::FORBIDDEN,
-            OfficeError::Store(_) | OfficeError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+            OfficeError::Store(_) | OfficeError::Head(_) | OfficeError::Broken => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             OfficeError::NotTheCoordinator { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         if status.is_server_error() {

@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use types::{Epoch, Gwei, Root};
 
+/// Where on the execution layer something happened. In all books together it counts once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// Hash of the transaction; of a block's own fees, of the block.
+    pub hash: Root,
+    /// The number of the log in its block (`logIndex`); of a block's own fees, zero.
+    pub index: u32,
+}
+
 /// A finalized checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,16 +11,13 @@ impl State {
     /// What a payment that was seen leads to. One log of one transaction counts once, in one of the books.
     pub(super) fn see_money(&self, at: u64, seen: pool::Seen) -> Result<Vec<Event>, Refusal> {
         let reference = seen.reference();
-        let pool::Reference { hash: tx, index: log_index } = reference;
-        if self.bonds.seen.contains(&bonds::Reference { tx, log_index }) {
+        if self.bonds.seen.contains(&reference) {
             return Err(Refusal::CountedElsewhere(reference));
         }
-        match seen {
-            pool::Seen::Payment(_) if self.chain.stake.is_none() => return Err(Refusal::StakeUnknown),
-            pool::Seen::Payment(_)
-            | pool::Seen::Rewards(_)
-            | pool::Seen::Cover(_)
-            | pool::Seen::PaidOut(_) => {}
+        if let pool::Seen::Payment(_) = seen
+            && self.chain.stake.is_none()
+        {
+            return Err(Refusal::StakeUnknown);
         }
         self.spend(at, seen.command())
     }

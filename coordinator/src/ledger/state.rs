@@ -3,6 +3,7 @@
 //! A further book is one field of [`State`], one variant of [`Command`] or [`Sighting`], of [`Event`], of [`Refusal`] and
 //! of [`Misfit`], and its routes.
 
+use super::chain::Reference;
 use super::charter::Charter;
 use super::facts::DepositRulesError;
 use super::governance::{self, Act, Outcome};
@@ -160,7 +161,7 @@ pub enum Refusal {
     DepositRules(#[from] DepositRulesError),
     /// Counted in another book.
     #[error("log {} of transaction {} was counted in another book", .0.index, .0.hash)]
-    CountedElsewhere(pool::Reference),
+    CountedElsewhere(Reference),
     /// How much the pool may take in is a part of what nobody has seen.
     #[error("the chain's stake was not seen yet, so there is no limit on what the pool takes in")]
     StakeUnknown,
@@ -333,7 +334,6 @@ impl State {
             Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
-                let reference = pool::Reference { hash: reference.tx, index: reference.log_index };
                 if self.money.counted(reference) {
                     return Err(Refusal::CountedElsewhere(reference));
                 }

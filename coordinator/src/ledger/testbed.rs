@@ -117,7 +117,7 @@ impl Pool {
         log_index: u32,
     ) -> Result<Sealed, AppendError> {
         let amount = types::Wei::from_eth(eth).unwrap();
-        let reference = json!({"tx": Root([9; 32]), "log_index": log_index});
+        let reference = json!({"hash": Root([9; 32]), "index": log_index});
         let body = json!({"operator": operator, "amount": amount, "reference": reference});
         self.see("bond-deposited", &body)
     }

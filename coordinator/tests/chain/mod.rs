@@ -5,13 +5,15 @@ use cluster::deposit::{DepositMessage, withdrawal_credentials};
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::ledger::deposits::{
     Charter, Command, Event, KeyOffer, Limit, Look, ONE_AND_31, Offered, PendingDeposit, Refusal, Rules,
-    SeenValidator, SentDeposit, Split, State, Status, apply, decide,
+    SeenValidator, SentDeposit, Split, State, apply, decide,
 };
 use coordinator::ledger::pool;
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
 use std::collections::{BTreeMap, BTreeSet};
 use types::operators::ClusterId;
-use types::{Address, ForkVersion, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
+use types::{
+    Address, ForkVersion, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus, Wei,
+};
 
 use super::pool::{Book, account};
 
@@ -59,7 +61,7 @@ struct Held {
     index: u64,
     credentials: Root,
     balance: u64,
-    status: Status,
+    status: ValidatorStatus,
     slashed: bool,
     swept: u64,
 }
@@ -105,7 +107,7 @@ impl Chain {
                     index: 1000 + self.validators.len() as u64,
                     credentials: one.credentials,
                     balance: one.amount.0,
-                    status: Status::PendingInitialized,
+                    status: ValidatorStatus::PendingInitialized,
                     slashed: false,
                     swept: 0,
                 };
@@ -119,21 +121,25 @@ impl Chain {
         self.slot += VALIDATOR_SLOTS;
         for (at, held) in self.validators.values_mut().enumerate() {
             held.status = match held.status {
-                Status::PendingInitialized if held.balance >= 32 * ETH => Status::PendingQueued,
-                Status::PendingQueued => Status::ActiveOngoing,
-                Status::ActiveOngoing if slash == Some(at) => {
+                ValidatorStatus::PendingInitialized if held.balance >= 32 * ETH => {
+                    ValidatorStatus::PendingQueued
+                }
+                ValidatorStatus::PendingQueued => ValidatorStatus::ActiveOngoing,
+                ValidatorStatus::ActiveOngoing if slash == Some(at) => {
                     (held.slashed, held.balance) = (true, held.balance - held.balance / 4096);
-                    Status::ActiveSlashed
+                    ValidatorStatus::ActiveSlashed
                 }
-                Status::ActiveOngoing if exit == Some(at) => Status::ActiveExiting,
-                Status::ActiveExiting => Status::ExitedUnslashed,
-                Status::ActiveSlashed => Status::ExitedSlashed,
-                Status::ExitedUnslashed | Status::ExitedSlashed => Status::WithdrawalPossible,
-                Status::WithdrawalPossible | Status::WithdrawalDone => {
+                ValidatorStatus::ActiveOngoing if exit == Some(at) => ValidatorStatus::ActiveExiting,
+                ValidatorStatus::ActiveExiting => ValidatorStatus::ExitedUnslashed,
+                ValidatorStatus::ActiveSlashed => ValidatorStatus::ExitedSlashed,
+                ValidatorStatus::ExitedUnslashed | ValidatorStatus::ExitedSlashed => {
+                    ValidatorStatus::WithdrawalPossible
+                }
+                ValidatorStatus::WithdrawalPossible | ValidatorStatus::WithdrawalDone => {
                     held.swept += std::mem::take(&mut held.balance);
-                    Status::WithdrawalDone
+                    ValidatorStatus::WithdrawalDone
                 }
-                Status::PendingInitialized | Status::ActiveOngoing => held.status,
+                ValidatorStatus::PendingInitialized | ValidatorStatus::ActiveOngoing => held.status,
             };
         }
     }

@@ -4,8 +4,9 @@ use alloy_primitives::U256;
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::formulas::rebase::Bounds;
 use coordinator::formulas::wide;
+use coordinator::ledger::chain::Reference;
 use coordinator::ledger::pool::{
-    Amount, Command, Event, Fees, Payment, Reference, Refusal, Report, Rules, State, apply, decide,
+    Amount, Command, Event, Fees, Payment, Refusal, Report, Rules, State, apply, decide,
 };
 use std::collections::BTreeSet;
 use types::{Address, Epoch, Gwei, Root, Wei};

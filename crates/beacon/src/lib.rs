@@ -47,7 +47,7 @@ pub use error::{ApiError, SetupError};
 pub use forward::{ByteStream, ForwardRequest, ForwardResponse};
 pub use heads::Head;
 pub use health::{Aside, NodeHealth};
-pub use json::{Genesis, SyncStatus, ValidatorInfo, ValidatorStatus};
+pub use json::{Genesis, SyncStatus, ValidatorInfo};
 pub use limits::Limits;
 pub use produce::ProducedBlock;
 /// The HTTP types of [`ForwardRequest`]: those of the `http` crate.

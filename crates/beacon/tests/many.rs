@@ -2,13 +2,13 @@
 
 mod common;
 
-use beacon::{ApiError, ValidatorStatus};
+use beacon::ApiError;
 use common::{Answer, Mock, Seen, beacon};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
-use types::{Epoch, PublicKey, Root, ValidatorIndex};
+use types::{Epoch, PublicKey, Root, ValidatorIndex, ValidatorStatus};
 
 const MANY: u64 = 10_000;
 

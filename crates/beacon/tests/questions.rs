@@ -2,11 +2,14 @@
 
 mod common;
 
-use beacon::{ApiError, Beacon, ValidatorStatus};
+use beacon::{ApiError, Beacon};
 use common::{Answer, Mock, beacon};
 use serde_json::{Value, json};
 use types::operations::BeaconBlockHeader;
-use types::{AttestationData, Checkpoint, Epoch, Fork, ForkVersion, PublicKey, Root, Slot, ValidatorIndex};
+use types::{
+    AttestationData, Checkpoint, Epoch, Fork, ForkVersion, PublicKey, Root, Slot, ValidatorIndex,
+    ValidatorStatus,
+};
 
 const ROOT: &str = "0x0101010101010101010101010101010101010101010101010101010101010101";
 

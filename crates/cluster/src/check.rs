@@ -213,9 +213,7 @@ fn deposit_credentials(entries: &[DepositEntry], networks: &Networks) -> Result<
 /// - Cost: two pairings a key, until one is right.
 pub fn check_exit(exit: &SignedVoluntaryExit, spec: &ChainSpec, keys: &[PublicKey]) -> Check {
     let root = exit::signing_root(spec, &exit.message);
-    let signed = |key: &PublicKey| {
-        PublicKeyPoint::parse(key).is_ok_and(|key| crypto::verify(&key, root.as_ref(), &exit.signature))
-    };
+    let signed = |key: &PublicKey| crypto::verify_root(key, &root, &exit.signature);
     let VoluntaryExit { epoch, validator_index } = exit.message;
     let found = match keys.iter().position(signed) {
         Some(number) => Ok(format!(

@@ -33,6 +33,6 @@ pub use point::{DST, G1, G1Affine, G2, G2Affine, PointError, hash_to_g2};
 pub use scalar::Scalar;
 pub use signature::{
     AggregateError, PublicKeyPoint, SignaturePoint, UncheckedSignature, aggregate, aggregate_verify,
-    batch_verify, fast_aggregate_verify, verify, verify_hashed,
+    batch_verify, fast_aggregate_verify, verify, verify_hashed, verify_root,
 };
 pub use slot::{Job, Settled, settle};

@@ -8,7 +8,7 @@ use crate::check::{Checker, Claim};
 use crate::point::{G1, G1Affine, G2, G2Affine, PointError, UncheckedG2Affine, hash_to_g2, product_is_one};
 use std::fmt;
 use thiserror::Error;
-use types::{PublicKey, Signature};
+use types::{PublicKey, Signature, SigningRoot};
 
 /// A public key that has passed `KeyValidate`: on the curve, in the subgroup, not infinity.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,14 @@ pub fn verify(key: &PublicKeyPoint, message: &[u8], signature: &Signature) -> bo
     verify_hashed(key, &hash_to_g2(message).to_affine(), &signature)
 }
 
+/// Whether `signature` over a signing root is by the key with these bytes: for a key that is met once.
+///
+/// - A key that does not parse verifies nothing.
+/// - Cost: that of [`verify`], and a subgroup check of the key.
+pub fn verify_root(key: &PublicKey, root: &SigningRoot, signature: &Signature) -> bool {
+    PublicKeyPoint::parse(key).is_ok_and(|key| verify(&key, root.as_ref(), signature))
+}
+
 /// The same for a message that is already hashed to G2, by [`hash_to_g2`].
 pub fn verify_hashed(key: &PublicKeyPoint, message: &G2Affine, signature: &SignaturePoint) -> bool {
     product_is_one(&[(key.point, *message), (minus_generator(), signature.point)])
@@ -260,11 +268,23 @@ pub(crate) fn minus_generator() -> G1Affine {
 mod tests {
     use super::*;
     use crate::scalar::Scalar;
+    use types::{ChainSpec, Epoch};
 
     fn key_and_signature(secret: u64, message: &[u8]) -> (PublicKeyPoint, Signature) {
         let secret = Scalar::from(secret);
         let key = PublicKeyPoint::new(G1::generator() * secret).unwrap();
         (key, Signature((hash_to_g2(message) * secret).compress()))
+    }
+
+    #[test]
+    fn a_root_verifies_under_the_bytes_of_its_key_and_no_others() {
+        let spec = ChainSpec::builtin("hoodi").unwrap();
+        let (root, other) = (SigningRoot::randao(&spec, Epoch(1)), SigningRoot::randao(&spec, Epoch(2)));
+        let (key, signature) = key_and_signature(5, root.as_ref());
+        assert!(verify_root(&key.bytes(), &root, &signature));
+        assert!(!verify_root(&key.bytes(), &other, &signature));
+        assert!(!verify_root(&key_and_signature(6, b"").0.bytes(), &root, &signature));
+        assert!(!verify_root(&PublicKey([0xff; 48]), &root, &signature), "no key verifies nothing");
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! - [`approval`]: what operators approve beside duties, and what is kept of it.
 //! - [`payload`]: the execution layer's part of a block.
 //! - [`sizes`]: what the containers of the presets differ in.
-//! - [`duty`]: what a validator is due to do.
+//! - [`duty`]: what a validator is due to do; [`validator`]: where it is in its life.
 //! - [`wire`]: what the operators of a cluster say to each other.
 //! - [`machine`]: the one trait of all pure machines.
 
@@ -37,6 +37,7 @@ pub mod sizes;
 pub mod spec;
 pub mod sync;
 pub mod units;
+pub mod validator;
 pub mod wire;
 
 pub use attestation::{AttestationData, BeaconVote, Checkpoint};
@@ -47,3 +48,4 @@ pub use machine::Machine;
 pub use operators::{ClusterId, ClusterSize, Generation, ShareIndex, Threshold};
 pub use spec::{ChainSpec, Fork, Preset};
 pub use units::{Epoch, Gwei, Millis, Slot, ValidatorIndex, ValidatorNo, Wei};
+pub use validator::ValidatorStatus;

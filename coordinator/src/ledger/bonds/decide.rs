@@ -1,8 +1,9 @@
 //! What becomes of a wish, a sighting or an order about bonds.
 
-use super::{Account, Claim, Command, Event, Keys, Lock, LockReason, Reference, Sighting, State};
+use super::{Account, Claim, Command, Event, Keys, Lock, LockReason, Sighting, State};
 use crate::formulas::bonds::BondCurve;
 use crate::formulas::wide::{self, WideError};
+use crate::ledger::chain::Reference;
 use crate::ledger::operators::{Kind, Operator, OperatorId, Standing};
 use crate::ledger::policy::Policy;
 use crate::text::Label;
@@ -72,7 +73,7 @@ pub enum Refusal {
     #[error("an amount of nothing")]
     Nothing,
     /// Counted already.
-    #[error("log {} of transaction {} was counted already", .0.log_index, .0.tx)]
+    #[error("log {} of transaction {} was counted already", .0.index, .0.hash)]
     SeenBefore(Reference),
     /// It backs something else, is locked, or owed.
     #[error("{need} wei are needed of the bond: {held}")]

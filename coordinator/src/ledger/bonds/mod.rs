@@ -22,6 +22,7 @@ mod exposure;
 pub use decide::{Facts, Held, Order, Refusal};
 pub use exposure::Coalition;
 
+use super::chain::Reference;
 use super::operators::OperatorId;
 use crate::formulas::bonds::{BondAccount, BondCurve};
 use crate::formulas::wide::{self, WideError};
@@ -29,17 +30,7 @@ use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use types::{Address, ClusterId, Epoch, Root, Wei};
-
-/// Where on the execution layer something happened. It is counted once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reference {
-    /// The transaction's hash.
-    pub tx: Root,
-    /// The number of the log in its block.
-    pub log_index: u32,
-}
+use types::{Address, ClusterId, Epoch, Wei};
 
 /// An operator's keys in a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,7 +304,7 @@ pub enum Misfit {
     #[error("claim {0} is there already")]
     ClaimKnown(u64),
     /// Something on the chain that was counted already.
-    #[error("log {} of transaction {} was counted already", .0.log_index, .0.tx)]
+    #[error("log {} of transaction {} was counted already", .0.index, .0.hash)]
     SeenBefore(Reference),
     /// A service that is not served.
     #[error("operator {operator} does not serve {what}")]

@@ -29,7 +29,7 @@ fn keys(byte: u8, count: u32) -> Keys {
 }
 
 fn reference(log_index: u32) -> Reference {
-    Reference { tx: Root([1; 32]), log_index }
+    Reference { hash: Root([1; 32]), index: log_index }
 }
 
 /// A book with some active operators, by name.

@@ -11,31 +11,7 @@ use super::{Alarm, InFlight, State, Validator};
 use cluster::deposit::{DepositMessage, SignedDeposit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex};
-
-/// A validator's status as the beacon API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Not enough balance, or not yet in the queue.
-    PendingInitialized,
-    /// In the queue for activation.
-    PendingQueued,
-    /// Has duties.
-    ActiveOngoing,
-    /// Has duties, and will exit.
-    ActiveExiting,
-    /// Has duties, was slashed, and will exit.
-    ActiveSlashed,
-    /// Has no duties.
-    ExitedUnslashed,
-    /// Has no duties, was slashed.
-    ExitedSlashed,
-    /// Its balance will be swept.
-    WithdrawalPossible,
-    /// Its balance is swept.
-    WithdrawalDone,
-}
+use types::{Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus};
 
 /// A validator in a state of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,31 +28,22 @@ pub struct SeenValidator {
     /// What it counts for.
     pub effective_balance: Gwei,
     /// How it does.
-    pub status: Status,
+    pub status: ValidatorStatus,
     /// Whether it was slashed; not every status tells.
     pub slashed: bool,
 }
 
 impl SeenValidator {
     fn life(&self) -> Life {
-        match self.status {
-            Status::WithdrawalDone => Life::Withdrawn,
-            Status::ActiveSlashed | Status::ExitedSlashed => Life::Slashed,
-            Status::PendingInitialized
-            | Status::PendingQueued
-            | Status::ActiveOngoing
-            | Status::ActiveExiting
-            | Status::ExitedUnslashed
-            | Status::WithdrawalPossible
-                if self.slashed =>
-            {
-                Life::Slashed
-            }
-            Status::PendingInitialized | Status::PendingQueued => Life::Pending,
-            Status::ActiveOngoing => Life::Active,
-            Status::ActiveExiting => Life::Exiting,
-            Status::ExitedUnslashed | Status::WithdrawalPossible => Life::Exited,
-        }
+        let life = match self.status {
+            ValidatorStatus::PendingInitialized | ValidatorStatus::PendingQueued => Life::Pending,
+            ValidatorStatus::ActiveOngoing => Life::Active,
+            ValidatorStatus::ActiveExiting => Life::Exiting,
+            ValidatorStatus::ExitedUnslashed | ValidatorStatus::WithdrawalPossible => Life::Exited,
+            ValidatorStatus::ActiveSlashed | ValidatorStatus::ExitedSlashed => Life::Slashed,
+            ValidatorStatus::WithdrawalDone => Life::Withdrawn,
+        };
+        if self.slashed && life != Life::Withdrawn { Life::Slashed } else { life }
     }
 }
 

@@ -199,7 +199,6 @@ pub(super) fn verify(offer: &KeyOffer, charter: &Charter, split: Split) -> Resul
 
 /// Whether the validator's key signed a deposit, to whatever credentials. Cost: a pairing check.
 pub(super) fn is_signed(deposit: &SignedDeposit, charter: &Charter) -> bool {
-    let Ok(key) = PublicKeyPoint::parse(&deposit.message.public_key) else { return false };
     let root = deposit.message.signing_root(charter.fork_version);
-    crypto::verify(&key, root.as_ref(), &deposit.signature)
+    crypto::verify_root(&deposit.message.public_key, &root, &deposit.signature)
 }

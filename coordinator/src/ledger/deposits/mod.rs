@@ -36,7 +36,7 @@ mod stage;
 pub use apply::{Corrupt, apply};
 pub use asked::{GivenUp, Seen, Wish};
 pub use batch::{Batch, Calldata, ITEMS_MAX, Item, NotSendable, Purpose, calldata};
-pub use chain::{Look, PendingDeposit, SeenValidator, Status};
+pub use chain::{Look, PendingDeposit, SeenValidator};
 pub use command::{Balance, Command, Event, Limit, Rules, SentDeposit};
 pub use decide::{Refusal, decide};
 pub use keys::{Charter, CharterError, KEYS_MAX, KeyError, KeyOffer, ONE_AND_31, Offered, Split, SplitError};

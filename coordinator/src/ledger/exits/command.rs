@@ -1,7 +1,6 @@
 //! What the book is told and asked, by which rules, and what comes of it.
 
 use crate::formulas::wide;
-use crate::ledger::deposits::Status;
 use crate::ledger::incidents::Place;
 use crate::ledger::operators::OperatorId;
 use crate::ledger::policy;
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
     ChainSpec, ClusterId, ClusterSize, Epoch, Generation, Gwei, PublicKey, Root, Signature, ValidatorIndex,
-    Wei,
+    ValidatorStatus, Wei,
 };
 
 /// Why a validator exits.
@@ -37,7 +36,7 @@ pub struct SeenExit {
     /// When its balance can be withdrawn.
     pub withdrawable: Epoch,
     /// How it does.
-    pub status: Status,
+    pub status: ValidatorStatus,
     /// Whether it was slashed.
     pub slashed: bool,
 }

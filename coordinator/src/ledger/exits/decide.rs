@@ -5,15 +5,12 @@ use super::plan::{ask, plan};
 use super::{Exit, Lateness, Stage, State, TRIGGERS_MAX};
 use crate::formulas::exits::{ACTIVE_EPOCHS_MIN, ExitError, may_exit};
 use crate::formulas::wide::WideError;
-use crate::ledger::deposits::Status;
 use crate::ledger::incidents::Place;
 use crate::ledger::operators::OperatorId;
-use crypto::PublicKeyPoint;
+use crypto::verify_root;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use types::{
-    ClusterId, Epoch, Generation, PublicKey, Root, Signature, SigningRoot, Threshold, ValidatorIndex,
-};
+use types::{ClusterId, Epoch, Generation, Root, Signature, Threshold, ValidatorIndex, ValidatorStatus};
 
 /// Why a command is refused. It changes nothing.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -234,22 +231,18 @@ fn partial(
         return Err(Refusal::Twice { operator, validator });
     }
     let root = cluster::exit::signing_root(facts.spec, &exit.message());
-    if !verifies(share, &root, &signature) {
+    if !verify_root(share, &root, &signature) {
         return Err(Refusal::BadPartial { operator, place });
     }
     let mut partials = if current { exit.partials.clone() } else { BTreeMap::new() };
     partials.insert(place, signature);
     let mut events = vec![Event::Contributed { validator, generation: want, place, signature }];
     if partials.len() >= cluster.size.threshold() {
-        let signature = combine(&partials).filter(|signature| verifies(&known.pubkey, &root, signature));
+        let signature = combine(&partials).filter(|signature| verify_root(&known.pubkey, &root, signature));
         let signature = signature.ok_or(Refusal::OtherKey { validator })?;
         events.push(Event::Signed { validator, signature });
     }
     Ok(events)
-}
-
-fn verifies(key: &PublicKey, root: &SigningRoot, signature: &Signature) -> bool {
-    PublicKeyPoint::parse(key).is_ok_and(|key| crypto::verify(&key, root.as_ref(), signature))
 }
 
 /// The signature that these make together: as many as there are, which is the threshold.
@@ -304,7 +297,7 @@ fn one(
     if stage < Stage::Exited && exit <= epoch {
         events.push(Event::Exited { validator });
     }
-    if stage < Stage::Withdrawn && exit <= epoch && status == Status::WithdrawalDone {
+    if stage < Stage::Withdrawn && exit <= epoch && status == ValidatorStatus::WithdrawalDone {
         events.push(Event::Withdrawn { validator });
     }
     Ok(())

@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::canonical;
-use crate::ledger::deposits::Status;
 use crate::ledger::policy;
 use alloy_primitives::U256;
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
 use proptest::prelude::*;
-use types::{ChainSpec, ClusterId, ClusterSize, DomainType, Gwei, ShareIndex, SigningRoot};
+use types::{ChainSpec, ClusterId, ClusterSize, DomainType, Gwei, ShareIndex, SigningRoot, ValidatorStatus};
 
 const ETH: u64 = 1_000_000_000;
 const NOW: u64 = 1_000_000;
@@ -190,7 +189,7 @@ fn leaving(exit: u64) -> SeenExit {
     SeenExit {
         exit: Epoch(exit),
         withdrawable: Epoch(exit + 256),
-        status: Status::ActiveExiting,
+        status: ValidatorStatus::ActiveExiting,
         slashed: false,
     }
 }
@@ -223,7 +222,7 @@ fn an_exit_goes_through_every_stage() {
     assert_eq!(world.stage(100), Stage::Seen);
     world.look(4_950, &[(100, leaving(4_950))]).unwrap();
     assert_eq!(world.stage(100), Stage::Exited);
-    let done = SeenExit { status: Status::WithdrawalDone, ..leaving(4_950) };
+    let done = SeenExit { status: ValidatorStatus::WithdrawalDone, ..leaving(4_950) };
     world.look(5_000, &[(100, done)]).unwrap();
     assert_eq!(world.stage(100), Stage::Withdrawn);
     world.finalized = Epoch(5_001);
@@ -305,7 +304,7 @@ fn what_is_withdrawn_counts_in_the_buffer_and_no_longer_as_exiting() {
     let mut world = World::new([3, 0]);
     world.queued = eth(32);
     assert_eq!(world.plan(), Ok(vec![100]));
-    let done = SeenExit { status: Status::WithdrawalDone, ..leaving(4_000) };
+    let done = SeenExit { status: ValidatorStatus::WithdrawalDone, ..leaving(4_000) };
     world.look(4_500, &[(100, done)]).unwrap();
     assert_eq!(world.stage(100), Stage::Withdrawn, "all stages in one look");
     assert_eq!(world.plan(), Ok(vec![101]), "its ETH should be in the buffer, and is not");
@@ -375,7 +374,7 @@ fn a_review_that_comes_late_says_both_and_a_signed_exit_makes_nobody_late() {
 #[test]
 fn an_exit_that_nobody_asked_for_is_found_on_the_chain() {
     let mut world = World::new([2, 0]);
-    let slashed = SeenExit { slashed: true, status: Status::ActiveSlashed, ..leaving(6_000) };
+    let slashed = SeenExit { slashed: true, status: ValidatorStatus::ActiveSlashed, ..leaving(6_000) };
     let events = world.look(4_000, &[(100, leaving(6_000)), (101, slashed)]).unwrap();
     assert_eq!(asked(&events), [100, 101]);
     let why = |index| world.state.exits()[&ValidatorIndex(index)].asked.why;
@@ -406,6 +405,14 @@ fn the_withdrawal_addresss_request_counts_only_when_the_chain_has_the_exit() {
 }
 
 type Row = (fn(&mut World) -> Command, fn(&Refusal) -> bool);
+
+/// A partial of whoever sent it, said to be of another place.
+fn elsewhere(partial: Command, at: u8) -> Command {
+    let Command::Partial { validator, generation, signature, operator, .. } = partial else {
+        panic!("a partial")
+    };
+    Command::Partial { operator, place: place(at), validator, generation, signature }
+}
 
 macro_rules! row {
     ($command:expr, $refusal:pat) => {
@@ -446,28 +453,8 @@ const ROWS: [Row; 18] = [
         },
         Refusal::Twice { .. }
     ),
-    row!(
-        |world| {
-            let Command::Partial { validator, generation, signature, operator, .. } =
-                world.partial(100, 1, 0)
-            else {
-                panic!("a partial")
-            };
-            Command::Partial { operator, place: place(2), validator, generation, signature }
-        },
-        Refusal::NotThere { .. }
-    ),
-    row!(
-        |world| {
-            let Command::Partial { validator, generation, signature, operator, .. } =
-                world.partial(100, 1, 0)
-            else {
-                panic!("a partial")
-            };
-            Command::Partial { operator, place: place(9), validator, generation, signature }
-        },
-        Refusal::NotThere { .. }
-    ),
+    row!(|world| elsewhere(world.partial(100, 1, 0), 2), Refusal::NotThere { .. }),
+    row!(|world| elsewhere(world.partial(100, 1, 0), 9), Refusal::NotThere { .. }),
     row!(
         |world| {
             world.clusters.remove(&cluster(1));

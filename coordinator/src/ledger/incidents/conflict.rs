@@ -14,7 +14,6 @@
 
 use super::place::Place;
 use crate::ledger::operators::OperatorId;
-use crypto::PublicKeyPoint;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -190,9 +189,7 @@ impl Conflict {
         for (place, signature) in partials {
             let holder = holders.shares.get(place.0.position());
             let (operator, share) = *holder.ok_or(ConflictError::NoPlace { place: *place })?;
-            let verifies =
-                PublicKeyPoint::parse(&share).is_ok_and(|key| crypto::verify(&key, root.as_ref(), signature));
-            if !verifies {
+            if !crypto::verify_root(&share, root, signature) {
                 return Err(ConflictError::BadPartial { operator, place: *place, message });
             }
             signers.insert(operator);

@@ -99,7 +99,7 @@ fn story() -> Pool {
     pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();
     pool.operate(MANAGER, "DELETE", "services/oracle", &json!({})).unwrap();
     pool.operate(REWARD, "POST", "bond/withdrawals", &json!({"amount": "1000"})).unwrap();
-    let reference = json!({"tx": Root([3; 32]), "log_index": 7});
+    let reference = json!({"hash": Root([3; 32]), "index": 7});
     pool.see("bond-paid", &json!({"claim": 0, "reference": reference})).unwrap();
     // Addresses change, one of them against somebody's will.
     pool.operate(MANAGER, "POST", "announcements", &json!({"reward": address(42)})).unwrap();

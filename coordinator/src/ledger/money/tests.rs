@@ -3,6 +3,7 @@
 use super::*;
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide;
+use crate::ledger::chain::Reference;
 use crate::ledger::clusters::{Refusal as NoCluster, Stage as ClusterStage};
 use crate::ledger::deposits::Refusal as NoDeposit;
 use crate::ledger::governance::Act;
@@ -12,7 +13,7 @@ use crate::ledger::pool::{OPERATORS_HOLDER, RESERVE_HOLDER, Refusal as NoMoney};
 use crate::ledger::testbed::jar::{Jar, key};
 use crate::ledger::testbed::{Pool, address};
 use serde_json::json;
-use types::{Address, Epoch, Gwei, Root, Slot, Wei};
+use types::{Address, Epoch, Gwei, Root, Slot, ValidatorStatus, Wei};
 
 fn eth(amount: &str) -> Wei {
     Wei::from_eth(amount).unwrap()
@@ -92,7 +93,7 @@ fn one_log_of_the_chain_counts_in_one_book() {
     pool.active("5");
     let counted = |index| json!({"reference": {"hash": Root([9; 32]), "index": index}, "payer": address(71), "eth": eth("1")});
     // The operator's bond came with this log.
-    let elsewhere = |index| Refusal::CountedElsewhere(pool::Reference { hash: Root([9; 32]), index });
+    let elsewhere = |index| Refusal::CountedElsewhere(Reference { hash: Root([9; 32]), index });
     for kind in ["payment", "rewards", "cover"] {
         assert_eq!(refused(pool.see(kind, &counted(0))), elsewhere(0), "{kind}");
     }
@@ -238,14 +239,14 @@ fn nobody_leaves_while_a_loss_is_not_known() {
     pool.post(71, "/v1/withdrawals", &json!({"amount": {"eth": eth("1")}})).unwrap();
     pool.now += 7680;
     let seen = jar.validators.get_mut(&key(1)).unwrap();
-    (seen.slashed, seen.status) = (true, deposits::Status::ActiveSlashed);
+    (seen.slashed, seen.status) = (true, ValidatorStatus::ActiveSlashed);
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
     assert!(!pool.state().money.queue().is_served(0));
     let seen = jar.validators.get_mut(&key(1)).unwrap();
     jar.swept = std::mem::take(&mut seen.balance.0);
-    seen.status = deposits::Status::WithdrawalDone;
+    seen.status = ValidatorStatus::WithdrawalDone;
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();

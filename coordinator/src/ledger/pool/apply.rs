@@ -1,12 +1,13 @@
 //! What an event changes. An event that cannot have been decided on this state is a corrupt log, and changes nothing.
 
 use super::books::{self, Books, Flows, Unbalanced};
-use super::command::{Event, Payout, PayoutReason, Reference, Reported};
+use super::command::{Event, Payout, PayoutReason, Reported};
 use super::decide::refund;
 use super::queue::Request;
 use super::{QUEUE_HOLDER, State, is_nobody, may_collect, sum};
 use crate::formulas::shares::{ShareError, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};
+use crate::ledger::chain::Reference;
 use thiserror::Error;
 use types::{Address, Wei};
 

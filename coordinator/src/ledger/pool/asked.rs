@@ -1,6 +1,7 @@
 //! What can be asked of the book from outside: by whoever has shares, and by what is seen.
 
-use super::command::{Amount, Command, Payment, Reference};
+use super::command::{Amount, Command, Payment};
+use crate::ledger::chain::Reference;
 use serde::{Deserialize, Serialize};
 use types::{Address, Epoch, Gwei, Slot, Wei};
 

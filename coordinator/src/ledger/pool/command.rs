@@ -3,20 +3,10 @@
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::rebase::Bounds;
 use crate::formulas::shares::{Rate, Shares};
+use crate::ledger::chain::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use types::{Address, Epoch, Gwei, Root, Wei};
-
-/// What the chain names a payment by: the transaction and the log's index in it; for a block's own fees the block's hash
-/// and zero. Counted once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reference {
-    /// Hash of the transaction, or of the block.
-    pub hash: Root,
-    /// The log's index.
-    pub index: u32,
-}
 
 /// A payment into the pool's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Whether a command is obeyed, and what follows from it. Nothing changes here.
 
-use super::command::{Amount, Command, Event, Payment, Payout, PayoutReason, Reference, Rules};
+use super::command::{Amount, Command, Event, Payment, Payout, PayoutReason, Rules};
 use super::queue::OPEN_MAX;
 use super::{OBSERVED_MAX, State, is_nobody, report};
 use crate::formulas::rebase::RebaseError;
 use crate::formulas::shares::{ShareError, Shares};
 use crate::formulas::wide::{self, WideError};
+use crate::ledger::chain::Reference;
 use thiserror::Error;
 use types::{Address, Epoch, Gwei, Wei};
 

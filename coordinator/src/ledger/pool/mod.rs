@@ -40,11 +40,12 @@ pub use apply::{Corrupt, apply};
 pub use asked::{Seen, SeenPayout, SeenReport, Wish};
 pub use books::{Books, Flows, Unbalanced};
 pub use command::{
-    Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Reference, Report, Reported, Rules, Served,
+    Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Report, Reported, Rules, Served,
 };
 pub use decide::{Refusal, decide};
 pub use queue::{OPEN_MAX, Queue, Request, SERVED_MAX};
 
+use super::chain::Reference;
 use crate::formulas::exits::Liquidity;
 use crate::formulas::shares::{DEAD_HOLDER, Rate, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};

@@ -4,13 +4,14 @@ use super::event::Axis;
 use crate::formulas::participation::Statements;
 use crate::formulas::shares::{Rate, Shares};
 use crate::ledger::chain::Finalized;
-use crate::ledger::deposits::Status;
 use crate::ledger::operators::OperatorId;
 use crate::ledger::policy::{FeeSplit, Policy, Terms};
 use crate::text::{Label, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use types::{Address, ChainSpec, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, Wei};
+use types::{
+    Address, ChainSpec, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus, Wei,
+};
 
 /// The longest request to a beacon node that is named as evidence, in bytes: a path and its parameters.
 pub const REQUEST_LEN_MAX: usize = 256;
@@ -51,7 +52,7 @@ pub struct Network {
 #[serde(deny_unknown_fields)]
 pub struct SeenValidator {
     /// How it does, at the report's slot.
-    pub status: Status,
+    pub status: ValidatorStatus,
     /// Whether it was slashed.
     pub slashed: bool,
     /// What it has.

@@ -14,9 +14,8 @@ use super::event::Categories;
 use crate::formulas::allocation::COMPOUNDING_MAX;
 use crate::formulas::rewards::ideal_attestations;
 use crate::formulas::slashing::INCREMENT;
-use crate::ledger::deposits::Status;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{ClusterId, Gwei, ValidatorIndex};
+use types::{ClusterId, Gwei, ValidatorIndex, ValidatorStatus};
 
 /// A cluster, or all of them, in the frame.
 #[derive(Clone, Debug, Default)]
@@ -141,18 +140,12 @@ fn one(
     Ok(all)
 }
 
+fn is_slashed(validator: &SeenValidator) -> bool {
+    validator.slashed || validator.status.is_slashed()
+}
+
 fn has_duties(validator: &SeenValidator) -> bool {
-    let active = match validator.status {
-        Status::ActiveOngoing | Status::ActiveExiting => true,
-        Status::PendingInitialized
-        | Status::PendingQueued
-        | Status::ActiveSlashed
-        | Status::ExitedUnslashed
-        | Status::ExitedSlashed
-        | Status::WithdrawalPossible
-        | Status::WithdrawalDone => false,
-    };
-    active && !validator.slashed
+    validator.status.is_active() && !is_slashed(validator)
 }
 
 /// Numbers that no chain can say.
@@ -174,9 +167,7 @@ fn possible(
     if attested > ideal {
         return Err(Refusal::EarnsTooMuch { index, attested, ideal });
     }
-    let slashed =
-        validator.slashed || matches!(validator.status, Status::ActiveSlashed | Status::ExitedSlashed);
-    if validator.penalised != Gwei(0) && !slashed {
+    if validator.penalised != Gwei(0) && !is_slashed(validator) {
         return Err(Refusal::NotSlashed { index, penalised: validator.penalised });
     }
     Ok(())

@@ -9,14 +9,13 @@ use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::rewards::ideal_attestations;
 use crate::formulas::shares::{Rate, Shares};
 use crate::ledger::chain::Finalized;
-use crate::ledger::deposits::Status;
 use crate::ledger::operators::OperatorId;
 use crate::ledger::policy::{Commission, CommissionStep, Policy, Terms, tests::lido};
 use crate::merkle::claims::{ClaimTree, verify};
 use crate::text::{Label, Text};
 use alloy_primitives::U256;
 use proptest::prelude::*;
-use types::{ChainSpec, ClusterSize, ShareIndex, Slot};
+use types::{ChainSpec, ClusterSize, ShareIndex, Slot, ValidatorStatus};
 
 mod random;
 
@@ -79,7 +78,7 @@ fn four(first: u8) -> Cluster {
 /// A validator of 32 ETH that missed nothing and earned `gained`, which stays on it.
 fn active(before: u64, gained: u64) -> SeenValidator {
     SeenValidator {
-        status: Status::ActiveOngoing,
+        status: ValidatorStatus::ActiveOngoing,
         slashed: false,
         balance: Gwei(before + gained),
         effective: Gwei(32 * ETH),

@@ -1,11 +1,11 @@
 //! A chain in a jar, as far as a pool's deposits go: what is sent waits, makes a validator, adds to its balance, and goes on.
 
 use super::Pool;
-use crate::ledger::deposits::{KeyOffer, Look, Offered, PendingDeposit, SeenValidator, Status};
+use crate::ledger::deposits::{KeyOffer, Look, Offered, PendingDeposit, SeenValidator};
 use cluster::deposit::{DepositMessage, withdrawal_credentials};
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
 use std::collections::BTreeMap;
-use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex};
+use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus};
 
 const ETH: u64 = 1_000_000_000;
 
@@ -78,21 +78,23 @@ impl Jar {
                 credentials: one.credentials,
                 balance: Gwei(0),
                 effective_balance: Gwei(0),
-                status: Status::PendingInitialized,
+                status: ValidatorStatus::PendingInitialized,
                 slashed: false,
             });
             seen.balance.0 += one.amount.0;
         }
         for seen in self.validators.values_mut() {
             seen.status = match seen.status {
-                Status::PendingInitialized if seen.balance.0 >= 32 * ETH => Status::PendingQueued,
-                Status::PendingQueued => Status::ActiveOngoing,
-                Status::ActiveOngoing if exits(seen.index) => Status::ActiveExiting,
-                Status::ActiveExiting => Status::ExitedUnslashed,
-                Status::ExitedUnslashed => Status::WithdrawalPossible,
-                Status::WithdrawalPossible => {
+                ValidatorStatus::PendingInitialized if seen.balance.0 >= 32 * ETH => {
+                    ValidatorStatus::PendingQueued
+                }
+                ValidatorStatus::PendingQueued => ValidatorStatus::ActiveOngoing,
+                ValidatorStatus::ActiveOngoing if exits(seen.index) => ValidatorStatus::ActiveExiting,
+                ValidatorStatus::ActiveExiting => ValidatorStatus::ExitedUnslashed,
+                ValidatorStatus::ExitedUnslashed => ValidatorStatus::WithdrawalPossible,
+                ValidatorStatus::WithdrawalPossible => {
                     self.swept += std::mem::take(&mut seen.balance.0);
-                    Status::WithdrawalDone
+                    ValidatorStatus::WithdrawalDone
                 }
                 status => status,
             };
