@@ -95,8 +95,11 @@ struct CharterArgs {
     #[arg(long)]
     name: String,
     /// A network that is built in.
-    #[arg(long)]
-    network: String,
+    #[arg(long, required_unless_present = "network_config")]
+    network: Option<String>,
+    /// A network that is not built in: a JSON file with its parameters.
+    #[arg(long, conflicts_with = "network")]
+    network_config: Option<PathBuf>,
     /// The coordinator's key, as `identity` prints it.
     #[arg(long)]
     coordinator: Address,
@@ -243,17 +246,20 @@ fn key_of(folder: &Path) -> anyhow::Result<CoordinatorKey> {
 }
 
 fn draft(args: &CharterArgs) -> anyhow::Result<()> {
-    let network = &args.network;
-    let spec = ChainSpec::builtin(network).with_context(|| format!("{network} is not built in"))?;
+    let network = match &args.network_config {
+        Some(path) => read_json(path, "network")?,
+        None => {
+            let name = args.network.as_deref().unwrap_or_default();
+            ChainSpec::builtin(name).with_context(|| format!("{name} is not built in"))?
+        }
+    };
     let policy = match policy::preset(&args.policy) {
         Some(policy) => policy,
         None => read_json(Path::new(&args.policy), "policy")?,
     };
     let charter = Charter {
         name: Text::new(&args.name)?,
-        chain_id: spec.chain_id,
-        genesis_fork_version: spec.genesis_fork_version,
-        genesis_validators_root: spec.genesis_validators_root,
+        network,
         withdrawal_address: args.withdrawal_address,
         credentials: if args.compounding { Credentials::Compounding } else { Credentials::Execution },
         fee_recipient: args.fee_recipient,

@@ -207,7 +207,7 @@ impl Office {
             return Err(OfficeError::NotTheCoordinator { have, want });
         }
         let head = self.ledger.head();
-        let signature = self.key.sign(head.digest(self.ledger.state().charter.chain_id));
+        let signature = self.key.sign(head.digest(self.ledger.state().charter.network.chain_id));
         let published = Published { signed: SignedHead { head, signature }, countersigned: BTreeMap::new() };
         self.store.keep_head(size, &canonical::bytes(&published))?;
         Ok(published)
@@ -224,7 +224,7 @@ impl Office {
     pub fn countersign(&mut self, size: u64, signature: WalletSignature) -> Result<Published, OfficeError> {
         let mut published = self.published(size)?.ok_or(OfficeError::NoHead(size))?;
         let state = self.ledger()?.state();
-        let signer = signature.signer(published.signed.head.digest(state.charter.chain_id))?;
+        let signer = signature.signer(published.signed.head.digest(state.charter.network.chain_id))?;
         let manages = state.operators.operators.values().any(|operator| operator.manager == signer);
         if !manages && !state.governance.guardians.has(signer) {
             return Err(OfficeError::Stranger(signer));

@@ -69,7 +69,7 @@ impl Site {
         let (wallet, body) = (Wallet::new(wallet), body.to_string());
         let pool = if wrong == Wrong::Pool { Root([1; 32]) } else { self.charter.pool() };
         let expiry = now() + 60;
-        let incoming = wallet.incoming(pool, self.charter.chain_id, what, &body, self.nonce, expiry);
+        let incoming = wallet.incoming(pool, self.charter.network.chain_id, what, &body, self.nonce, expiry);
         let signer = if wrong == Wrong::Signer { address(77) } else { incoming.signer };
         let mut request = Request::builder()
             .method(what.0)
@@ -96,7 +96,7 @@ impl Site {
         json!({
             "entity": "Blauer Reiter", "setup": setup("geth"), "operator_type": "csm-default",
             "reward": address(REWARD), "enr": node.enr().as_str(),
-            "node_signature": node.binding(self.charter.pool(), self.charter.chain_id, address(MANAGER)),
+            "node_signature": node.binding(self.charter.pool(), self.charter.network.chain_id, address(MANAGER)),
         })
     }
 
@@ -212,7 +212,7 @@ async fn heads_are_countersigned_by_who_counts() {
     let mut site = Site::new();
     site.apply().await;
     let published: Published = serde_json::from_value(site.told("/v1/head").await).unwrap();
-    let digest = published.signed.head.digest(site.charter.chain_id);
+    let digest = published.signed.head.digest(site.charter.network.chain_id);
     let post = |wallet: u8, size: u64| {
         let body = json!({ "signature": Wallet::new(wallet).sign(digest) }).to_string();
         Request::post(format!("/v1/heads/{size}/signatures")).body(Body::from(body)).unwrap()
@@ -248,7 +248,7 @@ async fn a_second_coordinator_takes_over_and_sees_once_governance_says_so() {
     assert!(matches!(office.head(), Err(OfficeError::NotTheCoordinator { .. })));
 
     // Governance writes to the new one, which needs no coordinator's signature, and waits for the timelock.
-    let (pool, chain) = (site.charter.pool(), site.charter.chain_id);
+    let (pool, chain) = (site.charter.pool(), site.charter.network.chain_id);
     let motion = json!({ "act": { "rotate_coordinator": { "coordinator": office.address() } }, "salt": Root([5; 32]) });
     let path = "/v1/governance/proposals";
     for wallet in [11, 12] {

@@ -8,7 +8,8 @@ use crate::formulas::allocation::Credentials;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use types::{Address, ChainSpec, ForkVersion, Root, networks::NETWORKS};
+use types::spec::SpecError;
+use types::{Address, ChainSpec, Root, networks::NETWORKS};
 
 /// Longest name of a pool, in bytes.
 pub const NAME_LEN_MAX: usize = 64;
@@ -16,7 +17,7 @@ pub const NAME_LEN_MAX: usize = 64;
 pub const CHAIN_ID_MAX: u64 = (1 << 53) - 1;
 
 /// Why a pool cannot be founded so.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CharterError {
     /// Money sent to nobody, or a key that nobody has.
     #[error("the zero address is no {0}")]
@@ -43,13 +44,18 @@ pub enum CharterError {
         /// The number.
         have: u64,
     },
+    /// What is no network.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// Numbers of different networks.
-    #[error("chain {chain_id} is {network}, whose genesis fork version or validators root is another")]
+    #[error("chain {chain_id} is {network}, of which {what} is told otherwise")]
     Network {
         /// The chain id that the charter names.
         chain_id: u64,
         /// Whose it is.
         network: &'static str,
+        /// What differs first.
+        what: &'static str,
     },
 }
 
@@ -59,12 +65,9 @@ pub enum CharterError {
 pub struct Charter {
     /// The pool's name.
     pub name: Text<NAME_LEN_MAX>,
-    /// The execution layer's chain, which every wallet signs for.
-    pub chain_id: u64,
-    /// The version under which deposits are signed.
-    pub genesis_fork_version: ForkVersion,
-    /// The root that tells one chain from another.
-    pub genesis_validators_root: Root,
+    /// The network: its chain, which every wallet signs for; its time; its forks, as far as they are known. What comes after
+    /// them is added by governance.
+    pub network: ChainSpec,
     /// Where withdrawals go: never another place, for any validator of the pool.
     pub withdrawal_address: Address,
     /// The kind of withdrawal credentials. `0x00`, a key in somebody's hands, cannot be said.
@@ -126,22 +129,37 @@ impl Charter {
 
     /// A public chain is the whole of it. Others are whatever their founders say.
     fn network(&self) -> Result<(), CharterError> {
-        let chain_id = self.chain_id;
+        let told = &self.network;
+        told.validate()?;
+        let chain_id = told.chain_id;
         if chain_id == 0 || chain_id > CHAIN_ID_MAX {
             return Err(CharterError::ChainId { have: chain_id });
         }
         for network in NETWORKS {
-            let Some(spec) = ChainSpec::builtin(network).filter(|spec| spec.chain_id == chain_id) else {
-                continue;
-            };
-            let same = spec.genesis_fork_version == self.genesis_fork_version
-                && spec.genesis_validators_root == self.genesis_validators_root;
-            if !same {
-                return Err(CharterError::Network { chain_id, network });
+            let known = ChainSpec::builtin(network).filter(|known| known.chain_id == chain_id);
+            if let Some(what) = known.and_then(|known| difference(told, &known)) {
+                return Err(CharterError::Network { chain_id, network, what });
             }
         }
         Ok(())
     }
+}
+
+/// In what a network is told otherwise than it is known. Either may know more forks: a log is older than the program that
+/// replays it, or younger.
+fn difference(told: &ChainSpec, known: &ChainSpec) -> Option<&'static str> {
+    let same_forks = told.forks.iter().zip(&known.forks).all(|(one, other)| one == other);
+    let parts = [
+        ("the name", told.name == known.name),
+        ("the preset", told.preset == known.preset),
+        ("the genesis time", told.genesis_time_ms == known.genesis_time_ms),
+        ("the length of a slot", told.slot_ms == known.slot_ms),
+        ("the length of an epoch", told.slots_per_epoch == known.slots_per_epoch),
+        ("the genesis fork version", told.genesis_fork_version == known.genesis_fork_version),
+        ("the genesis validators root", told.genesis_validators_root == known.genesis_validators_root),
+        ("a fork", same_forks),
+    ];
+    parts.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
 }
 
 #[cfg(test)]
@@ -149,16 +167,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::ledger::policy;
     use crate::test_keys::Wallet;
+    use types::ForkVersion;
 
     /// A pool on Hoodi: coordinator 1, governance 11 to 13 (two of three), guardians 21 and 22.
     pub(crate) fn charter() -> Charter {
-        let hoodi = ChainSpec::builtin("hoodi").unwrap();
         let keys = |bytes: &[u8]| bytes.iter().map(|byte| Wallet::new(*byte).address()).collect::<Vec<_>>();
         Charter {
             name: Text::new("Meadow").unwrap(),
-            chain_id: hoodi.chain_id,
-            genesis_fork_version: hoodi.genesis_fork_version,
-            genesis_validators_root: hoodi.genesis_validators_root,
+            network: ChainSpec::builtin("hoodi").unwrap(),
             withdrawal_address: Address([0xaa; 20]),
             credentials: Credentials::Execution,
             fee_recipient: Address([0xbb; 20]),
@@ -236,17 +252,32 @@ pub(crate) mod tests {
             pool.timelock_s = have;
             assert_eq!(pool.check(), Err(CharterError::Timelock { have }));
         }
+        let changes: [(&str, fn(&mut ChainSpec)); 8] = [
+            ("the name", |network| network.name.push('x')),
+            ("the preset", |network| network.preset = types::spec::Preset::Minimal),
+            ("the genesis time", |network| network.genesis_time_ms += 1),
+            ("the length of a slot", |network| network.slot_ms += 1),
+            ("the length of an epoch", |network| network.slots_per_epoch += 1),
+            ("the genesis fork version", |network| network.genesis_fork_version = ForkVersion([0; 4])),
+            ("the genesis validators root", |network| network.genesis_validators_root = Root::ZERO),
+            ("a fork", |network| network.forks[0].version = ForkVersion([9; 4])),
+        ];
+        for (what, change) in changes {
+            let mut pool = charter();
+            change(&mut pool.network);
+            let hoodi = CharterError::Network { chain_id: 560_048, network: "hoodi", what };
+            assert_eq!(pool.check(), Err(hoodi));
+            pool.network.chain_id = 1337;
+            assert_eq!(pool.check(), Ok(()), "a chain of one's own");
+        }
         let mut pool = charter();
-        pool.genesis_fork_version = ForkVersion([0; 4]);
-        let hoodi = CharterError::Network { chain_id: 560_048, network: "hoodi" };
-        assert_eq!(pool.check(), Err(hoodi));
+        pool.network.forks.pop();
+        assert_eq!(pool.check(), Ok(()), "a log that was founded before a fork was known");
+        pool.network.forks.clear();
+        assert_eq!(pool.check(), Err(CharterError::Spec(SpecError::NoForks)));
         let mut pool = charter();
-        pool.genesis_validators_root = Root::ZERO;
-        assert_eq!(pool.check(), Err(hoodi));
-        pool.chain_id = 1337;
-        assert_eq!(pool.check(), Ok(()), "a chain of one's own");
         for have in [0, CHAIN_ID_MAX + 1] {
-            pool.chain_id = have;
+            pool.network.chain_id = have;
             assert_eq!(pool.check(), Err(CharterError::ChainId { have }));
         }
     }

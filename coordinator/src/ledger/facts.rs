@@ -31,7 +31,7 @@ impl State {
         ask(&operators::Facts {
             at,
             pool: self.pool,
-            chain_id: self.charter.chain_id,
+            chain_id: self.charter.network.chain_id,
             policy: &self.policy,
             seat: &|address| self.office(address),
             bond: &bond,
@@ -97,7 +97,7 @@ impl State {
         let (depositable, guardians) =
             (self.money.depositable(&self.money_rules()?)?, &self.governance.guardians);
         Ok(ask(&deposits::Rules {
-            charter: deposits::Charter::new(charter.genesis_fork_version, credentials)?,
+            charter: deposits::Charter::new(charter.network.genesis_fork_version, credentials)?,
             split: Split { predeposit, rest },
             guardians: guardians.set(),
             guardians_needed: guardians.needed().into(),

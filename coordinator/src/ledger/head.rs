@@ -147,7 +147,7 @@ fn fits(ledger: &Ledger, signed: &SignedHead) -> Result<(), AuditError> {
     if have != want {
         return Err(AuditError::Differs { size, have: Box::new(have), want: Box::new(want) });
     }
-    let recovered = signed.signature.signer(want.digest(ledger.state().charter.chain_id))?;
+    let recovered = signed.signature.signer(want.digest(ledger.state().charter.network.chain_id))?;
     let coordinator = ledger.state().governance.coordinator;
     if recovered != coordinator {
         return Err(AuditError::NotTheCoordinator { size, recovered, coordinator });

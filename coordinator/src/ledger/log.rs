@@ -172,13 +172,13 @@ impl Ledger {
 
     /// Where the next entry goes. An observation is signed for it.
     pub fn position(&self, at: u64) -> Position {
-        let chain_id = self.state.charter.chain_id;
+        let chain_id = self.state.charter.network.chain_id;
         Position { pool: self.state.pool, chain_id, seq: self.tree.size(), prev: self.last, at }
     }
 
     /// Appends what somebody wishes, at a time in Unix seconds. Errors: it is refused, and nothing has changed.
     pub fn request(&mut self, at: u64, incoming: &Incoming) -> Result<Sealed, AppendError> {
-        incoming.claims(self.state.pool, self.state.charter.chain_id)?;
+        incoming.claims(self.state.pool, self.state.charter.network.chain_id)?;
         self.append(at, Cause::Request(incoming.request.clone()))
     }
 
@@ -215,7 +215,7 @@ impl Ledger {
     fn wished(&self, at: u64, request: &Request) -> Result<Vec<Event>, Refusal> {
         let state = &self.state;
         let last = |signer| state.nonces.get(&signer).copied();
-        let signer = request.signer(state.pool, state.charter.chain_id, at, last)?;
+        let signer = request.signer(state.pool, state.charter.network.chain_id, at, last)?;
         let (route, places) = routes::find(&request.method, &request.path)?;
         if !route.admits(state, &places, signer) {
             return Err(Refusal::Role { signer, seat: state.seat(signer), wanted: route.roles });

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::quorum::Quorum;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, chain, clusters, deposits, pool};
+use super::{bonds, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
@@ -20,7 +20,8 @@ use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{Address, ClusterId, Root, Slot};
+use types::spec::{ForkEpoch, SpecError};
+use types::{Address, ChainSpec, ClusterId, Epoch, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct State {
     pub nonces: BTreeMap<Address, Nonce>,
     /// The policy.
     pub policy: Policy,
+    /// The network, with the forks that came to be known.
+    pub network: ChainSpec,
     /// How far the chain is.
     pub chain: chain::State,
     /// Who governs, and what is proposed.
@@ -48,6 +51,12 @@ pub struct State {
     pub money: pool::State,
     /// Validators, and the deposits that go to them.
     pub deposits: deposits::State,
+    /// Validators that exit.
+    pub exits: exits::State,
+    /// What went wrong, and who pays.
+    pub incidents: incidents::State,
+    /// What frames of the chain brought, and whose it is.
+    pub reports: reports::State,
 }
 
 /// What somebody wishes who has signed a request.
@@ -111,6 +120,14 @@ pub enum Event {
     Money(Box<pool::Event>),
     /// Validators, and deposits.
     Deposits(Box<deposits::Event>),
+    /// Exits.
+    Exits(Box<exits::Event>),
+    /// Incidents.
+    Incidents(Box<incidents::Event>),
+    /// Reports.
+    Reports(Box<reports::Event>),
+    /// A fork came to be known.
+    ForkAdded(ForkEpoch),
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -156,6 +173,15 @@ pub enum Refusal {
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
+    /// By the book of exits.
+    #[error(transparent)]
+    Exits(#[from] exits::Refusal),
+    /// By the book of incidents.
+    #[error(transparent)]
+    Incidents(#[from] incidents::Refusal),
+    /// By the book of reports.
+    #[error(transparent)]
+    Reports(Box<reports::Refusal>),
     /// There are no rules for deposits.
     #[error(transparent)]
     DepositRules(#[from] DepositRulesError),
@@ -189,6 +215,12 @@ pub enum Refusal {
 impl From<deposits::Refusal> for Refusal {
     fn from(refusal: deposits::Refusal) -> Self {
         Self::Deposits(Box::new(refusal))
+    }
+}
+
+impl From<reports::Refusal> for Refusal {
+    fn from(refusal: reports::Refusal) -> Self {
+        Self::Reports(Box::new(refusal))
     }
 }
 
@@ -232,6 +264,15 @@ pub enum ActRefusal {
     /// Nothing to resume.
     #[error("deposits are not stopped")]
     NotPaused,
+    /// A fork that cannot follow, or comes when the chain is past it.
+    #[error(transparent)]
+    Fork(#[from] SpecError),
+    /// A fork of an epoch that is final: what was signed since is not signed under it.
+    #[error("a fork at epoch {epoch}, which is finalized")]
+    PastFork {
+        /// The fork's.
+        epoch: Epoch,
+    },
 }
 
 /// An event that does not fit: the log is corrupt.
@@ -255,6 +296,15 @@ pub enum Misfit {
     /// In the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Misfit),
+    /// In the book of exits.
+    #[error(transparent)]
+    Exits(#[from] exits::Corrupt),
+    /// In the book of incidents.
+    #[error(transparent)]
+    Incidents(#[from] incidents::Corrupt),
+    /// In the book of reports.
+    #[error(transparent)]
+    Reports(#[from] reports::Corrupt),
 }
 
 impl State {
@@ -270,6 +320,7 @@ impl State {
             pool: charter.pool(),
             nonces: BTreeMap::new(),
             policy: charter.policy.clone(),
+            network: charter.network.clone(),
             chain: chain::State::default(),
             governance,
             operators: operators::State::default(),
@@ -277,6 +328,9 @@ impl State {
             clusters: clusters::State::default(),
             money: pool::State::default(),
             deposits: deposits::State::default(),
+            exits: exits::State::default(),
+            incidents: incidents::State::default(),
+            reports: reports::State::default(),
             charter,
         }
     }
@@ -381,6 +435,15 @@ impl State {
             Act::DismissOperator { operator } => order(operator, Order::Dismiss),
             Act::ReplaceManager { operator, manager } => order(operator, Order::ReplaceManager(*manager)),
             Act::CallOff { operator, what } => order(operator, Order::CallOff(*what)),
+            Act::AddFork(fork) => {
+                if fork.epoch <= self.chain.finalized.epoch {
+                    return Err(ActRefusal::PastFork { epoch: fork.epoch });
+                }
+                let mut network = self.network.clone();
+                network.forks.push(*fork);
+                network.validate()?;
+                Ok(vec![Event::ForkAdded(*fork)])
+            }
             Act::RotateGovernance(keys) => {
                 self.vacant(keys, Seat::Governance)?;
                 governance(governance::Event::GovernanceRotated(keys.clone()))
@@ -450,6 +513,10 @@ impl State {
             Event::Clusters(event) => self.clusters.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
             Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,
+            Event::Exits(event) => exits::apply(&mut self.exits, event)?,
+            Event::Incidents(event) => incidents::apply(&mut self.incidents, event)?,
+            Event::Reports(event) => reports::apply(&mut self.reports, event)?,
+            Event::ForkAdded(fork) => self.network.forks.push(*fork),
         }
         Ok(())
     }

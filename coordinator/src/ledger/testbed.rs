@@ -62,7 +62,7 @@ impl Pool {
         body: &Value,
     ) -> Result<Sealed, AppendError> {
         self.nonce += 1;
-        let (pool, chain) = (self.state().pool, self.state().charter.chain_id);
+        let (pool, chain) = (self.state().pool, self.state().charter.network.chain_id);
         let body = body.to_string();
         let expiry = self.now + 60;
         let incoming = Wallet::new(wallet).incoming(pool, chain, (method, path), &body, self.nonce, expiry);
@@ -256,7 +256,7 @@ impl Pool {
 
     /// What somebody says who wishes to be an operator.
     pub(crate) fn application(&self, manager: u8, reward: u8, node: u8) -> Value {
-        let (pool, chain_id) = (self.state().pool, self.state().charter.chain_id);
+        let (pool, chain_id) = (self.state().pool, self.state().charter.network.chain_id);
         let node = Wallet::new(node);
         json!({
             "entity": "Blauer Reiter", "setup": setup("geth"), "operator_type": "csm-default",

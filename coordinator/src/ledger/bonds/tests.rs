@@ -12,7 +12,7 @@ use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, address};
 use alloy_primitives::U256;
 use proptest::prelude::*;
 use serde_json::json;
-use types::{ClusterSize, Gwei};
+use types::{ClusterSize, Gwei, Root};
 
 const LOCK: u64 = 8192;
 

@@ -5,6 +5,7 @@ use crate::ledger::operators::{Kind, OperatorId, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
 use serde::{Deserialize, Serialize};
+use types::spec::ForkEpoch;
 use types::{Address, ClusterId, Gwei, PublicKey};
 
 /// An act: what `m` of the `n` keys of governance agree on.
@@ -73,6 +74,8 @@ pub enum Act {
         /// Which.
         pubkey: PublicKey,
     },
+    /// The network gets a fork that was not known before: what validators sign after it has its version.
+    AddFork(ForkEpoch),
     /// Other keys of governance.
     RotateGovernance(Quorum),
     /// Other guardians.
@@ -101,6 +104,7 @@ impl Act {
             | Self::ReleaseValidator { .. }
             | Self::CompensateValidator { .. }
             | Self::ReplaceManager { .. }
+            | Self::AddFork(_)
             | Self::RotateGovernance(_)
             | Self::RotateGuardians(_)
             | Self::RotateCoordinator { .. }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::canonical;
+use crate::ledger::charter::tests::charter;
 use crate::ledger::clusters;
 use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
@@ -10,6 +11,7 @@ use crate::ledger::operators::{Kind, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
 use crate::ledger::routes::{KINDS, ROUTES};
+use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
 use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
 use crate::test_keys::Wallet;
@@ -17,7 +19,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use types::{Gwei, Root, Wei};
+use types::spec::ForkEpoch;
+use types::{Epoch, ForkVersion, Gwei, Root, Wei};
 
 use crate::text::Label;
 
@@ -141,7 +144,7 @@ static STORY: LazyLock<Pool> = LazyLock::new(story);
 
 fn signed(ledger: &Ledger, by: u8) -> SignedHead {
     let head = ledger.head();
-    SignedHead { head, signature: Wallet::new(by).sign(head.digest(ledger.state().charter.chain_id)) }
+    SignedHead { head, signature: Wallet::new(by).sign(head.digest(ledger.state().charter.network.chain_id)) }
 }
 
 /// The ledger before each entry, and at the end.
@@ -334,11 +337,11 @@ fn every_word_of_a_head_is_compared_and_two_stories_are_a_proof() {
     for (word, change) in change {
         let mut head = honest;
         change(&mut head);
-        let signature = Wallet::new(2).sign(head.digest(STORY.state().charter.chain_id));
+        let signature = Wallet::new(2).sign(head.digest(STORY.state().charter.network.chain_id));
         let error = audit(&STORY.log, &[SignedHead { head, signature }]).unwrap_err();
         assert!(error.to_string().ends_with(word), "{word}: {error}");
         assert_eq!(head.contradicts(&honest), word != "pool");
-        let chain_id = STORY.state().charter.chain_id;
+        let chain_id = STORY.state().charter.network.chain_id;
         let countersigned = [31, 32].map(|byte| Wallet::new(byte).sign(honest.digest(chain_id)));
         assert_eq!(honest.signers(chain_id, &countersigned), [address(31), address(32)].into());
         assert!(!head.signers(chain_id, &countersigned).contains(&address(31)));
@@ -389,7 +392,7 @@ fn an_observation_counts_in_one_place_and_from_the_coordinator_only() {
 fn a_nonce_that_was_used_is_refused_also_for_another_wish() {
     let mut pool = Pool::new();
     let send = |pool: &mut Pool, nonce| {
-        let (id, chain) = (pool.state().pool, pool.state().charter.chain_id);
+        let (id, chain) = (pool.state().pool, pool.state().charter.network.chain_id);
         let route = ("POST", "/v1/deposits/pause");
         let incoming = Wallet::new(21).incoming(id, chain, route, "{}", nonce, pool.now + 1);
         pool.ledger.request(pool.now, &incoming)
@@ -404,4 +407,26 @@ fn a_nonce_that_was_used_is_refused_also_for_another_wish() {
     }
     let paused = send(&mut pool, 6).unwrap_err();
     assert!(matches!(paused, AppendError::Refused(Refusal::Governance(_))), "{paused}");
+}
+
+#[test]
+fn a_fork_that_comes_to_be_known_is_added_and_none_that_is_past_or_out_of_order() {
+    let mut pool = Pool::new();
+    pool.finalize(100);
+    let fork = |fork, epoch| ForkEpoch { fork, version: ForkVersion([0x70; 4]), epoch: Epoch(epoch) };
+    let mut charter = charter();
+    let known = charter.network.forks.pop().unwrap();
+    let past = pool.try_govern(Act::AddFork(fork(known.fork, 100)));
+    let why = ActRefusal::PastFork { epoch: Epoch(100) };
+    assert_eq!(past, Err(AppendError::Refused(Refusal::Act(why))));
+    let twice = pool.try_govern(Act::AddFork(fork(known.fork, known.epoch.0 + 1)));
+    assert!(matches!(twice, Err(AppendError::Refused(Refusal::Act(ActRefusal::Fork(_))))), "{twice:?}");
+    // A pool that was founded before.
+    let mut pool = Pool::of(charter.clone());
+    assert_eq!(pool.state().network, charter.network);
+    pool.govern(Act::AddFork(known)).unwrap();
+    charter.network.forks.push(known);
+    assert_eq!(pool.state().network, charter.network);
+    assert_ne!(pool.state().charter.network, charter.network, "a charter never changes");
+    assert_eq!(Ledger::replay(&pool.log).unwrap().state(), pool.state());
 }

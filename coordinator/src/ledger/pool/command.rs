@@ -6,7 +6,7 @@ use crate::formulas::shares::{Rate, Shares};
 use crate::ledger::chain::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use types::{Address, Epoch, Gwei, Root, Wei};
+use types::{Address, Epoch, Gwei, Wei};
 
 /// A payment into the pool's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::formulas::allocation::COMPOUNDING_MAX;
 use crate::formulas::rewards::ideal_attestations;
 use crate::formulas::slashing::INCREMENT;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{ClusterId, Gwei, ValidatorIndex, ValidatorStatus};
+use types::{ClusterId, Gwei, ValidatorIndex};
 
 /// A cluster, or all of them, in the frame.
 #[derive(Clone, Debug, Default)]

@@ -28,7 +28,7 @@ impl Pool {
     fn offered(&self, secret: u64, credentials: Root, eth: u64) -> Offered {
         let amount = Gwei(eth * ETH);
         let message = DepositMessage { public_key: key(secret), withdrawal_credentials: credentials, amount };
-        let root = message.signing_root(self.state().charter.genesis_fork_version);
+        let root = message.signing_root(self.state().charter.network.genesis_fork_version);
         let signature = Signature((hash_to_g2(root.as_ref()) * Scalar::from(secret)).compress());
         Offered { credentials, amount, signature }
     }
