@@ -9,7 +9,7 @@
 //! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
 //! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
-//! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
+//! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
 //!   them. What moves in several books moves in one entry.
 //! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
@@ -22,6 +22,7 @@
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
 
 pub mod bonds;
+pub mod calls;
 pub mod chain;
 pub mod charter;
 pub mod clusters;
@@ -29,6 +30,7 @@ pub mod deposits;
 pub mod entry;
 pub mod exits;
 mod facts;
+mod forming;
 pub mod governance;
 pub mod head;
 pub mod incidents;

@@ -3,6 +3,7 @@
 //! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
 //! not have is refused, so nobody signs something that is then not read.
 
+use super::calls::Answer;
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
@@ -32,6 +33,8 @@ pub enum Role {
     Reward,
     /// The manager of an operator of the cluster that the path names.
     Member,
+    /// The manager of an operator that is asked for the cluster that the path names.
+    Asked,
 }
 
 /// Why a request leads nowhere.
@@ -149,7 +152,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 23] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -223,6 +226,18 @@ pub const ROUTES: [Route; 20] = [
         let keys = json::<Keys>(body)?.keys;
         Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
     }),
+    route("POST", "/v1/clusters/{cluster}/accept", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Accept))
+    }),
+    route("POST", "/v1/clusters/{cluster}/decline", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Decline))
+    }),
+    route("POST", "/v1/clusters/{cluster}/lapse", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Lapse))
+    }),
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
@@ -261,6 +276,7 @@ impl Route {
             Role::Guardian => state.seat(signer) == Some(Seat::Guardian),
             Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
             Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
+            Role::Asked => places.cluster().is_ok_and(|cluster| state.asked(cluster, signer).is_some()),
             Role::Member => {
                 let cluster = places.cluster().ok().and_then(|id| state.clusters.get(id));
                 let operators = cluster.map_or(&[][..], Cluster::operators).iter();
@@ -271,7 +287,7 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 15] = [
     "finalized",
     "network-stake",
     "bond-deposited",
@@ -285,6 +301,8 @@ pub const KINDS: [&str; 13] = [
     "given-up",
     "sent",
     "look",
+    "call",
+    "seed",
 ];
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
@@ -303,6 +321,8 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
         "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
+        "call" => Ok(Sighting::Call(json(body)?)),
+        "seed" => Ok(Sighting::Seed(json(body)?)),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }

@@ -12,8 +12,9 @@ use super::policy::Policy;
 use super::quorum::Quorum;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, chain, clusters, deposits, exits, incidents, pool, reports};
+use super::{bonds, calls, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
+use crate::formation::Seed;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
 use crate::text::Label;
@@ -45,6 +46,8 @@ pub struct State {
     pub operators: operators::State,
     /// Their bonds.
     pub bonds: bonds::State,
+    /// Calls for clusters.
+    pub calls: calls::State,
     /// Clusters.
     pub clusters: clusters::State,
     /// Whose the ETH is, and where it lies.
@@ -72,6 +75,8 @@ pub enum Command {
     Shares(pool::Wish),
     /// About validators.
     Deposits(deposits::Wish),
+    /// To say whether a cluster shall be.
+    Answer(ClusterId, calls::Answer),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
 }
@@ -91,6 +96,10 @@ pub enum Sighting {
     Deposits(deposits::Seen),
     /// It is time for a report.
     Report(pool::SeenReport),
+    /// Clusters are wanted.
+    Call(calls::Wanted),
+    /// The seed that a call waits for.
+    Seed(Seed),
 }
 
 /// What happened, in one of the books.
@@ -114,6 +123,8 @@ pub enum Event {
     Operators(operators::Event),
     /// Bonds.
     Bonds(bonds::Event),
+    /// Calls for clusters.
+    Calls(Box<calls::Event>),
     /// Clusters.
     Clusters(Box<clusters::Event>),
     /// The pool's ETH, and shares.
@@ -173,6 +184,9 @@ pub enum Refusal {
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(Box<calls::Refusal>),
     /// By the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Refusal),
@@ -218,6 +232,12 @@ impl From<deposits::Refusal> for Refusal {
     }
 }
 
+impl From<calls::Refusal> for Refusal {
+    fn from(refusal: calls::Refusal) -> Self {
+        Self::Calls(Box::new(refusal))
+    }
+}
+
 impl From<reports::Refusal> for Refusal {
     fn from(refusal: reports::Refusal) -> Self {
         Self::Reports(Box::new(refusal))
@@ -233,6 +253,9 @@ pub enum ActRefusal {
     /// By the bonds' book.
     #[error(transparent)]
     Bonds(#[from] bonds::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Refusal),
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
@@ -296,6 +319,9 @@ pub enum Misfit {
     /// In the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Misfit),
+    /// In the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Misfit),
     /// In the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Corrupt),
@@ -325,6 +351,7 @@ impl State {
             governance,
             operators: operators::State::default(),
             bonds: bonds::State::default(),
+            calls: calls::State::default(),
             clusters: clusters::State::default(),
             money: pool::State::default(),
             deposits: deposits::State::default(),
@@ -374,6 +401,7 @@ impl State {
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
+            Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
         }
     }
@@ -386,6 +414,8 @@ impl State {
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
+            Sighting::Call(wanted) => self.call(at, wanted),
+            Sighting::Seed(seed) => self.seed(at, *seed),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 if self.money.counted(reference) {
@@ -462,7 +492,7 @@ impl State {
                 }
                 governance(governance::Event::CoordinatorRotated(address))
             }
-            Act::AdmitCluster(admission) => self.admit(admission),
+            Act::ChooseCluster(chosen) => Ok(self.choose(at, chosen)?),
             Act::WindDownCluster { cluster } => {
                 Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
             }
@@ -510,6 +540,7 @@ impl State {
             Event::Governance(event) => self.governance.apply(event)?,
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
+            Event::Calls(event) => self.calls.apply(event)?,
             Event::Clusters(event) => self.clusters.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
             Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,

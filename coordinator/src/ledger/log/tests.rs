@@ -89,6 +89,23 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     assert_eq!(pool.state().bonds.account(address(101)).keys, []);
 }
 
+/// Clusters are called for, and fall: somebody declines, and somebody does not answer.
+fn calls(pool: &mut Pool) {
+    for epoch in [300_001, 300_003] {
+        let asked = pool.drawn(1, epoch);
+        let [cluster] = asked[..] else { panic!("one of four: {asked:?}") };
+        let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
+        if epoch == 300_001 {
+            pool.post(103, &path("decline"), &json!({})).unwrap();
+        } else {
+            pool.post(101, &path("accept"), &json!({})).unwrap();
+            pool.now += pool.state().policy.terms().formation.answer_s;
+            pool.post(99, &path("lapse"), &json!({})).unwrap();
+        }
+        assert!(pool.state().calls.outlines.get(&cluster).is_none());
+    }
+}
+
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
     let mut pool = Pool::new();
@@ -97,6 +114,7 @@ fn story() -> Pool {
     pool.finalize(300_000);
     money(&mut pool, &mut jar);
     deposits(&mut pool, &mut jar);
+    calls(&mut pool);
     pool.active("5");
     pool.operate(MANAGER, "PUT", "setup", &setup("reth")).unwrap();
     pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();
@@ -136,7 +154,7 @@ fn story() -> Pool {
     pool.govern(Act::RotateGovernance(quorum(&[13, 14, 15]).unwrap())).unwrap();
     pool.govern(Act::RotateCoordinator { coordinator: address(2) }).unwrap();
     pool.coordinator(2);
-    pool.finalize(300_001);
+    pool.finalize(300_005);
     pool
 }
 
@@ -201,7 +219,7 @@ fn a_log_replays_to_the_same_state_and_a_second_coordinator_goes_on_from_it() {
     let mut other = story();
     assert_eq!(other.log, STORY.log, "nothing depends on chance");
     other.ledger = replayed;
-    other.finalize(300_002);
+    other.finalize(300_006);
     assert!(Ledger::replay(&other.log).is_ok());
 }
 

@@ -279,7 +279,7 @@ fn a_cluster_is_closed_when_it_holds_nothing_and_its_bonds_stay_for_the_window()
 }
 
 #[test]
-fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
+fn a_cluster_that_breaks_a_rule_by_the_time_all_have_accepted_does_not_begin() {
     let mut pool = open(35_000_000);
     let team = pool.team();
     let good = Admission {
@@ -289,12 +289,10 @@ fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
         keys: 2,
         stake: Gwei(64_000_000_000),
     };
-    let mut refuse = |change: &dyn Fn(&mut Admission)| {
+    let refuse = |change: &dyn Fn(&mut Admission)| {
         let mut admission = good.clone();
         change(&mut admission);
-        let motion = pool.motion(Act::AdmitCluster(admission));
-        let Refusal::Act(refusal) = refused(pool.propose(11, &motion)) else { panic!("it is an act") };
-        refusal
+        pool.state().admit(&admission).unwrap_err()
     };
     let no = |refusal: NoCluster| ActRefusal::Clusters(refusal);
     assert_eq!(refuse(&|one| one.threshold = 2), no(NoCluster::Size { operators: 4, threshold: 2 }));
@@ -314,12 +312,12 @@ fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
     let have = Gwei(8_001 * 8_000_000_000);
     let over = NoCluster::OverCap { operator: address(101), have, most: cap };
     assert_eq!(refuse(&|one| most(one, 8_001)), no(over));
-    let mut admission = good.clone();
-    most(&mut admission, 14);
-    pool.govern(Act::AdmitCluster(admission)).unwrap();
-    let motion = pool.motion(Act::AdmitCluster(good));
-    let again = refused(pool.propose(11, &motion));
-    assert_eq!(again, Refusal::Act(no(NoCluster::Known(Root([0xc1; 32])))));
+    let mut most_of_all = good.clone();
+    most(&mut most_of_all, 14);
+    assert!(pool.state().admit(&most_of_all).is_ok());
+    let cluster = pool.cluster(team, 2);
+    let again = Admission { cluster, ..good };
+    assert_eq!(pool.state().admit(&again), Err(no(NoCluster::Known(cluster))));
 }
 
 #[test]
