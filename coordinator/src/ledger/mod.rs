@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
-//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
+//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed;
+//!   [`snapshot`]: a state that a signed head is of, to go on from.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
 //! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
@@ -43,6 +44,7 @@ pub mod quorum;
 pub mod reports;
 pub mod routes;
 pub mod seat;
+pub mod snapshot;
 pub mod state;
 
 #[cfg(test)]
@@ -50,6 +52,6 @@ pub(crate) mod testbed;
 
 pub use entry::{Cause, Entry, Observation, Sealed};
 pub use facts::DepositRulesError;
-pub use head::{Head, SignedHead, audit};
-pub use log::{AppendError, Corrupt, Ledger};
+pub use head::{Audit, AuditError, Head, SignedHead, audit};
+pub use log::{AppendError, Corrupt, Ledger, Prepared, Replay};
 pub use state::{Command, Event, Refusal, Sighting, State};

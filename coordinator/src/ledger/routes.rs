@@ -11,7 +11,8 @@ use super::seat::Seat;
 use super::state::{Command, Sighting, State};
 use super::{bonds, chain, deposits, pool};
 use crate::text::Label;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::str::FromStr;
 use thiserror::Error;
 use types::{Address, ClusterId, Root, Wei};
@@ -305,6 +306,39 @@ pub const KINDS: [&str; 15] = [
     "seed",
 ];
 
+/// Most sightings of one observation.
+pub const MANY_MAX: usize = 10_000;
+
+/// What an observation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// One thing.
+    One(Box<Sighting>),
+    /// Many, in this order: one signature for all payments of a block.
+    Many(Vec<Sighting>),
+}
+
+/// What an observation says. Of many (kind `many`) the body is a list of pairs of a kind and its sighting.
+///
+/// Errors: no such kind; not the JSON of it; of many, more than [`MANY_MAX`], or one that cannot be read.
+pub fn seen(kind: &Label, body: &str) -> Result<Seen, RouteError> {
+    if kind.as_str() != MANY {
+        return Ok(Seen::One(Box::new(sighting(kind, body)?)));
+    }
+    let pairs = json::<Vec<(Label, &RawValue)>>(body)?;
+    if pairs.len() > MANY_MAX {
+        return Err(RouteError::Body(format!("{} sightings, at most {MANY_MAX}", pairs.len())));
+    }
+    pairs
+        .into_iter()
+        .map(|(kind, body)| sighting(&kind, body.get()))
+        .collect::<Result<_, _>>()
+        .map(Seen::Many)
+}
+
+/// The kind of many sightings in one observation.
+pub const MANY: &str = "many";
+
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
 pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
     match kind.as_str() {
@@ -331,7 +365,7 @@ fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {
     places.get(1, "kind of announcement")
 }
 
-fn json<T: DeserializeOwned>(body: &str) -> Result<T, RouteError> {
+fn json<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, RouteError> {
     serde_json::from_str(body).map_err(|error| RouteError::Body(error.to_string()))
 }
 

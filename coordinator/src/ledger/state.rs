@@ -139,6 +139,11 @@ pub enum Event {
     Reports(Box<reports::Event>),
     /// A fork came to be known.
     ForkAdded(ForkEpoch),
+    /// Of many sightings, one that was refused and changed nothing.
+    PassedOver {
+        /// Which of them, from 0.
+        item: u32,
+    },
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -548,6 +553,7 @@ impl State {
             Event::Incidents(event) => incidents::apply(&mut self.incidents, event)?,
             Event::Reports(event) => reports::apply(&mut self.reports, event)?,
             Event::ForkAdded(fork) => self.network.forks.push(*fork),
+            Event::PassedOver { .. } => {}
         }
         Ok(())
     }

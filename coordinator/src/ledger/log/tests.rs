@@ -10,7 +10,7 @@ use crate::ledger::head::{AuditError, SignedHead, audit};
 use crate::ledger::operators::{Kind, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
-use crate::ledger::routes::{KINDS, ROUTES};
+use crate::ledger::routes::{KINDS, MANY, ROUTES};
 use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
 use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
@@ -43,6 +43,18 @@ fn money(pool: &mut Pool, jar: &mut Jar) {
     assert_eq!((due.to, due.eth), (one, Wei::from_eth("2").unwrap()));
     let paid = json!({"payout": 0, "payment": Pool::reference(4), "to": one, "eth": due.eth});
     pool.see("paid-out", &paid).unwrap();
+}
+
+/// Payments of a block in one observation, one of which was counted before.
+fn many(pool: &mut Pool) {
+    let payment = |index: u32| {
+        let body = json!({"reference": Pool::reference(index), "payer": address(74), "eth": Wei::from_eth("1").unwrap()});
+        json!(["payment", body])
+    };
+    let sealed = pool.see("many", &json!([payment(91), payment(1), payment(92)])).unwrap();
+    let passed = |event: &Event| matches!(event, Event::PassedOver { .. });
+    assert_eq!(sealed.entry.events.iter().map(passed).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(sealed.entry.events[1], Event::PassedOver { item: 1 });
 }
 
 /// A cluster gets a validator, loses a deposit to another's credentials, winds down and is closed.
@@ -108,11 +120,14 @@ fn calls(pool: &mut Pool) {
 
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
-    let mut pool = Pool::new();
+    let mut charter = charter();
+    let known = charter.network.forks.pop().unwrap();
+    let mut pool = Pool::of(charter);
     let operator = address(MANAGER);
     let mut jar = Jar::new();
     pool.finalize(300_000);
     money(&mut pool, &mut jar);
+    many(&mut pool);
     deposits(&mut pool, &mut jar);
     calls(&mut pool);
     pool.active("5");
@@ -146,6 +161,7 @@ fn story() -> Pool {
     for key in [11, 12] {
         pool.post(key, &format!("/v1/governance/proposals/{}/cancel", motion.id()), &json!({})).unwrap();
     }
+    pool.govern(Act::AddFork(ForkEpoch { epoch: Epoch(400_000), ..known })).unwrap();
     pool.govern(Act::DismissOperator { operator }).unwrap();
     pool.operate(99, "POST", "depart", &json!({})).unwrap();
     // Everybody goes.
@@ -204,8 +220,8 @@ fn the_story_has_an_entry_of_every_kind() {
         }
     }
     assert_eq!(routes, ROUTES.iter().map(|route| (route.method, route.path)).collect());
-    assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
-    assert_eq!(acts.len(), 16, "{acts:?}");
+    assert_eq!(kinds, KINDS.iter().chain([&MANY]).map(|kind| (*kind).to_owned()).collect());
+    assert_eq!(acts.len(), 17, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
 }
 
@@ -447,4 +463,49 @@ fn a_fork_that_comes_to_be_known_is_added_and_none_that_is_past_or_out_of_order(
     assert_eq!(pool.state().network, charter.network);
     assert_ne!(pool.state().charter.network, charter.network, "a charter never changes");
     assert_eq!(Ledger::replay(&pool.log).unwrap().state(), pool.state());
+}
+
+#[test]
+fn many_sightings_are_what_each_of_them_is_in_their_order() {
+    let mut one_by_one = Pool::new();
+    one_by_one.finalize(1000);
+    let stake = json!({"epoch": "1000", "active": "35000000000000000"});
+    let payment = |index: u32| json!({"reference": Pool::reference(index), "payer": address(74), "eth": Wei::from_eth("3").unwrap()});
+    let mut together = one_by_one.clone();
+    let mut list = vec![json!(["payment", payment(0)]), json!(["network-stake", stake])];
+    assert!(one_by_one.see("payment", &payment(0)).is_err(), "the limit is not known yet");
+    one_by_one.see("network-stake", &stake).unwrap();
+    for index in 1..50 {
+        one_by_one.see("payment", &payment(index)).unwrap();
+        list.push(json!(["payment", payment(index)]));
+    }
+    let sealed = together.see("many", &json!(list)).unwrap();
+    assert_eq!(sealed.entry.events.len(), 51);
+    assert_eq!(sealed.entry.events[0], Event::PassedOver { item: 0 });
+    assert_eq!(together.state(), one_by_one.state());
+    assert_eq!(Ledger::replay(&together.log).unwrap().state(), together.state());
+}
+
+#[test]
+fn many_sightings_of_which_one_cannot_be_read_are_none() {
+    let mut pool = Pool::new();
+    let before = pool.state().clone();
+    let finalized = |epoch: u64| json!(["finalized", {"epoch": epoch.to_string(), "root": Root([7; 32])}]);
+    let bad = [
+        json!([finalized(1), ["rain", {}]]),
+        json!([finalized(1), ["many", []]]),
+        json!([finalized(1), ["finalized", {"epoch": "2"}]]),
+        json!([finalized(1), finalized(2)[0]]),
+        json!({}),
+        json!((0..=10_000).map(finalized).collect::<Vec<_>>()),
+    ];
+    for body in bad {
+        let refused = pool.see("many", &body);
+        assert!(matches!(refused, Err(AppendError::Refused(Refusal::Route(_)))), "{refused:?}");
+        assert_eq!((pool.state(), pool.ledger.tree().size()), (&before, 1));
+    }
+    pool.coordinator(2);
+    let forged = pool.see("many", &json!([finalized(1)]));
+    assert!(matches!(forged, Err(AppendError::NotTheCoordinator { .. })));
+    assert_eq!(*pool.state(), before);
 }
