@@ -11,9 +11,8 @@
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
 //! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
-//!   them. What moves in several books moves in one entry.
-//! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
-//!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
+//!   them. What moves in several books moves in one entry. [`reports`]: what a frame of the chain brought, and whose it is.
+//! - Books that nothing decides into yet: [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
@@ -33,11 +32,13 @@ pub mod governance;
 pub mod head;
 pub mod incidents;
 pub mod log;
+mod losses;
 mod money;
 pub mod operators;
 pub mod policy;
 pub mod pool;
 pub mod quorum;
+mod report;
 pub mod reports;
 pub mod routes;
 pub mod seat;
@@ -50,4 +51,5 @@ pub use entry::{Cause, Entry, Observation, Sealed};
 pub use facts::DepositRulesError;
 pub use head::{Head, SignedHead, audit};
 pub use log::{AppendError, Corrupt, Ledger};
+pub use report::OtherBalance;
 pub use state::{Command, Event, Refusal, Sighting, State};

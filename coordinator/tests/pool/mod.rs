@@ -75,7 +75,10 @@ impl Counted {
                 self.sent -= wei(report.arrived);
                 self.staked = wei(report.balance);
             }
-            Command::Transfer { .. } | Command::Request { .. } | Command::Claim { .. } => {}
+            Command::Transfer { .. }
+            | Command::Request { .. }
+            | Command::Claim { .. }
+            | Command::Give { .. } => {}
             Command::Plan(_) | Command::Unplan(_) => {}
         }
     }

@@ -25,10 +25,10 @@ proptest! {
     ) {
         let terms = policy(|terms| {
             terms.saturation.pledge_influence = Ratio::of(influence, 10).unwrap();
-            terms.losses.unearned = if to_others { Unearned::ToOthers } else { Unearned::ToReserve };
+            terms.losses.unearned = if to_others { NotEarned::ToOthers } else { NotEarned::ToReserve };
         });
         let mut world = World::staked(terms, [2, 2]);
-        world.money.el_rewards = Wei(wide::wei(Gwei(el)).0 + U256::from(el % 7));
+        world.el_rewards = Wei(wide::wei(Gwei(el)).0 + U256::from(el % 7));
         world.owed = owed.iter().map(|(no, gwei)| (operator(*no), wide::wei(Gwei(*gwei)))).collect();
         let index = |no| ShareIndex::new(no).unwrap();
         let one = world.clusters.get_mut(&cluster(1)).unwrap();
@@ -59,7 +59,7 @@ proptest! {
             i128::try_from(gain.0.to::<u128>()).unwrap() - i128::try_from(loss.0.to::<u128>()).unwrap()
         };
         let wei = |wei: Wei| i128::try_from(wei.0.to::<u128>()).unwrap();
-        let want = delta * 1_000_000_000 + wei(world.money.el_rewards);
+        let want = delta * 1_000_000_000 + wei(world.el_rewards);
         prop_assert_eq!(signed(reported.result), want);
         let others = wei(parts.pool) + wei(parts.reserve) + wei(parts.operators) + wei(parts.debts);
         prop_assert_eq!(signed(parts.delegators) + others, want);
