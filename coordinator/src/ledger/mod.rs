@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
-//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
+//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed; [`frames`]: all
+//!   reports of a log, with what they were read from.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
 //! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
@@ -28,6 +29,7 @@ pub mod deposits;
 pub mod entry;
 pub mod exits;
 mod facts;
+pub mod frames;
 pub mod governance;
 pub mod head;
 pub mod incidents;

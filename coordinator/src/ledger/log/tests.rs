@@ -144,7 +144,7 @@ fn story() -> Pool {
     pool
 }
 
-static STORY: LazyLock<Pool> = LazyLock::new(story);
+pub(crate) static STORY: LazyLock<Pool> = LazyLock::new(story);
 
 fn signed(ledger: &Ledger, by: u8) -> SignedHead {
     let head = ledger.head();
@@ -193,6 +193,9 @@ fn the_story_has_an_entry_of_every_kind() {
     assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
     assert_eq!(acts.len(), 16, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
+    for event in ["reports reported", "reports stated", "reports claimed", "money given"] {
+        assert!(events.contains(event), "{event}: {events:?}");
+    }
 }
 
 #[test]

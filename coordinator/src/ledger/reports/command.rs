@@ -9,6 +9,7 @@ use crate::ledger::pool;
 use crate::text::{Label, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use types::{
     Address, ChainSpec, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus, Wei,
 };
@@ -178,6 +179,16 @@ impl Net {
         match self {
             Self::Gain(gain) => (gain, Wei::ZERO),
             Self::Loss(loss) => (Wei::ZERO, loss),
+        }
+    }
+}
+
+/// With its sign.
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gain(gain) => write!(f, "+{gain}"),
+            Self::Loss(loss) => write!(f, "-{loss}"),
         }
     }
 }

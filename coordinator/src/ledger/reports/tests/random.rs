@@ -88,6 +88,34 @@ proptest! {
         prop_assert_eq!(world.state.balance().unwrap(), wide::wei(reported.balance));
     }
 
+    /// Of the chain's numbers to what an operator earns: with a pledge that stays, a larger cluster never earns more for each
+    /// unit of stake. Where the pledge counts that is so from saturation on only, as the curve is.
+    #[test]
+    fn the_yield_of_a_unit_never_rises_with_the_clusters_size(
+        (small, large) in (1u64..40, 1u64..40).prop_map(|(one, other)| (one.min(other), one.max(other))),
+        pledge in 0u64..32, influence in 0u64..4, earned in 1u64..1_000_000,
+    ) {
+        const ALL: u64 = 48;
+        let saturated = 3 * small >= ALL;
+        let influence = if saturated { influence } else { 0 };
+        let yields = |size: u64| {
+            let terms = |terms: &mut Terms| {
+                terms.saturation.pledge_influence = Ratio::of(influence, 10).unwrap();
+            };
+            let mut world = World::staked(policy(terms), [size, ALL - size]);
+            world.clusters.get_mut(&cluster(1)).unwrap().pledge = eth(pledge);
+            let mut report = world.next();
+            gain(&mut report, earned);
+            let one = world.report(&report).unwrap().clusters[&cluster(1)].clone();
+            [one.reward.0, one.parts[0].earned.0]
+        };
+        // Rounded down: once, and three times.
+        for ((of_small, of_large), dust) in yields(small).into_iter().zip(yields(large)).zip([1u64, 3]) {
+            let (small, large) = (U256::from(small), U256::from(large));
+            prop_assert!(of_large * small <= (of_small + U256::from(dust)) * large, "{of_small} then {of_large}");
+        }
+    }
+
     #[test]
     fn commissions_are_added_up_key_by_key(
         steps in prop::collection::vec((1u32..9, 0u16..=10_000), 0..6), base in 0u16..=10_000,
