@@ -386,6 +386,10 @@ fn a_report_is_told_of_a_cluster_what_the_other_books_have() {
     assert_eq!(seat(&first.seats[1]), (address(102), address(112), 1, 2, false));
     let second = state.seated(admission.cluster, epoch, now).unwrap();
     assert_eq!(seat(&second.seats[0]), (address(104), address(114), 3, 3, false));
+    let mut late = state.clone();
+    late.exits.cooling.insert(address(102), now + 1);
+    let delinquent = |time| late.seated(cluster, epoch, time).unwrap().seats[1].delinquent;
+    assert_eq!([now, now + 1].map(delinquent), [true, false]);
     let labels: Vec<_> = second.seats[0].labels.values().map(String::as_str).collect();
     assert_eq!(labels, ["Blauer Reiter", "DE", "AS24940", "geth", "lodestar", "lodestar"]);
     // Of 2.4 ETH for the first key and 1.3 for each more: two keys, then three.

@@ -629,6 +629,42 @@ fn an_event_that_does_not_fit_changes_nothing() {
     assert!(matches!(spoil(|bad| bad.parts.pool.0 += U256::ONE), Corrupt::Parts { .. }));
     let more = spoil(|bad| bad.operators.get_mut(&operator(1)).unwrap().kept.0 += U256::ONE);
     assert!(matches!(more, Corrupt::Claims { .. }));
+    let mut state = world.state.clone();
+    let mut refused = |event: Event| {
+        let before = state.clone();
+        let error = apply(&mut state, &event).unwrap_err();
+        assert_eq!(state, before);
+        error
+    };
+    for frame in [0, 2] {
+        let statement = Statement { frame, seen: BTreeMap::new() };
+        let stated = Event::Stated { cluster: cluster(1), operator: operator(1), statement };
+        assert!(matches!(refused(stated), Corrupt::Frame { want: 1, .. }));
+    }
+    for eth in [Wei::ZERO, Wei(U256::ONE)] {
+        let claimed = Event::Claimed { account: reward_of(1), eth };
+        assert!(matches!(refused(claimed), Corrupt::Claimed { .. }));
+    }
+}
+
+#[test]
+fn no_more_is_taken_than_was_earned() {
+    let mut world = World::staked(policy(|_| {}), [1, 1]);
+    let mut report = world.next();
+    gain(&mut report, 1_000_000);
+    let (who, earned) = (reward_of(1), world.report(&report).unwrap().operators[&operator(1)].kept);
+    let claim = |world: &World, eth| world.state.claim(who, eth);
+    let more = Wei(earned.0 + U256::ONE);
+    for eth in [Wei::ZERO, more] {
+        let refused = Refusal::NotClaimable { account: who, eth, claimable: earned };
+        assert_eq!(claim(&world, eth), Err(refused));
+    }
+    let some = Wei(earned.0 / U256::from(3));
+    let event = claim(&world, some).unwrap();
+    apply(&mut world.state, &event).unwrap();
+    assert_eq!(world.state.claimable(who), Wei(earned.0 - some.0));
+    assert!(apply(&mut world.state, &Event::Claimed { account: who, eth: earned }).is_err());
+    assert_eq!(world.state.claims().unwrap().cumulative(who), earned, "what was earned in all does not fall");
 }
 
 #[test]
