@@ -19,19 +19,46 @@ use types::{Address, Epoch, Gwei, Wei};
 /// Something that is tried; numbers are parts of what there is, in thousandths.
 #[derive(Clone, Copy, Debug)]
 enum Try {
-    Pay { payer: u8, wei: u128, again: bool },
+    Pay {
+        payer: u8,
+        wei: u128,
+        again: bool,
+    },
     Rewards(u64),
     Cover(u64),
-    Transfer { owner: u8, to: u8, part: u16 },
-    Request { owner: u8, part: u16 },
-    Claim { owner: u8, request: u64 },
-    PaidOut { payout: u64, honest: bool },
+    Transfer {
+        owner: u8,
+        to: u8,
+        part: u16,
+    },
+    Request {
+        owner: u8,
+        part: u16,
+    },
+    Claim {
+        owner: u8,
+        request: u64,
+    },
+    PaidOut {
+        payout: u64,
+        honest: bool,
+    },
     Plan(u16),
     Unplan(u16),
     Send(u16),
-    Report { balance: u16, arrived: u16, withdrawn: u16, incident: bool, later: bool },
+    Report {
+        balance: u16,
+        arrived: u16,
+        withdrawn: u16,
+        incident: bool,
+        later: bool,
+    },
     /// Out of what the books hold, or out of what they do not; to an account, or to the reserve.
-    Give { from: u8, to: u8, part: u16 },
+    Give {
+        from: u8,
+        to: u8,
+        part: u16,
+    },
 }
 
 fn tries(losses: bool) -> impl Strategy<Value = Vec<Try>> {

@@ -46,7 +46,7 @@ enum Try {
     /// The chain goes on, is looked at, and reported.
     Advance(u64),
     /// The same, and the cluster has done none of its duties.
-    Sleep,
+    Idle,
     /// Validators with duties earn something, or lose it, and it is reported.
     Earn(i32),
     /// Somebody says what it saw of a member of the cluster.
@@ -111,7 +111,7 @@ fn one() -> impl Strategy<Value = Try> {
         2 => (10..120u8, any::<Index>()).prop_map(|(who, route)| Try::Empty(who, route)),
     ];
     let reports = prop_oneof![
-        3 => Just(Try::Sleep),
+        3 => Just(Try::Idle),
         8 => (-20_000_000..60_000_000i32).prop_map(Try::Earn),
         3 => (100..106u8, operator(), 0..300u64).prop_map(|(by, of, seen)| Try::Say(by, of, seen)),
         6 => (110..116u8).prop_map(Try::ClaimRewards),
@@ -213,7 +213,7 @@ impl World {
         let _: Result<(), AppendError> = match one {
             Try::Fund => self.fund(),
             Try::Advance(exit) => self.advance(*exit),
-            Try::Sleep => self.sleep(),
+            Try::Idle => self.idle(),
             Try::Earn(gwei) => {
                 (1..6).for_each(|secret| self.jar.earn(key(secret), i64::from(*gwei)));
                 self.pool.report(&mut self.jar).map(drop)
@@ -243,6 +243,12 @@ impl World {
         assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
         assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
         assert_eq!(Ok(books.validators), state.reports.balance(), "both books have reported the same");
+        let shares = state.money.shares();
+        let balances = shares.accounts().map(|(account, _)| shares.balance(account));
+        assert!(
+            wide::total(balances).unwrap() <= state.money.rate().pooled,
+            "no balance is more than there is"
+        );
     }
 
     fn fund(&mut self) -> Result<(), AppendError> {
@@ -257,7 +263,7 @@ impl World {
         self.pool.report(&mut self.jar).map(drop)
     }
 
-    fn sleep(&mut self) -> Result<(), AppendError> {
+    fn idle(&mut self) -> Result<(), AppendError> {
         self.pool.reach(&mut self.jar)?;
         let mut report = self.pool.frame(&self.jar);
         report.clusters.values_mut().for_each(|cluster| cluster.duties.made = 0);

@@ -351,7 +351,7 @@ fn whoever_decides_in_the_pool_delegates_nothing() {
 #[test]
 fn a_cluster_with_too_many_strikes_winds_down_in_the_same_entry() {
     let (mut pool, mut jar, cluster) = begun(|_| {});
-    let mut asleep = |pool: &mut Pool| {
+    let mut idle = |pool: &mut Pool| {
         pool.reach(&mut jar).unwrap();
         let mut report = pool.frame(&jar);
         report.clusters.get_mut(&cluster).unwrap().duties.made = 0;
@@ -362,9 +362,9 @@ fn a_cluster_with_too_many_strikes_winds_down_in_the_same_entry() {
             pool.state().clusters.get(cluster).unwrap().stage,
         )
     };
-    assert_eq!([1, 2].map(|_| asleep(&mut pool)), [(0, Stage::Active); 2]);
-    assert_eq!(asleep(&mut pool), (1, Stage::Exiting));
-    assert_eq!(asleep(&mut pool), (0, Stage::Exiting), "it does so already");
+    assert_eq!([1, 2].map(|_| idle(&mut pool)), [(0, Stage::Active); 2]);
+    assert_eq!(idle(&mut pool), (1, Stage::Exiting));
+    assert_eq!(idle(&mut pool), (0, Stage::Exiting), "it does so already");
 }
 
 #[test]
