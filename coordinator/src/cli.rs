@@ -1,5 +1,7 @@
 //! The command line of `dvt-coordinator`.
 
+mod report;
+
 use crate::api::{self, Shared};
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
@@ -59,6 +61,9 @@ enum Command {
     /// What can be done with a log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// What a log says of its reports.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -227,6 +232,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Log(LogCommand::Verify(args)) => verify_log(&args),
         Command::Log(LogCommand::Export(args)) => export(&args),
         Command::Log(LogCommand::TakeOver(args)) => take_over(&args),
+        Command::Report(command) => report::run(&command),
     }
 }
 

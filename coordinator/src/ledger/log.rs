@@ -401,4 +401,4 @@ fn same(have: &[Event], want: &[Event]) -> Result<(), Why> {
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

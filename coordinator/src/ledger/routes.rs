@@ -9,7 +9,7 @@ use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, pool};
+use super::{bonds, chain, deposits, pool, reports};
 use crate::text::Label;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -153,7 +153,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 23] = [
+pub const ROUTES: [Route; 25] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -242,6 +242,14 @@ pub const ROUTES: [Route; 23] = [
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
+    }),
+    // Who says it is not said: it is the signer's operator. A node's own key will be a role of its own here.
+    route("PUT", "/v1/clusters/{cluster}/statements", &[Role::Member], |places, body| {
+        Ok(Command::Say(places.cluster()?, json::<reports::Statement>(body)?))
+    }),
+    route("POST", "/v1/rewards/claims", &[Role::Anyone], |_, body| {
+        json::<Empty>(body)?;
+        Ok(Command::ClaimRewards)
     }),
     route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
         let Approval { deposit_root, keys_hash } = json(body)?;
@@ -350,7 +358,7 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
-        "report" => Ok(Sighting::Report(json(body)?)),
+        "report" => Ok(Sighting::Report(Box::new(json(body)?))),
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),

@@ -10,6 +10,7 @@ use super::governance::{self, Act, Outcome};
 use super::operators::{self, OperatorId, Order};
 use super::policy::Policy;
 use super::quorum::Quorum;
+use super::report::OtherBalance;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
 use super::{bonds, calls, chain, clusters, deposits, exits, incidents, pool, reports};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::spec::{ForkEpoch, SpecError};
-use types::{Address, ChainSpec, ClusterId, Epoch, Root, Slot};
+use types::{Address, ChainSpec, ClusterId, Epoch, Gwei, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,10 @@ pub enum Command {
     Answer(ClusterId, calls::Answer),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
+    /// What the signer's operator saw of the others of a cluster.
+    Say(ClusterId, reports::Statement),
+    /// What the signer has earned and not taken, in shares.
+    ClaimRewards,
 }
 
 /// What the coordinator has seen.
@@ -95,7 +100,7 @@ pub enum Sighting {
     /// Validators, and deposits.
     Deposits(deposits::Seen),
     /// It is time for a report.
-    Report(pool::SeenReport),
+    Report(Box<reports::Report>),
     /// Clusters are wanted.
     Call(calls::Wanted),
     /// The seed that a call waits for.
@@ -217,6 +222,19 @@ pub enum Refusal {
         report: u64,
         /// Unix seconds now.
         at: u64,
+    },
+    /// A report that tells of a validator what the look at the same state does not.
+    #[error(transparent)]
+    OtherBalance(Box<OtherBalance>),
+    /// Other deposits than those that are no longer on their way.
+    #[error(
+        "deposits of {told} gwei arrived or are lost in the report, {looked} in the state that was looked at"
+    )]
+    OtherArrivals {
+        /// The report's.
+        told: Gwei,
+        /// Those of the book of deposits.
+        looked: Gwei,
     },
     /// A report of another state than the validators' balances are of.
     #[error("a report of slot {report}; the finalized state that was looked at last is of {looked:?}")]
@@ -408,6 +426,8 @@ impl State {
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
             Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
+            Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
+            Command::ClaimRewards => self.claim_rewards(at, signer),
         }
     }
 
@@ -418,7 +438,7 @@ impl State {
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
-            Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
+            Sighting::Report(seen) => self.report(at, seen),
             Sighting::Call(wanted) => self.call(at, wanted),
             Sighting::Seed(seed) => self.seed(at, *seed),
             Sighting::Bonds(seen) => {

@@ -1,5 +1,6 @@
 //! A pool of tests: wallets that send, a coordinator that sees, a clock that is told.
 
+pub(crate) mod frame;
 pub(crate) mod jar;
 
 use super::calls::Chosen;
@@ -17,6 +18,8 @@ use types::{Address, ClusterId, Gwei, Root};
 
 /// When tests begin, in Unix seconds.
 pub(crate) const START: u64 = 1_800_000_000;
+/// The epoch that has begun then.
+pub(crate) const EPOCH: u64 = 150_485;
 /// An operator's manager.
 pub(crate) const MANAGER: u8 = 31;
 /// The same operator's reward address.
@@ -146,18 +149,6 @@ impl Pool {
         self.arrive("payment", payer, eth, index)
     }
 
-    /// The report of the state that was looked at last.
-    pub(crate) fn report(&mut self, jar: &mut Jar) -> Result<Sealed, AppendError> {
-        let epoch = self.state().money.reported().map_or(1, |last| last.0 + 1);
-        let body = json!({
-            "slot": jar.slot.to_string(), "epoch": epoch.to_string(), "at": self.now,
-            "withdrawn": jar.swept.to_string(),
-        });
-        let sealed = self.see("report", &body)?;
-        jar.swept = 0;
-        Ok(sealed)
-    }
-
     pub(crate) fn look(&mut self, jar: &Jar) -> Result<Sealed, AppendError> {
         self.see("look", &serde_json::to_value(jar.look()).unwrap())
     }
@@ -182,6 +173,7 @@ impl Pool {
                 "tx": Root([9; 32]),
             });
             self.see("sent", &body)?;
+            jar.ours(item.pubkey);
         }
         Ok(())
     }

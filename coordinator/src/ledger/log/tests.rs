@@ -13,7 +13,7 @@ use crate::ledger::quorum::Quorum;
 use crate::ledger::routes::{KINDS, MANY, ROUTES};
 use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
-use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
+use crate::ledger::testbed::{EPOCH, MANAGER, NODE, Pool, REWARD, START, address, setup};
 use crate::test_keys::Wallet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use crate::text::Label;
 /// Money comes, changes hands, is asked back and paid.
 fn money(pool: &mut Pool, jar: &mut Jar) {
     let (one, other) = (address(71), address(72));
-    pool.see("network-stake", &json!({"epoch": "300000", "active": "35000000000000000"})).unwrap();
+    pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": "35000000000000000"})).unwrap();
     pool.pay(71, "80", 1).unwrap();
     let eth = |eth| json!({"eth": Wei::from_eth(eth).unwrap()});
     pool.post(71, "/v1/shares/transfers", &json!({"to": other, "amount": eth("4")})).unwrap();
@@ -36,7 +36,6 @@ fn money(pool: &mut Pool, jar: &mut Jar) {
         pool.arrive(kind, 73, "0.001", index).unwrap();
     }
     pool.now += 7680;
-    pool.look(jar).unwrap();
     pool.report(jar).unwrap();
     pool.post(71, "/v1/withdrawals/0/claim", &json!({})).unwrap();
     let due = pool.state().money.payouts()[&0];
@@ -90,6 +89,11 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     }
     assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Active);
     pool.report(jar).unwrap();
+    // A frame in which it earns; one of its operators was dark, as another has seen.
+    pool.say(101, cluster, &[(address(104), 0)]).unwrap();
+    jar.earn(jar::key(1), 500_000);
+    pool.report(jar).unwrap();
+    pool.post(111, "/v1/rewards/claims", &json!({})).unwrap();
     pool.adopt(Act::WindDownCluster { cluster });
     assert!(pool.post(99, &path("close"), &json!({})).is_err(), "it holds stake");
     for _ in 0..4 {
@@ -125,7 +129,7 @@ fn story() -> Pool {
     let mut pool = Pool::of(charter);
     let operator = address(MANAGER);
     let mut jar = Jar::new();
-    pool.finalize(300_000);
+    pool.finalize(EPOCH);
     money(&mut pool, &mut jar);
     many(&mut pool);
     deposits(&mut pool, &mut jar);
@@ -174,7 +178,7 @@ fn story() -> Pool {
     pool
 }
 
-static STORY: LazyLock<Pool> = LazyLock::new(story);
+pub(crate) static STORY: LazyLock<Pool> = LazyLock::new(story);
 
 fn signed(ledger: &Ledger, by: u8) -> SignedHead {
     let head = ledger.head();
@@ -223,6 +227,9 @@ fn the_story_has_an_entry_of_every_kind() {
     assert_eq!(kinds, KINDS.iter().chain([&MANY]).map(|kind| (*kind).to_owned()).collect());
     assert_eq!(acts.len(), 17, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
+    for event in ["reports reported", "reports stated", "reports claimed", "money given"] {
+        assert!(events.contains(event), "{event}: {events:?}");
+    }
 }
 
 #[test]
