@@ -403,6 +403,26 @@ fn a_report_is_told_of_a_cluster_what_the_other_books_have() {
     assert!(state.seated(Root([0xc3; 32]), epoch, now).is_none());
 }
 
+#[test]
+fn a_report_of_before_a_cluster_began_tells_nothing_of_it() {
+    let mut pool = open(35_000_000);
+    // The coordinator has told how far the chain is, and looks at a state of long before.
+    pool.finalize(EPOCH + 1000);
+    let team = pool.team();
+    let cluster = pool.cluster(team, 1);
+    pool.pay(71, "80", 1).unwrap();
+    register(&mut pool, 101, cluster, &[1]).unwrap();
+    let mut jar = Jar::new();
+    pool.look(&jar).unwrap();
+    activate(&mut pool, &mut jar);
+    jar.slot = 32 * (jar.slot / 32 + 1);
+    pool.now = pool.now.max(pool.time_of(jar.slot));
+    pool.look(&jar).unwrap();
+    let report = pool.frame(&jar);
+    let unknown = Refusal::Reports(Box::new(NoReport::UnknownCluster { cluster }));
+    assert_eq!(refused(pool.tell(&mut jar, &report)), unknown);
+}
+
 /// A state in which 104 owes what others have paid: the reserve, another operator, all delegators.
 fn indebted(pool: &Pool, cluster: ClusterId, each: Wei) -> State {
     let mut state = pool.state().clone();
@@ -476,6 +496,11 @@ fn what_an_operator_owes_is_repaid_of_what_it_earns() {
     // The delegators' part stays in the account of the operators.
     assert!(near(shares(&paid, OPERATORS_HOLDER), Wei(shares(&plain, OPERATORS_HOLDER).0 - each.0)));
     assert_eq!(paid.money.rate(), plain.money.rate());
+    // New bond has paid some of it already: what is repaid is no bond.
+    let mut eased = indebted(&pool, cluster, each);
+    eased.bonds.accounts.get_mut(&address(104)).unwrap().debt = each;
+    let eased = after(eased).bonds.account(address(104));
+    assert_eq!((eased.debt, eased.bond), (Wei::ZERO, plain.bonds.account(address(104)).bond));
     // It owes more: delegators are paid first, and it keeps nothing.
     let poor = after(indebted(&pool, cluster, Wei(whole.0 * U256::from(2))));
     assert_eq!(poor.reports.claimable(address(114)), Wei::ZERO);
