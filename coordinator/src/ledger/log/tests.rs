@@ -107,11 +107,12 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
 
 /// Clusters are called for, and fall: somebody declines, and somebody does not answer.
 fn calls(pool: &mut Pool) {
-    for epoch in [300_001, 300_003] {
-        let asked = pool.drawn(1, epoch);
+    for declines in [true, false] {
+        let now = pool.state().epoch_at(pool.now).max(pool.state().chain.finalized.epoch);
+        let asked = pool.drawn(1, now.0 + 1);
         let [cluster] = asked[..] else { panic!("one of four: {asked:?}") };
         let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
-        if epoch == 300_001 {
+        if declines {
             pool.post(103, &path("decline"), &json!({})).unwrap();
         } else {
             pool.post(101, &path("accept"), &json!({})).unwrap();
@@ -174,7 +175,7 @@ fn story() -> Pool {
     pool.govern(Act::RotateGovernance(quorum(&[13, 14, 15]).unwrap())).unwrap();
     pool.govern(Act::RotateCoordinator { coordinator: address(2) }).unwrap();
     pool.coordinator(2);
-    pool.finalize(300_005);
+    pool.finalize(pool.state().chain.finalized.epoch.0 + 1);
     pool
 }
 
@@ -242,7 +243,7 @@ fn a_log_replays_to_the_same_state_and_a_second_coordinator_goes_on_from_it() {
     let mut other = story();
     assert_eq!(other.log, STORY.log, "nothing depends on chance");
     other.ledger = replayed;
-    other.finalize(300_006);
+    other.finalize(other.state().chain.finalized.epoch.0 + 1);
     assert!(Ledger::replay(&other.log).is_ok());
 }
 
