@@ -36,6 +36,9 @@ enum Stage {
     Closed,
 }
 
+/// A half of the client's: its position in the client's request, what it is for, the signature.
+type Half = (usize, Item, Signature);
+
 /// What an operator has sent of partials.
 #[derive(Debug)]
 struct Sender {
@@ -57,8 +60,8 @@ pub(crate) struct Signing {
     busy: BTreeSet<Item>,
     /// The half that each item was completed with, or is being: there is one right half for a root, so any other is wrong.
     given: BTreeMap<Item, Signature>,
-    /// Halves that came while rows were on their way to the disk: position in the client's request, item, half.
-    early: Vec<(SignRequest, Vec<(usize, Item, Signature)>)>,
+    /// Halves that came while rows were on their way to the disk.
+    early: Vec<(SignRequest, Vec<Half>)>,
     own: BTreeMap<Item, Signature>,
     senders: BTreeMap<ShareIndex, Sender>,
     collect: Collect,
@@ -208,7 +211,7 @@ impl Signing {
         &mut self,
         desk: &mut Desk<'_>,
         mut request: SignRequest,
-        halves: Vec<(usize, Item, Signature)>,
+        halves: Vec<Half>,
     ) {
         if self.stage == Stage::Journaling {
             return self.early.push((request, halves));
