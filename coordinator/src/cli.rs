@@ -6,10 +6,13 @@ use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::quorum::Quorum;
 use crate::ledger::{Ledger, audit, policy};
+use crate::lookout;
 use crate::office::{LOG_FOLDER, Office, Published, verify};
 use crate::store::LogStore;
 use crate::text::Text;
+use crate::watch::recount::Recount;
 use anyhow::{Context as _, bail};
+use beacon::{Beacon, Limits};
 use clap::{Args, Parser, Subcommand};
 use rand_core::OsRng;
 use serde::de::DeserializeOwned;
@@ -21,6 +24,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use types::{Address, ChainSpec};
 
 /// Longest charter or policy, in bytes: one with all the field's tables has ten thousand.
@@ -58,6 +62,18 @@ enum Command {
     /// What can be done with a log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// What can be done with a log's reports.
+    #[command(subcommand)]
+    Report(ReportCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportCommand {
+    /// Make reports again from what a beacon node says, and compare them with those in the log.
+    ///
+    /// Ends with success only if they are the same to the byte; otherwise names what differs first. The node must have the states
+    /// of the frame. Example: dvt-coordinator report verify --file pool.jsonl --beacon-node http://127.0.0.1:5052 --frame 7
+    Verify(RecountArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -158,6 +174,11 @@ struct ServeArgs {
     /// Where to serve.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// A beacon node to watch the chain with. Repeat for more: the next is asked when one fails.
+    ///
+    /// Without one nothing is seen of the chain, and what depends on it is refused.
+    #[arg(long)]
+    beacon_node: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +195,22 @@ struct VerifyArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RecountArgs {
+    /// The coordinator's folder; nothing may run in it.
+    #[arg(long, conflicts_with = "file", required_unless_present = "file")]
+    data_dir: Option<PathBuf>,
+    /// An exported log instead.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The beacon node to ask. Repeat for more: the next is asked when one fails.
+    #[arg(long, required = true)]
+    beacon_node: Vec<String>,
+    /// The number of one report, from 0, instead of all.
+    #[arg(long)]
+    frame: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +263,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Log(LogCommand::Verify(args)) => verify_log(&args),
         Command::Log(LogCommand::Export(args)) => export(&args),
         Command::Log(LogCommand::TakeOver(args)) => take_over(&args),
+        Command::Report(ReportCommand::Verify(args)) => recount(&args),
     }
 }
 
@@ -323,6 +361,38 @@ fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
     told(args.json, &ledger)
 }
 
+fn recount(args: &RecountArgs) -> anyhow::Result<()> {
+    let entries = match (&args.data_dir, &args.file) {
+        (Some(folder), _) => {
+            let store = LogStore::open(&folder.join(LOG_FOLDER))?;
+            verify(&store)?;
+            store.entries().collect::<Result<Vec<_>, _>>()?
+        }
+        (None, Some(file)) => lines(file)?,
+        (None, None) => bail!("a folder or a file is needed"),
+    };
+    let (mut log, mut found) = (Recount::default(), false);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    for entry in &entries {
+        let told = log.told(entry).filter(|told| args.frame.is_none_or(|frame| frame == told.no));
+        if let (Some(told), Some(state)) = (told, log.state()) {
+            let beacon = Beacon::new(&args.beacon_node, Arc::new(state.network.clone()), Limits::default())?;
+            let (no, epoch) = (told.no, told.frame.to);
+            match runtime.block_on(lookout::recount(&beacon, &log, &told)) {
+                Ok(None) => writeln!(std::io::stdout(), "report {no} of epoch {epoch}: the same")?,
+                Ok(Some(difference)) => bail!("report {no} of epoch {epoch} differs at {difference}"),
+                Err(why) => bail!("report {no} of epoch {epoch} cannot be made again: {why}"),
+            }
+            found = true;
+        }
+        log.take(entry)?;
+    }
+    match args.frame {
+        Some(frame) if !found => bail!("the log has no report {frame}"),
+        _ => Ok(()),
+    }
+}
+
 /// The entries of an exported log.
 fn lines(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -358,13 +428,26 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let key = CoordinatorKey::load(&args.data_dir)?;
     let office = Office::open(&args.data_dir, key)?;
     let (pool, entries) = (office.ledger()?.state().pool, office.ledger()?.tree().size());
+    let beacon = match &args.beacon_node[..] {
+        [] => None,
+        urls => {
+            let network = Arc::new(office.ledger()?.state().charter.network.clone());
+            Some(Beacon::new(urls, network, Limits::default())?)
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
-        let served = axum::serve(listener, api::router(Shared::new(office)));
-        served.with_graceful_shutdown(stopped()).await.context("the server has failed")
+        let shared = Shared::new(office);
+        let lookout = beacon.map(|beacon| tokio::spawn(lookout::run(shared.clone(), beacon)));
+        let served = axum::serve(listener, api::router(shared));
+        let served = served.with_graceful_shutdown(stopped()).await.context("the server has failed");
+        if let Some(lookout) = lookout {
+            lookout.abort();
+        }
+        served
     })
 }
 

@@ -68,6 +68,14 @@ pub enum Refusal {
         /// What was.
         last: Epoch,
     },
+    /// Of a time that has not come: with it all bonds that are locked until then would be free.
+    #[error("epoch {have} is said to be finalized, it is epoch {now}")]
+    Tomorrow {
+        /// What is said to be finalized.
+        have: Epoch,
+        /// The epoch that it is.
+        now: Epoch,
+    },
     /// Of a state that is not final, or that something later was said of.
     #[error("the chain's stake in epoch {have}, where more than {last} and at most {finalized} is looked at")]
     StakeOf {
@@ -84,10 +92,16 @@ pub enum Refusal {
 }
 
 impl State {
-    /// What a checkpoint changes. Errors: it is not later than the last.
-    pub fn decide(&self, seen: &Finalized) -> Result<Vec<Event>, Refusal> {
-        if seen.epoch <= self.finalized.epoch {
-            return Err(Refusal::NotLater { have: seen.epoch, last: self.finalized.epoch });
+    /// What a checkpoint changes. Errors: it is not later than the last, or later than anything can be final.
+    ///
+    /// - `now`: the epoch that it is, by the clock of the entry.
+    pub fn decide(&self, now: Epoch, seen: &Finalized) -> Result<Vec<Event>, Refusal> {
+        let have = seen.epoch;
+        if have <= self.finalized.epoch {
+            return Err(Refusal::NotLater { have, last: self.finalized.epoch });
+        }
+        if have > now {
+            return Err(Refusal::Tomorrow { have, now });
         }
         Ok(vec![Event::Finalized(*seen)])
     }
@@ -119,13 +133,24 @@ mod tests {
     fn what_is_finalized_only_rises() {
         let mut state = State::default();
         let seen = |epoch| Finalized { epoch: Epoch(epoch), root: Root([9; 32]) };
-        state.apply(&state.decide(&seen(5)).unwrap()[0]);
+        let now = Epoch(6);
+        state.apply(&state.decide(now, &seen(5)).unwrap()[0]);
         for epoch in [0, 4, 5] {
             let refusal = Refusal::NotLater { have: Epoch(epoch), last: Epoch(5) };
-            assert_eq!(state.decide(&seen(epoch)), Err(refusal));
+            assert_eq!(state.decide(now, &seen(epoch)), Err(refusal));
         }
-        state.apply(&state.decide(&seen(6)).unwrap()[0]);
+        state.apply(&state.decide(now, &seen(6)).unwrap()[0]);
         assert_eq!(state.finalized, seen(6));
+    }
+
+    #[test]
+    fn nothing_is_final_before_its_time() {
+        let state = State::default();
+        let seen = |epoch| Finalized { epoch: Epoch(epoch), root: Root([9; 32]) };
+        let refusal = |have, now| Err(Refusal::Tomorrow { have: Epoch(have), now: Epoch(now) });
+        assert_eq!(state.decide(Epoch(6), &seen(7)), refusal(7, 6));
+        assert_eq!(state.decide(Epoch(0), &seen(u64::MAX)), refusal(u64::MAX, 0));
+        assert_eq!(state.decide(Epoch(7), &seen(7)), Ok(vec![Event::Finalized(seen(7))]));
     }
 
     #[test]

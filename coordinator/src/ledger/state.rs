@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::spec::{ForkEpoch, SpecError};
-use types::{Address, ChainSpec, ClusterId, Epoch, Root, Slot};
+use types::{Address, ChainSpec, ClusterId, Epoch, Millis, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -378,10 +378,19 @@ impl State {
         }
     }
 
+    /// The epoch that it is, at a time in Unix seconds; the first also before it.
+    pub fn epoch_at(&self, at: u64) -> Epoch {
+        let now = Millis(at.saturating_mul(1_000));
+        self.network.slot_at(now).map_or(Epoch(0), |slot| self.network.epoch_of(slot))
+    }
+
     /// What a sighting leads to, at a time in Unix seconds.
     pub fn see(&self, at: u64, sighting: &Sighting) -> Result<Vec<Event>, Refusal> {
         match sighting {
-            Sighting::Finalized(seen) => Ok(self.chain.decide(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Finalized(seen) => {
+                let events = self.chain.decide(self.epoch_at(at), seen)?;
+                Ok(events.into_iter().map(Event::Chain).collect())
+            }
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),

@@ -3,7 +3,6 @@
 use super::*;
 use crate::canonical;
 use crate::ledger::charter::tests::charter;
-use crate::ledger::clusters;
 use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
 use crate::ledger::head::{AuditError, SignedHead, audit};
@@ -14,6 +13,7 @@ use crate::ledger::routes::{KINDS, ROUTES};
 use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
 use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
+use crate::ledger::{chain, clusters};
 use crate::test_keys::Wallet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use crate::text::Label;
 /// Money comes, changes hands, is asked back and paid.
 fn money(pool: &mut Pool, jar: &mut Jar) {
     let (one, other) = (address(71), address(72));
-    pool.see("network-stake", &json!({"epoch": "300000", "active": "35000000000000000"})).unwrap();
+    pool.see("network-stake", &json!({"epoch": "150000", "active": "35000000000000000"})).unwrap();
     pool.pay(71, "80", 1).unwrap();
     let eth = |eth| json!({"eth": Wei::from_eth(eth).unwrap()});
     pool.post(71, "/v1/shares/transfers", &json!({"to": other, "amount": eth("4")})).unwrap();
@@ -94,7 +94,7 @@ fn story() -> Pool {
     let mut pool = Pool::new();
     let operator = address(MANAGER);
     let mut jar = Jar::new();
-    pool.finalize(300_000);
+    pool.finalize(150_000);
     money(&mut pool, &mut jar);
     deposits(&mut pool, &mut jar);
     pool.active("5");
@@ -136,7 +136,7 @@ fn story() -> Pool {
     pool.govern(Act::RotateGovernance(quorum(&[13, 14, 15]).unwrap())).unwrap();
     pool.govern(Act::RotateCoordinator { coordinator: address(2) }).unwrap();
     pool.coordinator(2);
-    pool.finalize(300_001);
+    pool.finalize(150_001);
     pool
 }
 
@@ -201,7 +201,7 @@ fn a_log_replays_to_the_same_state_and_a_second_coordinator_goes_on_from_it() {
     let mut other = story();
     assert_eq!(other.log, STORY.log, "nothing depends on chance");
     other.ledger = replayed;
-    other.finalize(300_002);
+    other.finalize(150_002);
     assert!(Ledger::replay(&other.log).is_ok());
 }
 
@@ -386,6 +386,19 @@ fn an_observation_counts_in_one_place_and_from_the_coordinator_only() {
     assert!(matches!(moved, Err(AppendError::NotTheCoordinator { .. })), "another place");
     let here = sign(1, &pool, START);
     assert!(pool.ledger.observe(START, here).is_ok());
+}
+
+#[test]
+fn no_epoch_is_final_before_it_has_begun() {
+    let mut pool = Pool::new();
+    let now = pool.state().epoch_at(pool.now);
+    let (genesis_s, epoch_s) = (1_742_213_400, 384);
+    assert_eq!(now.0, (START - genesis_s) / epoch_s);
+    let tomorrow = Epoch(now.0 + 1);
+    let seen = pool.see("finalized", &json!({"epoch": tomorrow, "root": Root::ZERO})).unwrap_err();
+    assert_eq!(seen, AppendError::Refused(Refusal::Chain(chain::Refusal::Tomorrow { have: tomorrow, now })));
+    assert_eq!(pool.state().epoch_at(genesis_s - 1), Epoch(0));
+    pool.finalize(now.0);
 }
 
 #[test]

@@ -102,6 +102,11 @@ impl Jar {
         }
     }
 
+    /// What waits.
+    pub(crate) fn queue(&self) -> &[PendingDeposit] {
+        &self.queue
+    }
+
     /// What a finalized state has.
     pub(crate) fn look(&self) -> Look {
         let validators = self.validators.values().copied().collect();

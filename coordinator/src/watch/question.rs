@@ -1,0 +1,180 @@
+//! Questions to a beacon node: where they go, and how much of an answer is read.
+//!
+//! Source: ethereum/beacon-APIs.
+
+use super::said::{self, Said, Wrong};
+use crate::ledger::State;
+use crate::ledger::reports::REQUEST_LEN_MAX;
+use crate::text::Text;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::io::Read;
+use types::{Address, Epoch, PublicKey, Slot, ValidatorIndex};
+
+/// Most keys or indices of one question: 100 kB to send and 600 kB to read, which a node makes in a tenth of a second.
+pub const PER_QUESTION: usize = 1_000;
+/// Most bytes of a short answer. A thousand validators take some 600 kB, a block with its blobs' commitments 2 MB.
+pub const ANSWER_LEN_MAX: usize = 16 << 20;
+/// Most bytes of the queue of deposits. An entry takes 450, so half a million fit: more than Ethereum's ever had.
+pub const PENDING_LEN_MAX: usize = 256 << 20;
+/// Most bytes of all validators that are active. An entry takes 500, so four million fit: four times Ethereum's.
+pub const ACTIVE_LEN_MAX: usize = 2 << 30;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Question {
+    /// What is finalized, in the head's state.
+    Finality,
+    /// Validators of a state.
+    Validators {
+        /// The state's slot.
+        slot: Slot,
+        /// Of these keys, at most [`PER_QUESTION`].
+        keys: Vec<PublicKey>,
+    },
+    /// Deposits that wait in a state's queue.
+    Pending {
+        /// The state's slot.
+        slot: Slot,
+    },
+    /// Effective balances of all validators that are active in a state.
+    Active {
+        /// The state's slot.
+        slot: Slot,
+    },
+    /// The root of a slot's block.
+    Root {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The withdrawals of a slot's block.
+    Block {
+        /// The slot.
+        slot: Slot,
+    },
+    /// What attestations of an epoch earned.
+    Attestations {
+        /// The epoch.
+        epoch: Epoch,
+        /// Whose, at most [`PER_QUESTION`].
+        indices: Vec<ValidatorIndex>,
+    },
+    /// Who is in a state's sync committee.
+    Members {
+        /// The state's slot.
+        slot: Slot,
+    },
+    /// What a block's sync committee earned.
+    Sync {
+        /// The block's slot.
+        slot: Slot,
+        /// Whose.
+        indices: Vec<ValidatorIndex>,
+    },
+}
+
+/// What of long answers is the pool's; the rest is read over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Where its withdrawals go.
+    pub address: Address,
+    /// Its validators' keys,
+    pub keys: BTreeSet<PublicKey>,
+    /// and indices.
+    pub indices: BTreeSet<ValidatorIndex>,
+}
+
+impl Scope {
+    /// What is the pool's.
+    pub fn of(state: &State) -> Self {
+        let keys = state.deposits.validators().keys().copied().collect();
+        let indices = state.deposits.by_index.keys().copied().collect();
+        Self { address: state.charter.withdrawal_address, keys, indices }
+    }
+}
+
+impl Question {
+    /// The path of the beacon API, with its query.
+    pub fn path(&self) -> String {
+        let beacon = "/eth/v1/beacon";
+        match self {
+            Self::Finality => format!("{beacon}/states/head/finality_checkpoints"),
+            Self::Validators { slot, .. } => format!("{beacon}/states/{slot}/validators"),
+            Self::Pending { slot } => format!("{beacon}/states/{slot}/pending_deposits"),
+            Self::Active { slot } => format!("{beacon}/states/{slot}/validators?status=active"),
+            Self::Root { slot } => format!("{beacon}/headers/{slot}"),
+            Self::Block { slot } => format!("/eth/v2/beacon/blocks/{slot}"),
+            Self::Attestations { epoch, .. } => format!("{beacon}/rewards/attestations/{epoch}"),
+            Self::Members { slot } => format!("{beacon}/states/{slot}/sync_committees"),
+            Self::Sync { slot, .. } => format!("{beacon}/rewards/sync_committee/{slot}"),
+        }
+    }
+
+    /// JSON to `POST`; without it the question is a `GET`.
+    pub fn body(&self) -> Option<String> {
+        match self {
+            Self::Validators { keys, .. } => Some(json!({ "ids": keys }).to_string()),
+            Self::Attestations { indices, .. } | Self::Sync { indices, .. } => {
+                Some(json!(indices).to_string())
+            }
+            Self::Finality
+            | Self::Pending { .. }
+            | Self::Active { .. }
+            | Self::Root { .. }
+            | Self::Block { .. }
+            | Self::Members { .. } => None,
+        }
+    }
+
+    /// What the question is called as evidence: its path, and the SHA-256 of what is posted, if something is.
+    pub fn name(&self) -> Text<REQUEST_LEN_MAX> {
+        let path = self.path();
+        let name = match self.body() {
+            Some(body) => format!("{path} {}", hex::encode(Sha256::digest(body))),
+            None => path,
+        };
+        Text::new(name).expect("paths have fewer than a hundred letters, and no space")
+    }
+
+    /// Most bytes of an answer.
+    pub fn len_max(&self) -> usize {
+        match self {
+            Self::Pending { .. } => PENDING_LEN_MAX,
+            Self::Active { .. } => ACTIVE_LEN_MAX,
+            Self::Finality
+            | Self::Validators { .. }
+            | Self::Root { .. }
+            | Self::Block { .. }
+            | Self::Attestations { .. }
+            | Self::Members { .. }
+            | Self::Sync { .. } => ANSWER_LEN_MAX,
+        }
+    }
+
+    /// Whether an answer is too long to be kept whole.
+    pub fn is_long(&self) -> bool {
+        self.len_max() > ANSWER_LEN_MAX
+    }
+
+    /// Whether "there is no such thing" is an answer: slots may have no block.
+    pub fn may_be_absent(&self) -> bool {
+        matches!(self, Self::Root { .. } | Self::Block { .. })
+    }
+
+    /// Reads an answer. Errors: the rule that it breaks.
+    pub fn read(&self, scope: &Scope, answer: &mut dyn Read) -> Result<Said, Wrong> {
+        match self {
+            Self::Finality => said::finality(answer),
+            Self::Validators { keys, .. } => said::validators(keys, answer),
+            Self::Pending { .. } => said::pending(scope, answer),
+            Self::Active { .. } => said::active(answer),
+            Self::Root { slot } => said::root(*slot, answer),
+            Self::Block { slot } => said::block(*slot, scope, answer),
+            Self::Attestations { indices, .. } => said::attestations(indices, answer),
+            Self::Members { .. } => said::members(scope, answer),
+            Self::Sync { indices, .. } => said::sync(indices, answer),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What is asked, what is made of answers, and when: on answers made by hand, and on a chain in a jar.
+
+mod answers;
+mod chain;
+mod frames;
+mod recounts;
+mod rounds;
