@@ -3,10 +3,10 @@
 use crate::api::{self, Shared};
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
-use crate::ledger::charter::Charter;
+use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::quorum::Quorum;
 use crate::ledger::{Ledger, audit, policy};
-use crate::lookout;
+use crate::lookout::{self, Nodes};
 use crate::office::{LOG_FOLDER, Office, Published, verify};
 use crate::store::LogStore;
 use crate::text::Text;
@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use beacon::{Beacon, Limits};
 use clap::{Args, Parser, Subcommand};
 use rand_core::OsRng;
+use remote::Execution;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::ffi::OsString;
@@ -143,6 +144,15 @@ struct CharterArgs {
     /// How many of them must sign a batch of deposits.
     #[arg(long)]
     guardians_needed: u8,
+    /// The pool's contract, whose events say what was paid.
+    #[arg(long, requires = "deposit_contract")]
+    vault: Option<Address>,
+    /// The chain's deposit contract.
+    #[arg(long, requires = "vault")]
+    deposit_contract: Option<Address>,
+    /// The number of the block in which the vault was made: what was before is not listened to.
+    #[arg(long, default_value_t = 0)]
+    vault_since: u64,
     /// Between the adoption of a change and its effect.
     #[arg(long, default_value_t = 3 * 86_400)]
     timelock_s: u64,
@@ -179,6 +189,9 @@ struct ServeArgs {
     /// Without one nothing is seen of the chain, and what depends on it is refused.
     #[arg(long)]
     beacon_node: Vec<String>,
+    /// An execution node, to listen to the pool's contracts with.
+    #[arg(long, requires = "beacon_node")]
+    execution_node: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -305,6 +318,11 @@ fn draft(args: &CharterArgs) -> anyhow::Result<()> {
         coordinator: args.coordinator,
         governance: Quorum::new(&args.governance, args.governance_needed)?,
         guardians: Quorum::new(&args.guardians, args.guardians_needed)?,
+        contracts: args.vault.zip(args.deposit_contract).map(|(vault, deposits)| Contracts {
+            vault,
+            deposits,
+            since: args.vault_since,
+        }),
         timelock_s: args.timelock_s,
         policy,
     };
@@ -377,8 +395,9 @@ fn recount(args: &RecountArgs) -> anyhow::Result<()> {
         let told = log.told(entry).filter(|told| args.frame.is_none_or(|frame| frame == told.no));
         if let (Some(told), Some(state)) = (told, log.state()) {
             let beacon = Beacon::new(&args.beacon_node, Arc::new(state.network.clone()), Limits::default())?;
+            let nodes = Nodes { beacon, execution: None };
             let (no, epoch) = (told.no, told.frame.to);
-            match runtime.block_on(lookout::recount(&beacon, &log, &told)) {
+            match runtime.block_on(lookout::recount(&nodes, &log, &told)) {
                 Ok(None) => writeln!(std::io::stdout(), "report {no} of epoch {epoch}: the same")?,
                 Ok(Some(difference)) => bail!("report {no} of epoch {epoch} differs at {difference}"),
                 Err(why) => bail!("report {no} of epoch {epoch} cannot be made again: {why}"),
@@ -428,11 +447,12 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let key = CoordinatorKey::load(&args.data_dir)?;
     let office = Office::open(&args.data_dir, key)?;
     let (pool, entries) = (office.ledger()?.state().pool, office.ledger()?.tree().size());
-    let beacon = match &args.beacon_node[..] {
+    let nodes = match &args.beacon_node[..] {
         [] => None,
         urls => {
             let network = Arc::new(office.ledger()?.state().charter.network.clone());
-            Some(Beacon::new(urls, network, Limits::default())?)
+            let execution = args.execution_node.as_deref().map(Execution::new).transpose()?;
+            Some(Nodes { beacon: Beacon::new(urls, network, Limits::default())?, execution })
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -441,7 +461,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
         let shared = Shared::new(office);
-        let lookout = beacon.map(|beacon| tokio::spawn(lookout::run(shared.clone(), beacon)));
+        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(shared.clone(), nodes)));
         let served = axum::serve(listener, api::router(shared));
         let served = served.with_graceful_shutdown(stopped()).await.context("the server has failed");
         if let Some(lookout) = lookout {

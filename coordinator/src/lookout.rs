@@ -5,6 +5,7 @@
 
 use crate::api::{ApiError, Shared, now};
 use crate::ledger::Sealed;
+use crate::ledger::chain::Reference;
 use crate::office::{Office, OfficeError};
 use crate::text::Label;
 use crate::watch::frame;
@@ -12,6 +13,8 @@ use crate::watch::recount::{Recount, Told, difference};
 use crate::watch::step::report_body;
 use crate::watch::{Known, Question, Said, Scope, Step, Tally, Task, next};
 use beacon::Beacon;
+use remote::Execution;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +31,7 @@ const ROUNDS_ASIDE_MAX: u32 = 64;
 /// Entries of the log that are read at once: some megabytes.
 const ENTRIES_AT_ONCE: usize = 256;
 /// More steps than any round has: if the state does not move, something is wrong with us.
-const STEPS_MAX: usize = 1_000;
+const STEPS_MAX: usize = 100_000;
 
 /// What failed lately, by its task.
 #[derive(Debug, Default)]
@@ -52,6 +55,12 @@ struct Memory {
 }
 
 impl Memory {
+    /// A log of a contract is passed over from now on.
+    fn refuse(&mut self, reference: Reference, why: &str) {
+        tracing::warn!(transaction = %reference.hash, log = reference.index, why, "what a contract said does not count");
+        self.known.refused.insert(reference);
+    }
+
     /// Counts what was written since. Errors: the disk's.
     fn count(&mut self, office: &Office) -> Result<(), ApiError> {
         loop {
@@ -69,16 +78,25 @@ impl Memory {
     }
 }
 
+/// Who is asked.
+#[derive(Debug)]
+pub struct Nodes {
+    /// Beacon nodes.
+    pub beacon: Beacon,
+    /// An execution node, if there is one.
+    pub execution: Option<Execution>,
+}
+
 /// Watches until it is dropped. What goes wrong is in the log.
-pub async fn run(shared: Shared, beacon: Beacon) {
-    let labels = beacon.labels().join(", ");
-    tracing::info!(nodes = labels, "watching the chain");
+pub async fn run(shared: Shared, nodes: Nodes) {
+    let execution = nodes.execution.as_ref().map(Execution::label);
+    tracing::info!(beacon = nodes.beacon.labels().join(", "), execution, "watching the chain");
     let (mut memory, mut troubles) = (Memory::default(), Troubles::default());
     let mut round = tokio::time::interval(round_length(&shared).await);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         round.tick().await;
-        match watch(&shared, &beacon, memory, &mut troubles, round.period()).await {
+        match watch(&shared, &nodes, memory, &mut troubles, round.period()).await {
             Ok(back) => memory = back,
             Err(error) => {
                 tracing::error!(%error, "the office does not work, so nothing is watched; start it again");
@@ -96,7 +114,7 @@ async fn round_length(shared: &Shared) -> Duration {
 /// One round. Errors: the office's disk.
 async fn watch(
     shared: &Shared,
-    beacon: &Beacon,
+    nodes: &Nodes,
     mut memory: Memory,
     troubles: &mut Troubles,
     period: Duration,
@@ -104,7 +122,7 @@ async fn watch(
     if !is_ours(shared).await? {
         return Ok(memory);
     }
-    let foreign = beacon.check_network().await;
+    let foreign = nodes.beacon.check_network().await;
     tracing::trace!(?foreign, "asked for the network");
     memory.known = memory.known.again(troubles.resting());
     for _ in 0..STEPS_MAX {
@@ -116,7 +134,7 @@ async fn watch(
                 return Ok(memory);
             }
             Step::Ask(task, questions) => {
-                match ask(beacon, questions, &Arc::new(scope), &mut memory.known).await {
+                match ask(nodes, questions, &Arc::new(scope), &mut memory.known).await {
                     Ok(()) => continue,
                     Err(why) => (task, why),
                 }
@@ -128,6 +146,16 @@ async fn watch(
                 }
                 Err(why) => (task, why),
             },
+            Step::Tell(reference, kind, body) => {
+                if let Err(why) = observe(shared, kind, body).await? {
+                    memory.refuse(reference, &why);
+                }
+                continue;
+            }
+            Step::Refuse(reference, why) => {
+                memory.refuse(reference, &why);
+                continue;
+            }
             Step::SetAside(task, why) => (task, why),
         };
         troubles.have(task, &why, period);
@@ -155,21 +183,37 @@ fn considered(office: &mut Office, mut memory: Memory) -> Result<(Memory, Step, 
 
 /// Asks all of these. Errors: the first that was not answered.
 async fn ask(
-    beacon: &Beacon,
+    nodes: &Nodes,
     questions: Vec<Question>,
     scope: &Arc<Scope>,
     known: &mut Known,
 ) -> Result<(), String> {
     for question in questions {
-        let said = answered(beacon, &question, scope).await;
+        let said = match question.rpc() {
+            Some((method, params)) => executed(nodes, &question, scope, method, params).await,
+            None => answered(&nodes.beacon, &question, scope).await.map_err(|error| error.to_string()),
+        };
         let said = said.map_err(|error| format!("{}: {error}", question.path()))?;
         known.answers.insert(question, said);
     }
     Ok(())
 }
 
+/// Asks the execution node.
+async fn executed(
+    nodes: &Nodes,
+    question: &Question,
+    scope: &Scope,
+    method: &str,
+    params: Value,
+) -> Result<Said, String> {
+    let node = nodes.execution.as_ref().ok_or("no execution node is given (--execution-node)")?;
+    let result = node.look(method, params, question.len_max()).await.map_err(|error| error.to_string())?;
+    question.read(scope, &mut result.to_string().as_bytes()).map_err(|wrong| wrong.to_string())
+}
+
 /// Asks one question. That there is no such thing is an answer where it may be one.
-pub async fn answered(
+async fn answered(
     beacon: &Beacon,
     question: &Question,
     scope: &Arc<Scope>,
@@ -200,8 +244,8 @@ async fn told(beacon: &Beacon, question: &Question, scope: &Arc<Scope>) -> Resul
 /// - `log`: read up to the report, `told`.
 /// - Returns where they differ first, `None` if they are the same to the byte.
 /// - Errors: in words: a question that no node answers; answers that make no report.
-pub async fn recount(beacon: &Beacon, log: &Recount, told: &Told) -> Result<Option<String>, String> {
-    beacon.check_network().await;
+pub async fn recount(nodes: &Nodes, log: &Recount, told: &Told) -> Result<Option<String>, String> {
+    nodes.beacon.check_network().await;
     let state = log.state().ok_or("a log begins with a charter")?;
     let scope = Arc::new(Scope::of(state));
     let mut known = Known::default();
@@ -210,7 +254,7 @@ pub async fn recount(beacon: &Beacon, log: &Recount, told: &Told) -> Result<Opti
         if questions.is_empty() {
             break;
         }
-        ask(beacon, questions, &scope, &mut known).await?;
+        ask(nodes, questions, &scope, &mut known).await?;
     }
     let report = frame::fold(state, log.tally(), told.frame, &known).map_err(|error| error.to_string())?;
     Ok(difference(&told.body, &report_body(state, &report)))

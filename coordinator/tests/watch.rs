@@ -97,6 +97,7 @@ fn found(folder: &Path) {
         coordinator: key.address(),
         governance: Quorum::new(&[1, 2, 3].map(address), 2).unwrap(),
         guardians: Quorum::new(&[4, 5].map(address), 2).unwrap(),
+        contracts: None,
         timelock_s: 86_400,
         policy: policy::preset("lido").unwrap(),
     };

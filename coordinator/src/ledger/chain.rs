@@ -37,6 +37,17 @@ pub struct Stake {
     pub active: Gwei,
 }
 
+/// A block of the execution layer that is final, up to which all that the pool's contracts said was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Executed {
+    /// Its number.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub number: u64,
+    /// Its hash.
+    pub hash: Root,
+}
+
 /// The latest of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +56,8 @@ pub struct State {
     pub finalized: Finalized,
     /// What was seen last of the chain's stake, if anything was.
     pub stake: Option<Stake>,
+    /// Up to where the pool's contracts were listened to, if they were.
+    pub executed: Option<Executed>,
 }
 
 /// What happened.
@@ -55,6 +68,8 @@ pub enum Event {
     Finalized(Finalized),
     /// How much stake there is.
     Stake(Stake),
+    /// All that the pool's contracts said up to here was told.
+    Executed(Executed),
 }
 
 /// Why a checkpoint is refused.
@@ -86,6 +101,14 @@ pub enum Refusal {
         /// The latest that is finalized.
         finalized: Epoch,
     },
+    /// A block that is not later than the last.
+    #[error("block {have}, where {last} was told of already")]
+    NotLaterBlock {
+        /// Its number.
+        have: u64,
+        /// The last one's.
+        last: u64,
+    },
     /// No stake at all.
     #[error("a chain without stake")]
     NoStake,
@@ -116,11 +139,22 @@ impl State {
         if seen.active == Gwei(0) { Err(Refusal::NoStake) } else { Ok(vec![Event::Stake(*seen)]) }
     }
 
+    /// That the pool's contracts were listened to up to a block. Errors: it is not later than the last.
+    pub fn heard(&self, seen: &Executed) -> Result<Vec<Event>, Refusal> {
+        match self.executed {
+            Some(last) if seen.number <= last.number => {
+                Err(Refusal::NotLaterBlock { have: seen.number, last: last.number })
+            }
+            _ => Ok(vec![Event::Executed(*seen)]),
+        }
+    }
+
     /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Finalized(seen) => self.finalized = *seen,
             Event::Stake(seen) => self.stake = Some(*seen),
+            Event::Executed(seen) => self.executed = Some(*seen),
         }
     }
 }
@@ -168,5 +202,17 @@ mod tests {
         state.apply(&state.weigh(&seen(5, 7)).unwrap()[0]);
         assert_eq!(state.stake, Some(seen(5, 7)));
         assert_eq!(state.weigh(&seen(5, 8)), of(5, 5, 5));
+    }
+
+    #[test]
+    fn what_contracts_said_is_told_block_by_block() {
+        let mut state = State::default();
+        let block = |number| Executed { number, hash: Root([number.try_into().unwrap(); 32]) };
+        state.apply(&state.heard(&block(7)).unwrap()[0]);
+        assert_eq!(state.executed, Some(block(7)));
+        for have in [0, 6, 7] {
+            assert_eq!(state.heard(&block(have)), Err(Refusal::NotLaterBlock { have, last: 7 }));
+        }
+        assert_eq!(state.heard(&block(8)), Ok(vec![Event::Executed(block(8))]));
     }
 }

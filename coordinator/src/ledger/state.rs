@@ -83,6 +83,8 @@ pub enum Sighting {
     Finalized(chain::Finalized),
     /// How much stake the chain has.
     Stake(chain::Stake),
+    /// The pool's contracts were listened to.
+    Executed(chain::Executed),
     /// Bond moved.
     Bonds(bonds::Sighting),
     /// The pool's ETH moved.
@@ -392,6 +394,7 @@ impl State {
                 Ok(events.into_iter().map(Event::Chain).collect())
             }
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Executed(seen) => Ok(self.chain.heard(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),

@@ -21,6 +21,8 @@ use types::{ChainSpec, Root, Slot};
 struct Node {
     finalized: Arc<Mutex<u64>>,
     asked: Arc<Mutex<Vec<(Method, String)>>>,
+    /// What it has not: the end of a path.
+    lacks: Arc<Mutex<&'static str>>,
 }
 
 impl Node {
@@ -38,14 +40,32 @@ impl Node {
     }
 }
 
+/// What the execution node answers: blocks, and no logs.
+async fn executed(request: Request) -> Response {
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    let result = match asked["method"].as_str() {
+        Some("eth_getBlockByNumber") => {
+            json!({"number": asked["params"][0], "hash": Root([6; 32]), "timestamp": "0x0"})
+        }
+        Some("eth_getLogs") => json!([]),
+        other => panic!("{other:?}"),
+    };
+    Json(json!({"jsonrpc": "2.0", "id": asked["id"], "result": result})).into_response()
+}
+
 async fn answer(State(node): State<Node>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    if path == "/" {
+        return executed(request).await;
+    }
     node.asked.lock().unwrap().push((request.method().clone(), path.clone()));
     let of_state =
         |data: Value| Json(json!({"execution_optimistic": false, "finalized": true, "data": data}));
     let spec = ChainSpec::builtin("hoodi").unwrap();
     let finalized = *node.finalized.lock().unwrap();
-    match path.strip_prefix("/eth/v1/beacon/").unwrap() {
+    let lacks = Some(*node.lacks.lock().unwrap()).filter(|lacks| !lacks.is_empty()).unwrap_or("nothing");
+    match path.strip_prefix("/eth/v1/beacon/").unwrap_or(&path) {
         "genesis" => Json(json!({"data": {
             "genesis_time": (spec.genesis_time_ms / 1_000).to_string(),
             "genesis_validators_root": spec.genesis_validators_root,
@@ -56,11 +76,16 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
             "finalized": {"epoch": finalized.to_string(), "root": Root([7; 32])},
         }))
         .into_response(),
-        path if path.starts_with(&format!("states/{}/", finalized * 32)) => {
+        path if path.starts_with(&format!("states/{}/", finalized * 32)) && !path.ends_with(lacks) => {
             let all =
                 json!([{"status": "active_ongoing", "validator": {"effective_balance": "32000000000"}}]);
             let whole = request.uri().query() == Some("status=active");
             of_state(if whole { all } else { json!([]) }).into_response()
+        }
+        path if path == format!("/eth/v2/beacon/blocks/{}", Root([7; 32])) => {
+            let payload = json!({"withdrawals": [], "block_number": "150000", "block_hash": Root([6; 32])});
+            of_state(json!({"message": {"slot": (finalized * 32).to_string(), "body": {"execution_payload": payload}}}))
+                .into_response()
         }
         _ => (StatusCode::NOT_FOUND, Json(json!({"code": 404, "message": "no such state"}))).into_response(),
     }
@@ -81,11 +106,13 @@ fn office(ours: bool) -> (TempDir, Shared) {
     (folder, Shared::new(office))
 }
 
-fn beacon_of(urls: &[&str]) -> Beacon {
-    Beacon::new(urls, Arc::new(ChainSpec::builtin("hoodi").unwrap()), Limits::default()).unwrap()
+fn beacon_of(urls: &[&str]) -> Nodes {
+    let hoodi = Arc::new(ChainSpec::builtin("hoodi").unwrap());
+    let execution = urls.last().map(|url| Execution::new(url).unwrap());
+    Nodes { beacon: Beacon::new(urls, hoodi, Limits::default()).unwrap(), execution }
 }
 
-async fn round_of(shared: &Shared, beacon: &Beacon, troubles: &mut Troubles) {
+async fn round_of(shared: &Shared, beacon: &Nodes, troubles: &mut Troubles) {
     watch(shared, beacon, Memory::default(), troubles, Duration::ZERO).await.unwrap();
 }
 
@@ -107,22 +134,20 @@ async fn what_the_node_says_is_written_and_the_next_node_is_asked_when_one_is_go
     let urls = ["http://127.0.0.1:1", &node.serve().await];
     let (beacon, mut troubles) = (beacon_of(&urls), Troubles::default());
     round_of(&shared, &beacon, &mut troubles).await;
-    let all = ["finalized", "look", "network-stake"];
+    let all = ["finalized", "network-stake", "executed", "look"];
     assert_eq!(kinds(&shared).await, all);
     assert!(troubles.0.is_empty());
     let looked = shared.with(|office| Ok(office.ledger()?.state().deposits.looked())).await.unwrap();
     assert_eq!(looked, Some(Slot(9 * 32)));
-    let base = "/eth/v1/beacon/";
-    assert_eq!(
-        node.paths(),
-        [
-            format!("GET {base}genesis"),
-            format!("GET {base}states/head/finality_checkpoints"),
-            format!("POST {base}states/288/validators"),
-            format!("GET {base}states/288/pending_deposits"),
-            format!("GET {base}states/288/validators"),
-        ]
-    );
+    let asked = [
+        "GET /eth/v1/beacon/genesis".to_owned(),
+        "GET /eth/v1/beacon/states/head/finality_checkpoints".to_owned(),
+        "GET /eth/v1/beacon/states/288/validators".to_owned(),
+        format!("GET /eth/v2/beacon/blocks/{}", Root([7; 32])),
+        "POST /eth/v1/beacon/states/288/validators".to_owned(),
+        "GET /eth/v1/beacon/states/288/pending_deposits".to_owned(),
+    ];
+    assert_eq!(node.paths(), asked);
     round_of(&shared, &beacon, &mut troubles).await;
     assert_eq!(kinds(&shared).await, all, "nothing twice");
 }
@@ -133,26 +158,24 @@ async fn what_fails_is_left_alone_for_a_while_and_then_done() {
     let node = Node::default();
     *node.finalized.lock().unwrap() = 9;
     let beacon = beacon_of(&[&node.serve().await]);
-    // The ledger is further than the node, which has not the state that is to be looked at.
-    let finalized = json!({"epoch": "10", "root": Root([7; 32])}).to_string();
-    assert_eq!(observe(&shared, "finalized", finalized).await.unwrap(), Ok(()));
+    *node.lacks.lock().unwrap() = "pending_deposits";
     let mut troubles = Troubles::default();
     round_of(&shared, &beacon, &mut troubles).await;
     let trouble = &troubles.0[&Task::Look];
-    assert!(trouble.why.contains("/eth/v1/beacon/states/320/validators: status 404"), "{}", trouble.why);
-    assert_eq!((trouble.times, troubles.0.len()), (1, 2), "the look, and the chain's stake");
+    assert!(trouble.why.contains("states/288/pending_deposits: status 404"), "{}", trouble.why);
+    assert_eq!((trouble.times, troubles.0.len()), (1, 1));
+    let before = ["finalized", "network-stake", "executed"];
+    assert_eq!(kinds(&shared).await, before, "the others go on");
     round_of(&shared, &beacon, &mut troubles).await;
     assert_eq!(troubles.0[&Task::Look].times, 2, "tried again");
     troubles.have(Task::Look, "still", Duration::from_secs(3_600));
-    assert_eq!(troubles.resting(), [(Task::Look, "still".to_owned())].into(), "the stake is tried");
-    *node.finalized.lock().unwrap() = 10;
-    let asked = node.paths().len();
+    assert_eq!(troubles.resting(), [(Task::Look, "still".to_owned())].into());
+    *node.lacks.lock().unwrap() = "nothing";
     round_of(&shared, &beacon, &mut troubles).await;
-    assert_eq!(node.paths().len(), asked + 3, "genesis, what is finalized, and the stake");
-    assert_eq!(kinds(&shared).await, ["finalized", "network-stake"], "left alone");
+    assert_eq!(kinds(&shared).await, before, "left alone");
     troubles.0.get_mut(&Task::Look).unwrap().again = Instant::now();
     round_of(&shared, &beacon, &mut troubles).await;
-    assert_eq!(kinds(&shared).await, ["finalized", "network-stake", "look"]);
+    assert_eq!(kinds(&shared).await, ["finalized", "network-stake", "executed", "look"]);
     assert!(troubles.0.is_empty(), "well again");
 }
 

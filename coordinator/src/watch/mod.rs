@@ -11,12 +11,15 @@
 //! - [`question`]: what can be asked. [`said`]: what was answered. [`list`]: long answers, read as they come.
 //! - [`due`]: which state is to be looked at next, and when. [`frame`]: what a report is made of; [`tally`]: what of it the
 //!   log says.
+//! - [`contracts`]: what the pool's contracts say; [`heard`]: what of it is to be observed.
 //! - [`step`]: what to do next. [`recount`]: reports of a log, to be made again.
 //!
 //! Nothing here asks a clock or opens a socket: that is [`crate::lookout`]'s.
 
+pub mod contracts;
 pub mod due;
 pub mod frame;
+pub mod heard;
 pub mod list;
 pub mod question;
 pub mod recount;

@@ -1,17 +1,19 @@
-//! Questions to a beacon node: where they go, and how much of an answer is read.
+//! Questions to a beacon node, and to an execution node: where they go, and how much of an answer is read.
 //!
-//! Source: ethereum/beacon-APIs.
+//! Sources: ethereum/beacon-APIs; ethereum/execution-apis, `eth_getLogs` and `eth_getBlockByNumber`.
 
+use super::contracts;
 use super::said::{self, Said, Wrong};
 use crate::ledger::State;
+use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::reports::REQUEST_LEN_MAX;
 use crate::text::Text;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::io::Read;
-use types::{Address, Epoch, PublicKey, Slot, ValidatorIndex};
+use types::{Address, Epoch, PublicKey, Root, Slot, ValidatorIndex};
 
 /// Most keys or indices of one question: 100 kB to send and 600 kB to read, which a node makes in a tenth of a second.
 pub const PER_QUESTION: usize = 1_000;
@@ -21,6 +23,9 @@ pub const ANSWER_LEN_MAX: usize = 16 << 20;
 pub const PENDING_LEN_MAX: usize = 256 << 20;
 /// Most bytes of all validators that are active. An entry takes 500, so four million fit: four times Ethereum's.
 pub const ACTIVE_LEN_MAX: usize = 2 << 30;
+
+/// Most bytes of logs. A deposit takes 1,500, so forty thousand fit: a range of blocks has no gas for more.
+pub const LOGS_LEN_MAX: usize = 64 << 20;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -54,6 +59,11 @@ pub enum Question {
         /// The slot.
         slot: Slot,
     },
+    /// The execution layer's block in a block of the chain.
+    Payload {
+        /// The root of the chain's block.
+        root: Root,
+    },
     /// What attestations of an epoch earned.
     Attestations {
         /// The epoch.
@@ -65,6 +75,20 @@ pub enum Question {
     Members {
         /// The state's slot.
         slot: Slot,
+    },
+    /// A block of the execution layer, by its number.
+    Executed {
+        /// The number.
+        number: u64,
+    },
+    /// What the pool's contracts said.
+    Logs {
+        /// From this block,
+        from: u64,
+        /// to this one, with both.
+        to: u64,
+        /// The contracts: the pool's, and the chain's for deposits.
+        addresses: [Address; 2],
     },
     /// What a block's sync committee earned.
     Sync {
@@ -84,6 +108,8 @@ pub struct Scope {
     pub keys: BTreeSet<PublicKey>,
     /// and indices.
     pub indices: BTreeSet<ValidatorIndex>,
+    /// Its contracts.
+    pub contracts: Option<Contracts>,
 }
 
 impl Scope {
@@ -91,12 +117,13 @@ impl Scope {
     pub fn of(state: &State) -> Self {
         let keys = state.deposits.validators().keys().copied().collect();
         let indices = state.deposits.by_index.keys().copied().collect();
-        Self { address: state.charter.withdrawal_address, keys, indices }
+        let Charter { withdrawal_address: address, contracts, .. } = state.charter;
+        Self { address, keys, indices, contracts }
     }
 }
 
 impl Question {
-    /// The path of the beacon API, with its query.
+    /// The path of the beacon API, with its query; of a question to an execution node, its method and what it is about.
     pub fn path(&self) -> String {
         let beacon = "/eth/v1/beacon";
         match self {
@@ -106,9 +133,12 @@ impl Question {
             Self::Active { slot } => format!("{beacon}/states/{slot}/validators?status=active"),
             Self::Root { slot } => format!("{beacon}/headers/{slot}"),
             Self::Block { slot } => format!("/eth/v2/beacon/blocks/{slot}"),
+            Self::Payload { root } => format!("/eth/v2/beacon/blocks/{root}"),
             Self::Attestations { epoch, .. } => format!("{beacon}/rewards/attestations/{epoch}"),
             Self::Members { slot } => format!("{beacon}/states/{slot}/sync_committees"),
             Self::Sync { slot, .. } => format!("{beacon}/rewards/sync_committee/{slot}"),
+            Self::Executed { number } => format!("eth_getBlockByNumber {number}"),
+            Self::Logs { from, to, .. } => format!("eth_getLogs {from}..{to}"),
         }
     }
 
@@ -124,7 +154,27 @@ impl Question {
             | Self::Active { .. }
             | Self::Root { .. }
             | Self::Block { .. }
+            | Self::Payload { .. }
+            | Self::Executed { .. }
+            | Self::Logs { .. }
             | Self::Members { .. } => None,
+        }
+    }
+
+    /// The method of JSON-RPC and its parameters, of a question to an execution node.
+    pub fn rpc(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Self::Executed { number } => {
+                Some(("eth_getBlockByNumber", json!([format!("0x{number:x}"), false])))
+            }
+            Self::Logs { from, to, addresses } => {
+                let [from, to] = [from, to].map(|number| format!("0x{number:x}"));
+                let topics = [contracts::topics()];
+                let filter =
+                    json!({"fromBlock": from, "toBlock": to, "address": addresses, "topics": topics});
+                Some(("eth_getLogs", json!([filter])))
+            }
+            _ => None,
         }
     }
 
@@ -143,11 +193,14 @@ impl Question {
         match self {
             Self::Pending { .. } => PENDING_LEN_MAX,
             Self::Active { .. } => ACTIVE_LEN_MAX,
+            Self::Logs { .. } => LOGS_LEN_MAX,
             Self::Finality
             | Self::Validators { .. }
             | Self::Root { .. }
             | Self::Block { .. }
+            | Self::Payload { .. }
             | Self::Attestations { .. }
+            | Self::Executed { .. }
             | Self::Members { .. }
             | Self::Sync { .. } => ANSWER_LEN_MAX,
         }
@@ -163,7 +216,7 @@ impl Question {
         matches!(self, Self::Root { .. } | Self::Block { .. })
     }
 
-    /// Reads an answer. Errors: the rule that it breaks.
+    /// Reads an answer; of an execution node, its result. Errors: the rule that it breaks.
     pub fn read(&self, scope: &Scope, answer: &mut dyn Read) -> Result<Said, Wrong> {
         match self {
             Self::Finality => said::finality(answer),
@@ -172,9 +225,12 @@ impl Question {
             Self::Active { .. } => said::active(answer),
             Self::Root { slot } => said::root(*slot, answer),
             Self::Block { slot } => said::block(*slot, scope, answer),
+            Self::Payload { .. } => said::payload(answer),
             Self::Attestations { indices, .. } => said::attestations(indices, answer),
             Self::Members { .. } => said::members(scope, answer),
             Self::Sync { indices, .. } => said::sync(indices, answer),
+            Self::Executed { number } => said::executed(*number, answer),
+            Self::Logs { from, to, .. } => said::logs((*from, *to), scope, answer),
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Fields that are not needed are read over: nodes add their own, and forks bring more.
 
+use super::contracts::{self, Log, Quantity, RawLog};
 use super::list::{self, Says};
 use super::question::Scope;
-use crate::ledger::chain::Finalized;
+use crate::ledger::chain::{Executed, Finalized};
 use crate::ledger::deposits::{PendingDeposit, SeenValidator};
 use serde::de::DeserializeOwned;
 use serde::de::Error as _;
@@ -38,8 +39,23 @@ pub enum Said {
     Members(BTreeSet<ValidatorIndex>),
     /// What members of a sync committee earned, or lost, in gwei.
     Sync(BTreeMap<ValidatorIndex, i64>),
+    /// The execution layer's block in a block of the chain.
+    Payload(Executed),
+    /// A block of the execution layer.
+    Executed(ExecutedBlock),
+    /// What the pool's contracts said, in the chain's order.
+    Logs(Vec<Log>),
     /// That there is no such thing: the slot has no block.
     Nothing,
+}
+
+/// A block of the execution layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ExecutedBlock {
+    /// Its hash.
+    pub hash: Root,
+    /// When it was made, in seconds since 1970.
+    pub at: u64,
 }
 
 /// What a block withdraws.
@@ -143,6 +159,25 @@ pub enum Wrong {
         /// The one before.
         last: u64,
     },
+    /// Another block of the execution layer.
+    #[error("block {have}, asked for was {want}")]
+    Number {
+        /// Told.
+        have: u64,
+        /// Asked for.
+        want: u64,
+    },
+    /// A log that cannot be read, was not asked for, was dropped from the chain, or is out of order.
+    #[error("log {index} of block {block} is none of those that were asked for, or cannot be read")]
+    Log {
+        /// Its block.
+        block: u64,
+        /// Its number there.
+        index: u64,
+    },
+    /// Nothing was to be asked: the pool has no contracts.
+    #[error("the pool has no contracts")]
+    NoContracts,
     /// More than 64 bits of gwei.
     #[error("amounts of more than 2^64 gwei")]
     TooMuch,
@@ -333,6 +368,9 @@ struct Body {
 
 #[derive(Deserialize)]
 struct Payload {
+    #[serde(with = "serde_utils::quoted_u64")]
+    block_number: u64,
+    block_hash: Root,
     withdrawals: Vec<Withdrawal>,
 }
 
@@ -365,6 +403,12 @@ pub(super) fn block(slot: Slot, scope: &Scope, answer: &mut dyn Read) -> Result<
         }
     }
     Ok(Said::Block(block))
+}
+
+pub(super) fn payload(answer: &mut dyn Read) -> Result<Said, Wrong> {
+    let Message { body, .. } = short::<SignedBlock>(answer)?.final_data()?.message;
+    let Payload { block_number: number, block_hash: hash, .. } = body.execution_payload;
+    Ok(Said::Payload(Executed { number, hash }))
 }
 
 /// Source: ethereum/beacon-APIs, `getAttestationsRewards`.
@@ -430,4 +474,28 @@ pub(super) fn sync(indices: &[ValidatorIndex], answer: &mut dyn Read) -> Result<
         Ok(())
     })?;
     Ok(Said::Sync(rewards))
+}
+
+fn result<T: DeserializeOwned>(answer: &mut dyn Read) -> Result<T, Wrong> {
+    serde_json::from_reader(BufReader::new(answer)).map_err(|error| Wrong::Shape(error.to_string()))
+}
+
+pub(super) fn executed(want: u64, answer: &mut dyn Read) -> Result<Said, Wrong> {
+    #[derive(Deserialize)]
+    struct Header {
+        number: Quantity,
+        hash: Root,
+        timestamp: Quantity,
+    }
+    let Header { number: Quantity(have), hash, timestamp: Quantity(at) } = result(answer)?;
+    if have != want {
+        return Err(Wrong::Number { have, want });
+    }
+    Ok(Said::Executed(ExecutedBlock { hash, at }))
+}
+
+pub(super) fn logs(range: (u64, u64), scope: &Scope, answer: &mut dyn Read) -> Result<Said, Wrong> {
+    let contracts = scope.contracts.as_ref().ok_or(Wrong::NoContracts)?;
+    let raw: Vec<RawLog> = result(answer)?;
+    Ok(Said::Logs(contracts::logs(raw, range, contracts, &scope.keys)?))
 }

@@ -2,18 +2,19 @@
 
 use super::due;
 use super::frame::{self, Frame};
+use super::heard;
 use super::question::{PER_QUESTION, Question};
 use super::said::Said;
 use super::tally::Tally;
 use crate::canonical;
-use crate::ledger::chain::Stake;
+use crate::ledger::chain::{Reference, Stake};
 use crate::ledger::deposits::{Look, Seen};
 use crate::ledger::pool::SeenReport;
 use crate::ledger::reports::Report;
 use crate::ledger::{Sighting, State};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Gwei, Slot};
 
 /// Kinds of work. What goes wrong with one does not stop the others.
@@ -27,6 +28,8 @@ pub enum Task {
     Stake,
     /// To report a frame.
     Report,
+    /// To hear what the pool's contracts say.
+    Contracts,
     /// To have deposits planned.
     Plan,
 }
@@ -38,15 +41,18 @@ pub struct Known {
     pub answers: BTreeMap<Question, Said>,
     /// Tasks that cannot be done in this round, and why.
     pub set_aside: BTreeMap<Task, String>,
+    /// Logs of contracts that the ledger refuses.
+    pub refused: BTreeSet<Reference>,
 }
 
 impl Known {
-    /// The beginning of a round: what was answered of what is final stays so.
+    /// The beginning of a round: what was answered of what is final stays so. That there is no such block does not: a node that
+    /// lags says so, too.
     ///
     /// - `set_aside`: what is not tried in it.
     pub fn again(mut self, set_aside: BTreeMap<Task, String>) -> Self {
-        self.answers.remove(&Question::Finality);
-        Self { answers: self.answers, set_aside }
+        self.answers.retain(|question, said| *question != Question::Finality && *said != Said::Nothing);
+        Self { set_aside, ..self }
     }
 
     /// A task's observation is written: what was asked for it has served its purpose.
@@ -54,9 +60,16 @@ impl Known {
         match task {
             // No other work has answers that wait for more of them.
             Task::Look | Task::Stake | Task::Report => {
-                self.answers.retain(|question, _| *question == Question::Finality);
+                let stays =
+                    |question: &Question| matches!(question, Question::Finality | Question::Payload { .. });
+                self.answers.retain(|question, _| stays(question));
             }
-            Task::Finality | Task::Plan => {}
+            // Another checkpoint has another block.
+            Task::Finality => {
+                self.answers.retain(|question, _| !matches!(question, Question::Payload { .. }))
+            }
+            Task::Contracts => self.answers.retain(|question, _| question.rpc().is_none()),
+            Task::Plan => {}
         }
     }
 }
@@ -68,6 +81,10 @@ pub enum Step {
     Ask(Task, Vec<Question>),
     /// Observe this: kind and body. If the ledger refuses it the task is set aside.
     Observe(Task, &'static str, String),
+    /// Observe what this log says. If the ledger refuses it, it is refused.
+    Tell(Reference, &'static str, String),
+    /// This log is refused: it is passed over, and said why once.
+    Refuse(Reference, String),
     /// Set the task aside for this round.
     SetAside(Task, String),
     /// Wait: there is nothing to do until the chain is further.
@@ -80,19 +97,20 @@ pub enum Step {
 /// - `tally`: of the log up to now.
 /// - Cost: all validators; what would be planned; the answers of a frame.
 pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
-    let tasks = [Task::Finality, Task::Look, Task::Stake, Task::Report, Task::Plan];
+    let tasks = [Task::Finality, Task::Stake, Task::Contracts, Task::Look, Task::Report, Task::Plan];
     let open = tasks.into_iter().filter(|task| !known.set_aside.contains_key(task));
     let next = |task| match task {
-        Task::Finality => finality(state, at, known),
+        Task::Finality => finality(state, known),
         Task::Look => look(state, known),
         Task::Stake => stake(state, known),
+        Task::Contracts => heard::next(state, known),
         Task::Report => report(state, tally, known),
         Task::Plan => plan(state, at),
     };
     open.filter_map(next).next().unwrap_or(Step::Rest)
 }
 
-fn observe(task: Task, kind: &'static str, body: &impl Serialize) -> Step {
+pub(super) fn observe(task: Task, kind: &'static str, body: &impl Serialize) -> Step {
     Step::Observe(task, kind, spelled(body))
 }
 
@@ -100,21 +118,23 @@ fn spelled(body: &impl Serialize) -> String {
     String::from_utf8(canonical::bytes(body)).expect("JSON is text")
 }
 
-fn finality(state: &State, at: u64, known: &Known) -> Option<Step> {
+fn finality(state: &State, known: &Known) -> Option<Step> {
     let Some(Said::Finality(seen)) = known.answers.get(&Question::Finality) else {
         return Some(Step::Ask(Task::Finality, vec![Question::Finality]));
     };
     if seen.epoch <= state.chain.finalized.epoch {
         return None;
     }
-    match state.chain.decide(state.epoch_at(at), seen) {
-        Ok(_) => Some(observe(Task::Finality, "finalized", seen)),
-        Err(refusal) => Some(Step::SetAside(Task::Finality, refusal.to_string())),
-    }
+    // Whether it can be final at all is the ledger's to say.
+    Some(observe(Task::Finality, "finalized", seen))
 }
 
 fn look(state: &State, known: &Known) -> Option<Step> {
     let slot = due::look(state)?;
+    if state.charter.contracts.is_some() && !heard::is_told(state, known) {
+        // Why not is told of that task.
+        return None;
+    }
     let questions = looking(state, slot);
     let missing: Vec<_> = questions.iter().filter(|one| !known.answers.contains_key(one)).cloned().collect();
     if !missing.is_empty() {
@@ -176,6 +196,8 @@ pub fn report_body(state: &State, report: &Report) -> String {
 }
 
 fn plan(state: &State, at: u64) -> Option<Step> {
+    // What is planned is sent, and without contracts nobody would see it.
+    state.charter.contracts?;
     // Most of the time there is nothing to plan, and that is nobody's trouble.
     state.see(at, &Sighting::Deposits(Seen::Plan)).ok()?;
     Some(observe(Task::Plan, "plan", &json!({})))

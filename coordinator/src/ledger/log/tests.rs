@@ -95,6 +95,7 @@ fn story() -> Pool {
     let operator = address(MANAGER);
     let mut jar = Jar::new();
     pool.finalize(150_000);
+    pool.see("executed", &json!({"number": "7", "hash": Root([5; 32])})).unwrap();
     money(&mut pool, &mut jar);
     deposits(&mut pool, &mut jar);
     pool.active("5");

@@ -16,6 +16,7 @@ fn scope() -> Scope {
         address: Address([0xaa; 20]),
         keys: [key(1), key(2)].into(),
         indices: [11, 12].map(ValidatorIndex).into(),
+        contracts: None,
     }
 }
 

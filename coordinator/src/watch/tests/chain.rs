@@ -1,13 +1,17 @@
 //! A chain in a jar that answers as a beacon node does, and a round of watching it.
 
 use super::super::*;
+use crate::ledger::chain::Reference;
+use crate::ledger::charter::tests::contracts;
 use crate::ledger::deposits::{PendingDeposit, SeenValidator};
 use crate::ledger::testbed::Pool;
 use crate::ledger::testbed::jar::Jar;
 use crate::ledger::{Sealed, State};
+use crate::watch::contracts::abi;
+use alloy_sol_types::SolEvent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use types::{Address, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
+use types::{Address, ChainSpec, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
 
 const NEVER: &str = "18446744073709551615";
 const ETH: u64 = 1_000_000_000;
@@ -50,8 +54,13 @@ pub(super) struct Chain {
     pub(super) member: Option<(ValidatorIndex, Pays)>,
     /// Questions that it does not answer.
     pub(super) deaf: Option<fn(&Question) -> bool>,
+    /// Whether the execution node has other blocks than the beacon node.
+    pub(super) forked: bool,
+    clock: ChainSpec,
     /// Slots whose blocks it keeps back.
     pub(super) hidden: Option<u64>,
+    /// Logs of the execution layer, each with the number of its block: that of its slot.
+    pub(super) logs: Vec<(u64, Value)>,
     /// What it was asked.
     pub(super) asked: Vec<Question>,
     /// What whoever watches it has counted of the log.
@@ -71,7 +80,10 @@ impl Chain {
             attests: |_, _| [2_000, 4_000, 2_000, 0],
             member: None,
             deaf: None,
+            forked: false,
+            clock: ChainSpec::builtin("hoodi").unwrap(),
             hidden: None,
+            logs: Vec::new(),
             asked: Vec::new(),
             counted: Default::default(),
         }
@@ -100,6 +112,38 @@ impl Chain {
             }
         }
         self.finalized = to;
+    }
+
+    /// A contract says something in the block of now.
+    pub(super) fn says(&mut self, contract: Address, event: &impl SolEvent) -> Reference {
+        let index = self.logs.len();
+        let hash = Root([8; 32]);
+        let said = event.encode_log_data();
+        let topics: Vec<_> = said.topics().iter().map(|topic| Root(topic.0)).collect();
+        let log = json!({
+            "address": contract, "topics": topics, "data": format!("0x{}", hex::encode(&said.data)),
+            "blockNumber": format!("0x{:x}", self.jar.slot), "blockHash": number_hash(self.jar.slot),
+            "transactionHash": hash, "transactionIndex": "0x0", "logIndex": format!("0x{index:x}"),
+            "removed": false,
+        });
+        self.logs.push((self.jar.slot, log));
+        Reference { hash, index: index.try_into().unwrap() }
+    }
+
+    /// What of a batch was not sent is sent.
+    pub(super) fn send(&mut self, pool: &Pool, batch: u64) {
+        let items = pool.state().deposits.batches()[&batch].items.clone();
+        for item in items.into_iter().filter(|item| !item.sent) {
+            self.jar.deposit(item.pubkey, pool.ours(), item.amount, item.signature);
+            let event = abi::DepositEvent {
+                pubkey: item.pubkey.0.to_vec().into(),
+                withdrawal_credentials: pool.ours().0.to_vec().into(),
+                amount: item.amount.0.to_le_bytes().to_vec().into(),
+                signature: item.signature.0.to_vec().into(),
+                index: vec![0; 8].into(),
+            };
+            self.says(contracts().deposits, &event);
+        }
     }
 
     /// At an epoch's beginning the one before the last is paid for.
@@ -172,8 +216,25 @@ impl Chain {
             }
             Question::Block { slot } => {
                 let block = self.blocks.get(&slot.0).filter(|_| self.hidden != Some(slot.0))?;
-                let withdrawals = self.withdrawals(block);
-                json!({"message": {"slot": slot, "body": {"execution_payload": {"withdrawals": withdrawals}}}})
+                let payload = self.payload(slot.0, self.withdrawals(block));
+                json!({"message": {"slot": slot, "body": {"execution_payload": payload}}})
+            }
+            Question::Payload { root } => {
+                let epoch = u64::from_be_bytes(root.0[..8].try_into().unwrap());
+                let slot = self.states.contains_key(&epoch).then_some(epoch * 32)?;
+                let block = self.blocks.range(..=slot).next_back().map_or(slot, |(slot, _)| *slot);
+                let payload = self.payload(block, json!([]));
+                json!({"message": {"slot": block.to_string(), "body": {"execution_payload": payload}}})
+            }
+            Question::Executed { number } => {
+                let at = self.clock.slot_start(Slot(*number)).0 / 1_000;
+                let hash = number_hash(*number + u64::from(self.forked));
+                let [number, at] = [*number, at].map(|number| format!("0x{number:x}"));
+                return Some(json!({"number": number, "hash": hash, "timestamp": at}).to_string());
+            }
+            Question::Logs { from, to, .. } => {
+                let its = self.logs.iter().filter(|(block, _)| (*from..=*to).contains(block));
+                return Some(its.map(|(_, log)| log.clone()).collect::<Value>().to_string());
             }
             Question::Attestations { epoch, indices } => self.attestations(epoch.0, indices),
             Question::Members { .. } => {
@@ -188,6 +249,11 @@ impl Chain {
             }
         };
         Some(json!({"execution_optimistic": false, "finalized": true, "data": data}).to_string())
+    }
+
+    fn payload(&self, slot: u64, withdrawals: Value) -> Value {
+        let (number, hash) = (slot.to_string(), number_hash(slot));
+        json!({"block_number": number, "block_hash": hash, "withdrawals": withdrawals})
     }
 
     fn withdrawals(&self, block: &Block) -> Value {
@@ -253,6 +319,13 @@ pub(super) fn root(epoch: u64) -> Root {
     root
 }
 
+/// The hash of the execution layer's block of a number.
+pub(super) fn number_hash(number: u64) -> Root {
+    let mut hash = Root([6; 32]);
+    hash.0[..8].copy_from_slice(&number.to_be_bytes());
+    hash
+}
+
 fn deposit(pending: &PendingDeposit) -> Value {
     json!({
         "pubkey": pending.pubkey, "withdrawal_credentials": pending.credentials,
@@ -267,6 +340,8 @@ pub(super) struct Round {
     pub(super) observed: Vec<&'static str>,
     /// What was set aside.
     pub(super) aside: BTreeMap<Task, String>,
+    /// Logs that do not count, and why.
+    pub(super) refused: Vec<String>,
 }
 
 /// Asks all of these, if the node answers. `false` if it does not.
@@ -297,15 +372,28 @@ pub(super) fn tally<'a>(pool: &Pool, chain: &'a mut Chain) -> &'a Tally {
 
 /// Watches until there is nothing to do.
 pub(super) fn round(pool: &mut Pool, chain: &mut Chain) -> Round {
-    let (mut known, mut observed) = (Known::default(), Vec::new());
+    let (mut known, mut observed, mut refused) = (Known::default(), Vec::new(), Vec::new());
     for _ in 0..200 {
         match next(pool.state(), tally(pool, chain), pool.now, &known) {
-            Step::Rest => return Round { observed, aside: known.set_aside },
+            Step::Rest => return Round { observed, aside: known.set_aside, refused },
             Step::SetAside(task, why) => drop(known.set_aside.insert(task, why)),
             Step::Ask(task, questions) => {
                 if !ask(pool.state(), chain, questions, &mut known) {
                     known.set_aside.insert(task, "no answer".to_owned());
                 }
+            }
+            Step::Tell(reference, kind, body) => {
+                match pool.see(kind, &serde_json::from_str(&body).unwrap()) {
+                    Ok(_) => observed.push(kind),
+                    Err(refusal) => {
+                        refused.push(refusal.to_string());
+                        known.refused.insert(reference);
+                    }
+                }
+            }
+            Step::Refuse(reference, why) => {
+                refused.push(why);
+                known.refused.insert(reference);
             }
             Step::Observe(task, kind, body) => match pool.see(kind, &serde_json::from_str(&body).unwrap()) {
                 Ok(_) => {

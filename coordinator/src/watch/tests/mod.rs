@@ -3,5 +3,7 @@
 mod answers;
 mod chain;
 mod frames;
+mod logs;
+mod paid;
 mod recounts;
 mod rounds;
