@@ -350,3 +350,19 @@ fn a_long_time_is_listened_to_in_parts_and_on_after_a_restart() {
     };
     assert!(chain.asked.contains(&next), "{:?}", chain.asked);
 }
+
+#[test]
+fn what_is_final_is_not_asked_again_in_the_next_round_and_an_absent_block_is() {
+    let block = |slot| Question::Block { slot: Slot(slot) };
+    let said = |epoch| Said::Finality(Finalized { epoch: Epoch(epoch), root: root(epoch) });
+    let answers = [
+        (Question::Finality, said(1)),
+        (block(1), Said::Block(said::Block::default())),
+        (block(2), Said::Nothing),
+    ];
+    let aside = |task| [(task, "no".to_owned())].into();
+    let known = Known { answers: answers.into(), set_aside: aside(Task::Look), ..Known::default() };
+    let known = known.again(aside(Task::Stake));
+    assert!(known.answers.keys().eq(&[block(1)]), "a node that lags has no block either");
+    assert_eq!(known.set_aside, aside(Task::Stake));
+}
