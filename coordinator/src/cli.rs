@@ -1,16 +1,18 @@
 //! The command line of `dvt-coordinator`.
 
+mod report;
+
 use crate::api::{self, Shared};
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::quorum::Quorum;
-use crate::ledger::{Ledger, audit, policy};
+use crate::ledger::{Audit, Ledger, Replay, policy};
 use crate::lookout::{self, Nodes};
-use crate::office::{LOG_FOLDER, Office, Published, verify};
+use crate::office::{LOG_FOLDER, Office, Published, verify_store};
 use crate::store::LogStore;
 use crate::text::Text;
-use crate::watch::recount::Recount;
+use crate::verify;
 use anyhow::{Context as _, bail};
 use beacon::{Beacon, Limits};
 use clap::{Args, Parser, Subcommand};
@@ -63,18 +65,9 @@ enum Command {
     /// What can be done with a log.
     #[command(subcommand)]
     Log(LogCommand),
-    /// What can be done with a log's reports.
+    /// What a log says of its reports.
     #[command(subcommand)]
-    Report(ReportCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum ReportCommand {
-    /// Make reports again from what a beacon node says, and compare them with those in the log.
-    ///
-    /// Ends with success only if they are the same to the byte; otherwise names what differs first. The node must have the states
-    /// of the frame. Example: dvt-coordinator report verify --file pool.jsonl --beacon-node http://127.0.0.1:5052 --frame 7
-    Verify(RecountArgs),
+    Report(report::ReportCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,22 +204,6 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-struct RecountArgs {
-    /// The coordinator's folder; nothing may run in it.
-    #[arg(long, conflicts_with = "file", required_unless_present = "file")]
-    data_dir: Option<PathBuf>,
-    /// An exported log instead.
-    #[arg(long)]
-    file: Option<PathBuf>,
-    /// The beacon node to ask. Repeat for more: the next is asked when one fails.
-    #[arg(long, required = true)]
-    beacon_node: Vec<String>,
-    /// The number of one report, from 0, instead of all.
-    #[arg(long)]
-    frame: Option<u64>,
-}
-
-#[derive(Debug, Args)]
 struct ExportArgs {
     /// The coordinator's folder; nothing may run in it.
     #[arg(long)]
@@ -276,7 +253,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Log(LogCommand::Verify(args)) => verify_log(&args),
         Command::Log(LogCommand::Export(args)) => export(&args),
         Command::Log(LogCommand::TakeOver(args)) => take_over(&args),
-        Command::Report(ReportCommand::Verify(args)) => recount(&args),
+        Command::Report(command) => report::run(&command),
     }
 }
 
@@ -364,7 +341,7 @@ fn told(as_json: bool, ledger: &Ledger) -> anyhow::Result<()> {
 
 fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
     let ledger = match (&args.data_dir, &args.file) {
-        (Some(folder), _) => verify(&LogStore::open(&folder.join(LOG_FOLDER))?)?,
+        (Some(folder), _) => verify_store(&LogStore::open(&folder.join(LOG_FOLDER))?)?,
         (None, Some(file)) => {
             let head = |path: &PathBuf| -> anyhow::Result<_> {
                 let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -372,60 +349,27 @@ fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
                 Ok(read.with_context(|| format!("{} is no head", path.display()))?.signed)
             };
             let heads: Vec<_> = args.head.iter().map(head).collect::<anyhow::Result<_>>()?;
-            audit(&lines(file)?, &heads)?
+            verify::finish(Audit::new(Replay::default(), &heads), None, lines(file)?)?
         }
         (None, None) => bail!("a folder or a file is needed"),
     };
     told(args.json, &ledger)
 }
 
-fn recount(args: &RecountArgs) -> anyhow::Result<()> {
-    let entries = match (&args.data_dir, &args.file) {
-        (Some(folder), _) => {
-            let store = LogStore::open(&folder.join(LOG_FOLDER))?;
-            verify(&store)?;
-            store.entries().collect::<Result<Vec<_>, _>>()?
-        }
-        (None, Some(file)) => lines(file)?,
-        (None, None) => bail!("a folder or a file is needed"),
-    };
-    let (mut log, mut found) = (Recount::default(), false);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    for entry in &entries {
-        let told = log.told(entry).filter(|told| args.frame.is_none_or(|frame| frame == told.no));
-        if let (Some(told), Some(state)) = (told, log.state()) {
-            let beacon = Beacon::new(&args.beacon_node, Arc::new(state.network.clone()), Limits::default())?;
-            let nodes = Nodes { beacon, execution: None };
-            let (no, epoch) = (told.no, told.frame.to);
-            match runtime.block_on(lookout::recount(&nodes, &log, &told)) {
-                Ok(None) => writeln!(std::io::stdout(), "report {no} of epoch {epoch}: the same")?,
-                Ok(Some(difference)) => bail!("report {no} of epoch {epoch} differs at {difference}"),
-                Err(why) => bail!("report {no} of epoch {epoch} cannot be made again: {why}"),
-            }
-            found = true;
-        }
-        log.take(entry)?;
-    }
-    match args.frame {
-        Some(frame) if !found => bail!("the log has no report {frame}"),
-        _ => Ok(()),
-    }
-}
-
 /// The entries of an exported log.
-fn lines(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = BufReader::new(file).split(b'\n');
-    lines.collect::<Result<_, _>>().with_context(|| format!("cannot read {}", path.display()))
+fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Vec<u8>>> + Send> {
+    let cannot = format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(|| cannot.clone())?;
+    Ok(BufReader::new(file).split(b'\n').map(move |line| line.with_context(|| cannot.clone())))
 }
 
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let store = LogStore::open(&args.data_dir.join(LOG_FOLDER))?;
-    verify(&store)?;
+    verify_store(&store)?;
     let path = args.out.display();
     let open = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&args.out);
     let mut file = open.with_context(|| format!("cannot make {path}"))?;
-    for entry in store.entries() {
+    for entry in store.entries_from(0) {
         file.write_all(&entry?)
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write {path}"))?;
@@ -434,7 +378,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 fn take_over(args: &TakeOverArgs) -> anyhow::Result<()> {
-    let log = lines(&args.file)?;
+    let log: Vec<_> = lines(&args.file)?.collect::<anyhow::Result<_>>()?;
     let key = key_of(&args.folder.data_dir)?;
     let office = Office::take_over(&args.folder.data_dir, key, &log)?;
     told(args.folder.json, office.ledger()?)
@@ -460,14 +404,17 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind(args.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
-        let shared = Shared::new(office);
-        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(shared.clone(), nodes)));
-        let served = axum::serve(listener, api::router(shared));
-        let served = served.with_graceful_shutdown(stopped()).await.context("the server has failed");
+        let office = Shared::new(office);
+        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(office.clone(), nodes)));
+        let served = axum::serve(listener, api::router(office.clone()));
+        served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
         if let Some(lookout) = lookout {
             lookout.abort();
         }
-        served
+        if let Err(error) = office.with(|office| Ok(office.close()?)).await {
+            tracing::warn!("no snapshot is kept: {error}");
+        }
+        Ok(())
     })
 }
 

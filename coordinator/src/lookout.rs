@@ -257,7 +257,7 @@ pub async fn recount(nodes: &Nodes, log: &Recount, told: &Told) -> Result<Option
         ask(nodes, questions, &scope, &mut known).await?;
     }
     let report = frame::fold(state, log.tally(), told.frame, &known).map_err(|error| error.to_string())?;
-    Ok(difference(&told.body, &report_body(state, &report)))
+    Ok(difference(&told.body, &report_body(&report)))
 }
 
 /// Has an observation written. A refusal is the inner error; the outer one is the disk's.

@@ -11,15 +11,20 @@ use crate::canonical;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::head::AuditError;
-use crate::ledger::{AppendError, Ledger, Observation, Sealed, SignedHead, audit};
+use crate::ledger::snapshot::{self, SnapshotError};
+use crate::ledger::{AppendError, Audit, Head, Ledger, Observation, Replay, Sealed, SignedHead};
 use crate::request::{Incoming, WalletSignature};
 use crate::store::{LogStore, StoreError};
 use crate::text::Label;
+use crate::verify;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
 use types::Address;
+
+/// Entries after which a head's state is kept as a snapshot.
+const SNAPSHOT_ENTRIES: u64 = 10_000;
 
 /// The folder of the log in a coordinator's folder.
 pub const LOG_FOLDER: &str = "log";
@@ -33,6 +38,9 @@ pub enum OpenError {
     /// The log is not what it was.
     #[error("the log does not verify: {0}")]
     Audit(#[from] AuditError),
+    /// A snapshot that is not believed.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A head that nobody wrote so.
     #[error("the log is damaged: a head that was published cannot be read: {0}")]
     Head(#[from] canonical::CanonicalError),
@@ -108,6 +116,8 @@ pub struct Office {
     store: LogStore,
     key: CoordinatorKey,
     broken: bool,
+    /// Entries when the last snapshot was kept, or when the office was opened from one.
+    kept: u64,
 }
 
 impl Office {
@@ -123,14 +133,17 @@ impl Office {
             return Err(OpenError::Founded(store.len()));
         }
         store.append(&first.bytes())?;
-        Ok(Self { ledger, store, key, broken: false })
+        Ok(Self { ledger, store, key, broken: false, kept: 0 })
     }
 
-    /// Opens the office of a folder. Cost: the whole log is replayed.
+    /// Opens the office of a folder. Cost: what came after the last snapshot is replayed; without one, the whole log.
     pub fn open(folder: &Path, key: CoordinatorKey) -> Result<Self, OpenError> {
         let store = LogStore::open(&folder.join(LOG_FOLDER))?;
-        let ledger = verify(&store)?;
-        Ok(Self { ledger, store, key, broken: false })
+        let (ledger, kept) = match reopen(&store)? {
+            Some(ledger) => (ledger, store.len()),
+            None => (verify_store(&store)?, 0),
+        };
+        Ok(Self { ledger, store, key, broken: false, kept })
     }
 
     /// Takes another coordinator's log over, into a folder that has none.
@@ -140,7 +153,8 @@ impl Office {
         if log.is_empty() {
             return Err(OpenError::Empty);
         }
-        let ledger = audit(log, &[])?;
+        let read = log.iter().map(|entry| Ok::<_, AuditError>(entry.clone()));
+        let ledger = verify::finish(Audit::new(Replay::default(), &[]), None, read)?;
         let mut store = LogStore::open_or_make(&folder.join(LOG_FOLDER))?;
         if !store.is_empty() {
             return Err(OpenError::Founded(store.len()));
@@ -148,7 +162,7 @@ impl Office {
         for entry in log {
             store.append(entry)?;
         }
-        Ok(Self { ledger, store, key, broken: false })
+        Ok(Self { ledger, store, key, broken: false, kept: 0 })
     }
 
     /// The ledger, unless what it knows may not be on the disk.
@@ -210,7 +224,27 @@ impl Office {
         let signature = self.key.sign(head.digest(self.ledger.state().charter.network.chain_id));
         let published = Published { signed: SignedHead { head, signature }, countersigned: BTreeMap::new() };
         self.store.keep_head(size, &canonical::bytes(&published))?;
+        if size - self.kept >= SNAPSHOT_ENTRIES {
+            self.snapshot(&head);
+        }
         Ok(published)
+    }
+
+    /// Keeps what the next start goes on from. It may fail: then more is replayed.
+    fn snapshot(&mut self, head: &Head) {
+        match self.store.keep_snapshot(&self.ledger.snapshot(head)) {
+            Ok(()) => self.kept = head.size,
+            Err(error) => tracing::warn!("no snapshot is kept: {error}"),
+        }
+    }
+
+    /// What is done before the office closes: a head of all that is in the log, and a snapshot of it.
+    pub fn close(&mut self) -> Result<(), OfficeError> {
+        let head = self.head()?.signed.head;
+        if self.kept < head.size {
+            self.snapshot(&head);
+        }
+        Ok(())
     }
 
     /// The head that was published at a size.
@@ -244,11 +278,35 @@ impl Office {
 }
 
 /// Replays a stored log, and compares it with every head that was published of it.
-pub fn verify(store: &LogStore) -> Result<Ledger, OpenError> {
-    let heads: Vec<SignedHead> = store
-        .heads()
-        .map(|head| Ok(canonical::read::<Published>(&head?)?.signed))
-        .collect::<Result<_, OpenError>>()?;
-    let entries: Vec<Vec<u8>> = store.entries().collect::<Result<_, _>>()?;
-    Ok(audit(&entries, &heads)?)
+pub fn verify_store(store: &LogStore) -> Result<Ledger, OpenError> {
+    let entries = store.entries_from(0).map(|entry| Ok::<_, OpenError>(entry?));
+    verify::finish(Audit::new(Replay::default(), &heads(store)?), None, entries)
 }
+
+/// Goes on from a store's snapshot, if it has one that a published head is of, and replays what came after.
+fn reopen(store: &LogStore) -> Result<Option<Ledger>, OpenError> {
+    let Some(snapshot) = store.snapshot()? else { return Ok(None) };
+    let resumed = || {
+        let size = snapshot::head_of(&snapshot)?.size;
+        let of_it = heads(store)?.into_iter().find(|signed| signed.head.size == size);
+        Ok::<_, OpenError>(Ledger::resume(&snapshot, &of_it.ok_or(SnapshotError::NoHead)?)?)
+    };
+    let ledger = match resumed() {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            tracing::warn!("the snapshot is not used, and the whole log is replayed: {error}");
+            return Ok(None);
+        }
+    };
+    let of = (ledger.state().pool, ledger.state().charter.network.chain_id);
+    let tail = store.entries_from(ledger.tree().size()).map(|entry| Ok::<_, OpenError>(entry?));
+    verify::finish(Audit::new(ledger.into(), &heads(store)?), Some(of), tail).map(Some)
+}
+
+/// All heads that were published.
+fn heads(store: &LogStore) -> Result<Vec<SignedHead>, OpenError> {
+    store.heads().map(|head| Ok(canonical::read::<Published>(&head?)?.signed)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,19 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 /// An answer that is no success.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     message: String,
+}
+
+impl Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 impl ApiError {
@@ -32,12 +38,6 @@ impl ApiError {
 
     pub(crate) fn internal(message: impl Display) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
-    }
-}
-
-impl Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::clusters::{self, Admission};
 use super::deposits::{self, Stage};
+use super::seat::Seat;
 use super::state::{ActRefusal, Event, Refusal, State};
 use super::{bonds, pool};
 use std::collections::BTreeSet;
-use types::ClusterId;
+use types::{Address, ClusterId, Gwei};
 
 impl State {
     /// What a payment that was seen leads to. One log of one transaction counts once, in one of the books.
@@ -19,30 +20,30 @@ impl State {
         {
             return Err(Refusal::StakeUnknown);
         }
-        self.spend(at, seen.command())
+        let mut rules = self.money_rules()?;
+        if let pool::Seen::Payment(payment) = seen
+            && self.is_principal(payment.payer)
+        {
+            // For whoever decides in the pool there is no room: what comes from there is owed back.
+            rules.intake_room = Gwei(0);
+        }
+        Ok(moved(pool::decide(&self.money, &rules, at, &seen.command())?))
+    }
+
+    /// Whether a key speaks for an operator, governs, guards or coordinates: it delegates nothing. A reward address may.
+    fn is_principal(&self, address: Address) -> bool {
+        match self.seat(address) {
+            Some(Seat::Coordinator | Seat::Governance | Seat::Guardian | Seat::Manager(_)) => true,
+            Some(
+                Seat::Withdrawal | Seat::FeeRecipient | Seat::Treasury | Seat::Reward(_) | Seat::Founder(_),
+            )
+            | None => false,
+        }
     }
 
     /// What a command of the book of money leads to.
     pub(super) fn spend(&self, at: u64, command: pool::Command) -> Result<Vec<Event>, Refusal> {
-        let events = pool::decide(&self.money, &self.money_rules()?, at, &command)?;
-        Ok(events.into_iter().map(|event| Event::Money(Box::new(event))).collect())
-    }
-
-    /// The report of the state that was looked at last: what validators have, and what has arrived, is the deposits' book's
-    /// to say.
-    pub(super) fn report(&self, at: u64, seen: pool::SeenReport) -> Result<pool::Report, Refusal> {
-        let pool::SeenReport { slot, epoch, at: report, withdrawn } = seen;
-        if report > at {
-            return Err(Refusal::ReportOfTomorrow { report, at });
-        }
-        let looked = self.deposits.looked();
-        if looked != Some(slot) {
-            return Err(Refusal::NotLookedAt { report: slot, looked });
-        }
-        let arrived = self.deposits.arrived(self.money.books().transient);
-        // Both books move by the same event, and only a report says what has arrived.
-        let arrived = arrived.expect("what is on its way to validators is transient in the book of money");
-        Ok(pool::Report { epoch, at: report, balance: self.deposits.balance(), arrived, withdrawn })
+        Ok(moved(pool::decide(&self.money, &self.money_rules()?, at, &command)?))
     }
 
     /// What a command of the deposits' book leads to, in all books that it moves.
@@ -119,5 +120,9 @@ impl State {
     }
 }
 
+fn moved(events: Vec<pool::Event>) -> Vec<Event> {
+    events.into_iter().map(|event| Event::Money(Box::new(event))).collect()
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,14 +3,16 @@
 //! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
 //! not have is refused, so nobody signs something that is then not read.
 
+use super::calls::Answer;
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, pool};
+use super::{bonds, chain, deposits, pool, reports};
 use crate::text::Label;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::str::FromStr;
 use thiserror::Error;
 use types::{Address, ClusterId, Root, Wei};
@@ -32,6 +34,8 @@ pub enum Role {
     Reward,
     /// The manager of an operator of the cluster that the path names.
     Member,
+    /// The manager of an operator that is asked for the cluster that the path names.
+    Asked,
 }
 
 /// Why a request leads nowhere.
@@ -149,7 +153,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 25] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -223,9 +227,29 @@ pub const ROUTES: [Route; 20] = [
         let keys = json::<Keys>(body)?.keys;
         Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
     }),
+    route("POST", "/v1/clusters/{cluster}/accept", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Accept))
+    }),
+    route("POST", "/v1/clusters/{cluster}/decline", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Decline))
+    }),
+    route("POST", "/v1/clusters/{cluster}/lapse", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Lapse))
+    }),
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
+    }),
+    // Who says it is not said: it is the signer's operator. A node's own key will be a role of its own here.
+    route("PUT", "/v1/clusters/{cluster}/statements", &[Role::Member], |places, body| {
+        Ok(Command::Say(places.cluster()?, json::<reports::Statement>(body)?))
+    }),
+    route("POST", "/v1/rewards/claims", &[Role::Anyone], |_, body| {
+        json::<Empty>(body)?;
+        Ok(Command::ClaimRewards)
     }),
     route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
         let Approval { deposit_root, keys_hash } = json(body)?;
@@ -261,6 +285,7 @@ impl Route {
             Role::Guardian => state.seat(signer) == Some(Seat::Guardian),
             Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
             Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
+            Role::Asked => places.cluster().is_ok_and(|cluster| state.asked(cluster, signer).is_some()),
             Role::Member => {
                 let cluster = places.cluster().ok().and_then(|id| state.clusters.get(id));
                 let operators = cluster.map_or(&[][..], Cluster::operators).iter();
@@ -271,7 +296,7 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 16] = [
     "finalized",
     "network-stake",
     "executed",
@@ -286,7 +311,42 @@ pub const KINDS: [&str; 14] = [
     "given-up",
     "sent",
     "look",
+    "call",
+    "seed",
 ];
+
+/// Most sightings of one observation.
+pub const MANY_MAX: usize = 10_000;
+
+/// What an observation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// One thing.
+    One(Box<Sighting>),
+    /// Many, in this order: one signature for all payments of a block.
+    Many(Vec<Sighting>),
+}
+
+/// What an observation says. Of many (kind `many`) the body is a list of pairs of a kind and its sighting.
+///
+/// Errors: no such kind; not the JSON of it; of many, more than [`MANY_MAX`], or one that cannot be read.
+pub fn seen(kind: &Label, body: &str) -> Result<Seen, RouteError> {
+    if kind.as_str() != MANY {
+        return Ok(Seen::One(Box::new(sighting(kind, body)?)));
+    }
+    let pairs = json::<Vec<(Label, &RawValue)>>(body)?;
+    if pairs.len() > MANY_MAX {
+        return Err(RouteError::Body(format!("{} sightings, at most {MANY_MAX}", pairs.len())));
+    }
+    pairs
+        .into_iter()
+        .map(|(kind, body)| sighting(&kind, body.get()))
+        .collect::<Result<_, _>>()
+        .map(Seen::Many)
+}
+
+/// The kind of many sightings in one observation.
+pub const MANY: &str = "many";
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
 pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
@@ -300,11 +360,13 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
-        "report" => Ok(Sighting::Report(json(body)?)),
+        "report" => Ok(Sighting::Report(Box::new(json(body)?))),
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
         "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
+        "call" => Ok(Sighting::Call(json(body)?)),
+        "seed" => Ok(Sighting::Seed(json(body)?)),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }
@@ -313,7 +375,7 @@ fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {
     places.get(1, "kind of announcement")
 }
 
-fn json<T: DeserializeOwned>(body: &str) -> Result<T, RouteError> {
+fn json<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, RouteError> {
     serde_json::from_str(body).map_err(|error| RouteError::Body(error.to_string()))
 }
 

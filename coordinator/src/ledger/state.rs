@@ -10,10 +10,12 @@ use super::governance::{self, Act, Outcome};
 use super::operators::{self, OperatorId, Order};
 use super::policy::Policy;
 use super::quorum::Quorum;
+use super::report::OtherBalance;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, chain, clusters, deposits, exits, incidents, pool, reports};
+use super::{bonds, calls, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
+use crate::formation::Seed;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
 use crate::text::Label;
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::spec::{ForkEpoch, SpecError};
-use types::{Address, ChainSpec, ClusterId, Epoch, Millis, Root, Slot};
+use types::{Address, ChainSpec, ClusterId, Epoch, Gwei, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub struct State {
     pub operators: operators::State,
     /// Their bonds.
     pub bonds: bonds::State,
+    /// Calls for clusters.
+    pub calls: calls::State,
     /// Clusters.
     pub clusters: clusters::State,
     /// Whose the ETH is, and where it lies.
@@ -72,8 +76,14 @@ pub enum Command {
     Shares(pool::Wish),
     /// About validators.
     Deposits(deposits::Wish),
+    /// To say whether a cluster shall be.
+    Answer(ClusterId, calls::Answer),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
+    /// What the signer's operator saw of the others of a cluster.
+    Say(ClusterId, reports::Statement),
+    /// What the signer has earned and not taken, in shares.
+    ClaimRewards,
 }
 
 /// What the coordinator has seen.
@@ -92,7 +102,11 @@ pub enum Sighting {
     /// Validators, and deposits.
     Deposits(deposits::Seen),
     /// It is time for a report.
-    Report(pool::SeenReport),
+    Report(Box<reports::Report>),
+    /// Clusters are wanted.
+    Call(calls::Wanted),
+    /// The seed that a call waits for.
+    Seed(Seed),
 }
 
 /// What happened, in one of the books.
@@ -116,6 +130,8 @@ pub enum Event {
     Operators(operators::Event),
     /// Bonds.
     Bonds(bonds::Event),
+    /// Calls for clusters.
+    Calls(Box<calls::Event>),
     /// Clusters.
     Clusters(Box<clusters::Event>),
     /// The pool's ETH, and shares.
@@ -130,6 +146,11 @@ pub enum Event {
     Reports(Box<reports::Event>),
     /// A fork came to be known.
     ForkAdded(ForkEpoch),
+    /// Of many sightings, one that was refused and changed nothing.
+    PassedOver {
+        /// Which of them, from 0.
+        item: u32,
+    },
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -175,6 +196,9 @@ pub enum Refusal {
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(Box<calls::Refusal>),
     /// By the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Refusal),
@@ -201,6 +225,19 @@ pub enum Refusal {
         /// Unix seconds now.
         at: u64,
     },
+    /// A report that tells of a validator what the look at the same state does not.
+    #[error(transparent)]
+    OtherBalance(Box<OtherBalance>),
+    /// Other deposits than those that are no longer on their way.
+    #[error(
+        "deposits of {told} gwei arrived or are lost in the report, {looked} in the state that was looked at"
+    )]
+    OtherArrivals {
+        /// The report's.
+        told: Gwei,
+        /// Those of the book of deposits.
+        looked: Gwei,
+    },
     /// A report of another state than the validators' balances are of.
     #[error("a report of slot {report}; the finalized state that was looked at last is of {looked:?}")]
     NotLookedAt {
@@ -220,6 +257,12 @@ impl From<deposits::Refusal> for Refusal {
     }
 }
 
+impl From<calls::Refusal> for Refusal {
+    fn from(refusal: calls::Refusal) -> Self {
+        Self::Calls(Box::new(refusal))
+    }
+}
+
 impl From<reports::Refusal> for Refusal {
     fn from(refusal: reports::Refusal) -> Self {
         Self::Reports(Box::new(refusal))
@@ -235,6 +278,9 @@ pub enum ActRefusal {
     /// By the bonds' book.
     #[error(transparent)]
     Bonds(#[from] bonds::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Refusal),
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
@@ -298,6 +344,9 @@ pub enum Misfit {
     /// In the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Misfit),
+    /// In the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Misfit),
     /// In the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Corrupt),
@@ -327,6 +376,7 @@ impl State {
             governance,
             operators: operators::State::default(),
             bonds: bonds::State::default(),
+            calls: calls::State::default(),
             clusters: clusters::State::default(),
             money: pool::State::default(),
             deposits: deposits::State::default(),
@@ -376,14 +426,11 @@ impl State {
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
+            Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
+            Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
+            Command::ClaimRewards => self.claim_rewards(at, signer),
         }
-    }
-
-    /// The epoch that it is, at a time in Unix seconds; the first also before it.
-    pub fn epoch_at(&self, at: u64) -> Epoch {
-        let now = Millis(at.saturating_mul(1_000));
-        self.network.slot_at(now).map_or(Epoch(0), |slot| self.network.epoch_of(slot))
     }
 
     /// What a sighting leads to, at a time in Unix seconds.
@@ -397,7 +444,9 @@ impl State {
             Sighting::Executed(seen) => Ok(self.chain.heard(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
-            Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
+            Sighting::Report(seen) => self.report(at, seen),
+            Sighting::Call(wanted) => self.call(at, wanted),
+            Sighting::Seed(seed) => self.seed(at, *seed),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 if self.money.counted(reference) {
@@ -474,7 +523,7 @@ impl State {
                 }
                 governance(governance::Event::CoordinatorRotated(address))
             }
-            Act::AdmitCluster(admission) => self.admit(admission),
+            Act::ChooseCluster(chosen) => Ok(self.choose(at, chosen)?),
             Act::WindDownCluster { cluster } => {
                 Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
             }
@@ -522,6 +571,7 @@ impl State {
             Event::Governance(event) => self.governance.apply(event)?,
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
+            Event::Calls(event) => self.calls.apply(event)?,
             Event::Clusters(event) => self.clusters.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
             Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,
@@ -529,6 +579,7 @@ impl State {
             Event::Incidents(event) => incidents::apply(&mut self.incidents, event)?,
             Event::Reports(event) => reports::apply(&mut self.reports, event)?,
             Event::ForkAdded(fork) => self.network.forks.push(*fork),
+            Event::PassedOver { .. } => {}
         }
         Ok(())
     }

@@ -9,13 +9,12 @@ use super::tally::Tally;
 use crate::canonical;
 use crate::ledger::chain::{Reference, Stake};
 use crate::ledger::deposits::{Look, Seen};
-use crate::ledger::pool::SeenReport;
 use crate::ledger::reports::Report;
 use crate::ledger::{Sighting, State};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Gwei, Slot};
+use types::Slot;
 
 /// Kinds of work. What goes wrong with one does not stop the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,21 +177,14 @@ fn report(state: &State, tally: &Tally, known: &Known) -> Option<Step> {
         return Some(Step::Ask(Task::Report, questions));
     }
     Some(match frame::fold(state, tally, frame, known) {
-        Ok(report) => Step::Observe(Task::Report, "report", report_body(state, &report)),
+        Ok(report) => Step::Observe(Task::Report, "report", report_body(&report)),
         Err(error) => Step::SetAside(Task::Report, error.to_string()),
     })
 }
 
-/// The body of the observation of a report: what the ledger takes of it. The rest it has from its look at the same state.
-pub fn report_body(state: &State, report: &Report) -> String {
-    let validators = report.clusters.values().flat_map(|cluster| cluster.validators.values());
-    let withdrawn = validators.fold(0_u64, |sum, one| sum.saturating_add(one.swept.0));
-    spelled(&SeenReport {
-        slot: report.slot,
-        epoch: state.network.epoch_of(report.slot),
-        at: state.network.slot_start(report.slot).0 / 1_000,
-        withdrawn: Gwei(withdrawn),
-    })
+/// The body of the observation of a report.
+pub fn report_body(report: &Report) -> String {
+    spelled(report)
 }
 
 fn plan(state: &State, at: u64) -> Option<Step> {
