@@ -5,16 +5,19 @@ mod report;
 use crate::api::{self, Shared};
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
-use crate::ledger::charter::Charter;
+use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::quorum::Quorum;
 use crate::ledger::{Audit, Ledger, Replay, policy};
+use crate::lookout::{self, Nodes};
 use crate::office::{LOG_FOLDER, Office, Published, verify_store};
 use crate::store::LogStore;
 use crate::text::Text;
 use crate::verify;
 use anyhow::{Context as _, bail};
+use beacon::{Beacon, Limits};
 use clap::{Args, Parser, Subcommand};
 use rand_core::OsRng;
+use remote::Execution;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::ffi::OsString;
@@ -24,6 +27,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use types::{Address, ChainSpec};
 
 /// Longest charter or policy, in bytes: one with all the field's tables has ten thousand.
@@ -133,6 +137,15 @@ struct CharterArgs {
     /// How many of them must sign a batch of deposits.
     #[arg(long)]
     guardians_needed: u8,
+    /// The pool's contract, whose events say what was paid.
+    #[arg(long, requires = "deposit_contract")]
+    vault: Option<Address>,
+    /// The chain's deposit contract.
+    #[arg(long, requires = "vault")]
+    deposit_contract: Option<Address>,
+    /// The number of the block in which the vault was made: what was before is not listened to.
+    #[arg(long, default_value_t = 0)]
+    vault_since: u64,
     /// Between the adoption of a change and its effect.
     #[arg(long, default_value_t = 3 * 86_400)]
     timelock_s: u64,
@@ -164,6 +177,14 @@ struct ServeArgs {
     /// Where to serve.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// A beacon node to watch the chain with. Repeat for more: the next is asked when one fails.
+    ///
+    /// Without one nothing is seen of the chain, and what depends on it is refused.
+    #[arg(long)]
+    beacon_node: Vec<String>,
+    /// An execution node, to listen to the pool's contracts with.
+    #[arg(long, requires = "beacon_node")]
+    execution_node: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -274,6 +295,11 @@ fn draft(args: &CharterArgs) -> anyhow::Result<()> {
         coordinator: args.coordinator,
         governance: Quorum::new(&args.governance, args.governance_needed)?,
         guardians: Quorum::new(&args.guardians, args.guardians_needed)?,
+        contracts: args.vault.zip(args.deposit_contract).map(|(vault, deposits)| Contracts {
+            vault,
+            deposits,
+            since: args.vault_since,
+        }),
         timelock_s: args.timelock_s,
         policy,
     };
@@ -365,14 +391,26 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let key = CoordinatorKey::load(&args.data_dir)?;
     let office = Office::open(&args.data_dir, key)?;
     let (pool, entries) = (office.ledger()?.state().pool, office.ledger()?.tree().size());
+    let nodes = match &args.beacon_node[..] {
+        [] => None,
+        urls => {
+            let network = Arc::new(office.ledger()?.state().charter.network.clone());
+            let execution = args.execution_node.as_deref().map(Execution::new).transpose()?;
+            Some(Nodes { beacon: Beacon::new(urls, network, Limits::default())?, execution })
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
         let office = Shared::new(office);
+        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(office.clone(), nodes)));
         let served = axum::serve(listener, api::router(office.clone()));
         served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
+        if let Some(lookout) = lookout {
+            lookout.abort();
+        }
         if let Err(error) = office.with(|office| Ok(office.close()?)).await {
             tracing::warn!("no snapshot is kept: {error}");
         }

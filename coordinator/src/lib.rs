@@ -12,12 +12,13 @@
 //! - [`canonical`], [`text`]: one spelling of everything that is hashed or compared; words.
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
+//! - [`watch`]: what is asked of the chain, and the observations that come of it.
 //!
 //! Around it:
 //!
 //! - [`verify`]: a log replayed with all cores.
 //! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
-//! - [`api`]: the office over HTTP. [`cli`]: the program.
+//! - [`api`]: the office over HTTP. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
 
 pub mod api;
 pub mod canonical;
@@ -26,12 +27,14 @@ pub mod formation;
 pub mod formulas;
 pub mod key;
 pub mod ledger;
+pub mod lookout;
 pub mod merkle;
 pub mod office;
 pub mod request;
 pub mod store;
 pub mod text;
 pub mod verify;
+pub mod watch;
 
 #[cfg(test)]
 mod test_keys;

@@ -2,12 +2,17 @@
 
 use super::{lines, print};
 use crate::ledger::frames::{self, Told};
+use crate::lookout::{self, Nodes};
 use crate::office::LOG_FOLDER;
 use crate::store::LogStore;
+use crate::watch::recount::Recount;
 use anyhow::bail;
+use beacon::{Beacon, Limits};
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
@@ -16,6 +21,11 @@ pub(super) enum ReportCommand {
     /// With `--json` also what each was told, and the hash of each answer of a beacon node that it was read from. Example:
     /// dvt-coordinator report list --file pool.jsonl
     List(ListArgs),
+    /// Make reports again from what a beacon node says, and compare them with those in the log.
+    ///
+    /// Ends with success only if they are the same to the byte; otherwise names what differs first. The node must have the states
+    /// of the frame. Example: dvt-coordinator report verify --file pool.jsonl --beacon-node http://127.0.0.1:5052 --frame 7
+    Verify(RecountArgs),
 }
 
 #[derive(Debug, Args)]
@@ -31,25 +41,70 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct RecountArgs {
+    /// The coordinator's folder; nothing may run in it.
+    #[arg(long, conflicts_with = "file", required_unless_present = "file")]
+    data_dir: Option<PathBuf>,
+    /// An exported log instead.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The beacon node to ask. Repeat for more: the next is asked when one fails.
+    #[arg(long, required = true)]
+    beacon_node: Vec<String>,
+    /// The number of one report, from 0, instead of all.
+    #[arg(long)]
+    frame: Option<u64>,
+}
+
 pub(super) fn run(command: &ReportCommand) -> anyhow::Result<()> {
     match command {
         ReportCommand::List(args) => {
             let all = all(args)?;
             print(args.json, &serde_json::to_value(&all)?, shown(&all)?.trim_end())
         }
+        ReportCommand::Verify(args) => recount(args),
     }
 }
 
 fn all(args: &ListArgs) -> anyhow::Result<Vec<Told>> {
-    let log = match (&args.data_dir, &args.file) {
+    Ok(frames::replay(&entries(args.data_dir.as_deref(), args.file.as_deref())?)?.1)
+}
+
+fn entries(folder: Option<&Path>, file: Option<&Path>) -> anyhow::Result<Vec<Vec<u8>>> {
+    match (folder, file) {
         (Some(folder), _) => {
             let store = LogStore::open(&folder.join(LOG_FOLDER))?;
-            store.entries_from(0).collect::<Result<Vec<_>, _>>()?
+            Ok(store.entries_from(0).collect::<Result<_, _>>()?)
         }
-        (None, Some(file)) => lines(file)?.collect::<anyhow::Result<_>>()?,
+        (None, Some(file)) => lines(file)?.collect(),
         (None, None) => bail!("a folder or a file is needed"),
-    };
-    Ok(frames::replay(&log)?.1)
+    }
+}
+
+fn recount(args: &RecountArgs) -> anyhow::Result<()> {
+    let (mut log, mut found) = (Recount::default(), false);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    for entry in entries(args.data_dir.as_deref(), args.file.as_deref())? {
+        let told = log.told(&entry).filter(|told| args.frame.is_none_or(|frame| frame == told.no));
+        if let (Some(told), Some(state)) = (told, log.state()) {
+            let network = Arc::new(state.network.clone());
+            let beacon = Beacon::new(&args.beacon_node, network, Limits::default())?;
+            let nodes = Nodes { beacon, execution: None };
+            let (no, epoch) = (told.no, told.frame.to);
+            match runtime.block_on(lookout::recount(&nodes, &log, &told)) {
+                Ok(None) => writeln!(std::io::stdout(), "report {no} of epoch {epoch}: the same")?,
+                Ok(Some(difference)) => bail!("report {no} of epoch {epoch} differs at {difference}"),
+                Err(why) => bail!("report {no} of epoch {epoch} cannot be made again: {why}"),
+            }
+            found = true;
+        }
+        log.take(&entry)?;
+    }
+    match args.frame {
+        Some(frame) if !found => bail!("the log has no report {frame}"),
+        _ => Ok(()),
+    }
 }
 
 /// For people: a paragraph for each report. Amounts are wei but for what the chain counts in gwei.

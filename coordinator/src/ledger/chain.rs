@@ -37,6 +37,17 @@ pub struct Stake {
     pub active: Gwei,
 }
 
+/// A block of the execution layer that is final, up to which all that the pool's contracts said was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Executed {
+    /// Its number.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub number: u64,
+    /// Its hash.
+    pub hash: Root,
+}
+
 /// The latest of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +56,8 @@ pub struct State {
     pub finalized: Finalized,
     /// What was seen last of the chain's stake, if anything was.
     pub stake: Option<Stake>,
+    /// Up to where the pool's contracts were listened to, if they were.
+    pub executed: Option<Executed>,
 }
 
 /// What happened.
@@ -55,6 +68,8 @@ pub enum Event {
     Finalized(Finalized),
     /// How much stake there is.
     Stake(Stake),
+    /// All that the pool's contracts said up to here was told.
+    Executed(Executed),
 }
 
 /// Why a checkpoint is refused.
@@ -68,6 +83,14 @@ pub enum Refusal {
         /// What was.
         last: Epoch,
     },
+    /// Of a time that has not come: with it all bonds that are locked until then would be free.
+    #[error("epoch {have} is said to be finalized, it is epoch {now}")]
+    Tomorrow {
+        /// What is said to be finalized.
+        have: Epoch,
+        /// The epoch that it is.
+        now: Epoch,
+    },
     /// Of a state that is not final, or that something later was said of.
     #[error("the chain's stake in epoch {have}, where more than {last} and at most {finalized} is looked at")]
     StakeOf {
@@ -78,16 +101,30 @@ pub enum Refusal {
         /// The latest that is finalized.
         finalized: Epoch,
     },
+    /// A block that is not later than the last.
+    #[error("block {have}, where {last} was told of already")]
+    NotLaterBlock {
+        /// Its number.
+        have: u64,
+        /// The last one's.
+        last: u64,
+    },
     /// No stake at all.
     #[error("a chain without stake")]
     NoStake,
 }
 
 impl State {
-    /// What a checkpoint changes. Errors: it is not later than the last.
-    pub fn decide(&self, seen: &Finalized) -> Result<Vec<Event>, Refusal> {
-        if seen.epoch <= self.finalized.epoch {
-            return Err(Refusal::NotLater { have: seen.epoch, last: self.finalized.epoch });
+    /// What a checkpoint changes. Errors: it is not later than the last, or later than anything can be final.
+    ///
+    /// - `now`: the epoch that it is, by the clock of the entry.
+    pub fn decide(&self, now: Epoch, seen: &Finalized) -> Result<Vec<Event>, Refusal> {
+        let have = seen.epoch;
+        if have <= self.finalized.epoch {
+            return Err(Refusal::NotLater { have, last: self.finalized.epoch });
+        }
+        if have > now {
+            return Err(Refusal::Tomorrow { have, now });
         }
         Ok(vec![Event::Finalized(*seen)])
     }
@@ -102,11 +139,22 @@ impl State {
         if seen.active == Gwei(0) { Err(Refusal::NoStake) } else { Ok(vec![Event::Stake(*seen)]) }
     }
 
+    /// That the pool's contracts were listened to up to a block. Errors: it is not later than the last.
+    pub fn heard(&self, seen: &Executed) -> Result<Vec<Event>, Refusal> {
+        match self.executed {
+            Some(last) if seen.number <= last.number => {
+                Err(Refusal::NotLaterBlock { have: seen.number, last: last.number })
+            }
+            _ => Ok(vec![Event::Executed(*seen)]),
+        }
+    }
+
     /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Finalized(seen) => self.finalized = *seen,
             Event::Stake(seen) => self.stake = Some(*seen),
+            Event::Executed(seen) => self.executed = Some(*seen),
         }
     }
 }
@@ -119,13 +167,24 @@ mod tests {
     fn what_is_finalized_only_rises() {
         let mut state = State::default();
         let seen = |epoch| Finalized { epoch: Epoch(epoch), root: Root([9; 32]) };
-        state.apply(&state.decide(&seen(5)).unwrap()[0]);
+        let now = Epoch(6);
+        state.apply(&state.decide(now, &seen(5)).unwrap()[0]);
         for epoch in [0, 4, 5] {
             let refusal = Refusal::NotLater { have: Epoch(epoch), last: Epoch(5) };
-            assert_eq!(state.decide(&seen(epoch)), Err(refusal));
+            assert_eq!(state.decide(now, &seen(epoch)), Err(refusal));
         }
-        state.apply(&state.decide(&seen(6)).unwrap()[0]);
+        state.apply(&state.decide(now, &seen(6)).unwrap()[0]);
         assert_eq!(state.finalized, seen(6));
+    }
+
+    #[test]
+    fn nothing_is_final_before_its_time() {
+        let state = State::default();
+        let seen = |epoch| Finalized { epoch: Epoch(epoch), root: Root([9; 32]) };
+        let refusal = |have, now| Err(Refusal::Tomorrow { have: Epoch(have), now: Epoch(now) });
+        assert_eq!(state.decide(Epoch(6), &seen(7)), refusal(7, 6));
+        assert_eq!(state.decide(Epoch(0), &seen(u64::MAX)), refusal(u64::MAX, 0));
+        assert_eq!(state.decide(Epoch(7), &seen(7)), Ok(vec![Event::Finalized(seen(7))]));
     }
 
     #[test]
@@ -143,5 +202,17 @@ mod tests {
         state.apply(&state.weigh(&seen(5, 7)).unwrap()[0]);
         assert_eq!(state.stake, Some(seen(5, 7)));
         assert_eq!(state.weigh(&seen(5, 8)), of(5, 5, 5));
+    }
+
+    #[test]
+    fn what_contracts_said_is_told_block_by_block() {
+        let mut state = State::default();
+        let block = |number| Executed { number, hash: Root([number.try_into().unwrap(); 32]) };
+        state.apply(&state.heard(&block(7)).unwrap()[0]);
+        assert_eq!(state.executed, Some(block(7)));
+        for have in [0, 6, 7] {
+            assert_eq!(state.heard(&block(have)), Err(Refusal::NotLaterBlock { have, last: 7 }));
+        }
+        assert_eq!(state.heard(&block(8)), Ok(vec![Event::Executed(block(8))]));
     }
 }

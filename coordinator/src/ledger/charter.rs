@@ -32,6 +32,16 @@ pub enum CharterError {
         /// The other.
         other: Seat,
     },
+    /// Contracts that are none, or one for two.
+    #[error(
+        "the vault {vault} and the deposit contract {deposits} are two contracts, and neither is the zero address"
+    )]
+    Contracts {
+        /// The vault.
+        vault: Address,
+        /// The deposit contract.
+        deposits: Address,
+    },
     /// Too short to notice, or too long to repair anything.
     #[error("a timelock of {have} s, where {DELAY_MIN_S} to {DELAY_MAX_S} are allowed")]
     Timelock {
@@ -59,6 +69,19 @@ pub enum CharterError {
     },
 }
 
+/// The contracts of the execution layer whose events are the pool's: what they say moved has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contracts {
+    /// The pool's own: it takes delegators' ETH and operators' bonds, and pays. Its events are in `docs/pool.md`.
+    pub vault: Address,
+    /// The chain's deposit contract.
+    pub deposits: Address,
+    /// The number of the block from which on both are listened to: that in which the vault was made.
+    #[serde(with = "serde_utils::quoted_u64")]
+    pub since: u64,
+}
+
 /// The charter. What is not in it is policy, and can be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +105,8 @@ pub struct Charter {
     pub governance: Quorum,
     /// Who guards deposits, until governance changes it. Any one of them stops deposits.
     pub guardians: Quorum,
+    /// Whose events are listened to. Without them no bond, payment or deposit is seen, and none is planned.
+    pub contracts: Option<Contracts>,
     /// Seconds between the adoption of a change and its effect.
     pub timelock_s: u64,
     /// The policy, until governance changes it.
@@ -113,6 +138,11 @@ impl Charter {
             if let Some((other, _)) = later.copied().find(|(_, other)| other == address) {
                 return Err(CharterError::TwoSeats { address: *address, one: *one, other });
             }
+        }
+        if let Some(Contracts { vault, deposits, .. }) = self.contracts
+            && (vault == deposits || vault == Address::ZERO || deposits == Address::ZERO)
+        {
+            return Err(CharterError::Contracts { vault, deposits });
         }
         if !(DELAY_MIN_S..=DELAY_MAX_S).contains(&self.timelock_s) {
             return Err(CharterError::Timelock { have: self.timelock_s });
@@ -169,6 +199,10 @@ pub(crate) mod tests {
     use crate::test_keys::Wallet;
     use types::ForkVersion;
 
+    pub(crate) fn contracts() -> Contracts {
+        Contracts { vault: Address([0xcc; 20]), deposits: Address([0xdd; 20]), since: 140_000 }
+    }
+
     /// A pool on Hoodi: coordinator 1, governance 11 to 13 (two of three), guardians 21 and 22.
     pub(crate) fn charter() -> Charter {
         let keys = |bytes: &[u8]| bytes.iter().map(|byte| Wallet::new(*byte).address()).collect::<Vec<_>>();
@@ -182,6 +216,7 @@ pub(crate) mod tests {
             coordinator: Wallet::new(1).address(),
             governance: Quorum::new(&keys(&[11, 12, 13]), 2).unwrap(),
             guardians: Quorum::new(&keys(&[21, 22]), 2).unwrap(),
+            contracts: Some(contracts()),
             timelock_s: 86_400,
             policy: policy::tests::lido(),
         }
@@ -240,6 +275,13 @@ pub(crate) mod tests {
         refused(&|charter| charter.treasury = Address::ZERO, CharterError::Zero(Seat::Treasury));
         refused(&|charter| charter.treasury = governor, two(governor, Seat::Governance, Seat::Treasury));
         refused(&|charter| charter.coordinator = Address::ZERO, CharterError::Zero(Seat::Coordinator));
+        for (vault, deposits) in [(0xcc, 0xcc), (0, 0xdd), (0xcc, 0)] {
+            let [vault, deposits] = [vault, deposits].map(|byte| Address([byte; 20]));
+            let change = |charter: &mut Charter| {
+                charter.contracts = Some(Contracts { vault, deposits, since: 0 });
+            };
+            refused(&change, CharterError::Contracts { vault, deposits });
+        }
         let mut one_address = charter();
         one_address.fee_recipient = one_address.withdrawal_address;
         assert_eq!(one_address.check(), Ok(()));

@@ -36,7 +36,7 @@ impl State {
             return Err(calls::Refusal::Stake { stake, keys, most });
         }
         Ok(Terms {
-            committed_at: self.epoch_at(at).max(self.chain.finalized.epoch),
+            committed_at: self.epoch_at(at),
             seed_epoch: wanted.seed_epoch,
             demand: wanted.clusters,
             rules: self.rules(wanted),
@@ -168,7 +168,7 @@ impl State {
             keys: *keys,
             stake: *stake,
             // Nothing is drawn, so any epoch does.
-            seed_epoch: Epoch(self.epoch_at(at).max(self.chain.finalized.epoch).0.saturating_add(1)),
+            seed_epoch: Epoch(self.epoch_at(at).0.saturating_add(1)),
             intra_operator: kind.is_some_and(|kind| kind.intra_operator),
             delegation: if public { Delegation::Public } else { Delegation::Private },
         };

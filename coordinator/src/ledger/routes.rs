@@ -296,9 +296,10 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 16] = [
     "finalized",
     "network-stake",
+    "executed",
     "bond-deposited",
     "bond-paid",
     "payment",
@@ -352,6 +353,7 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
     match kind.as_str() {
         "finalized" => Ok(Sighting::Finalized(json::<chain::Finalized>(body)?)),
         "network-stake" => Ok(Sighting::Stake(json(body)?)),
+        "executed" => Ok(Sighting::Executed(json(body)?)),
         "bond-deposited" => Ok(Sighting::Bonds(bonds::Sighting::Deposited(json(body)?))),
         "bond-paid" => Ok(Sighting::Bonds(bonds::Sighting::Paid(json(body)?))),
         "payment" => Ok(Sighting::Money(pool::Seen::Payment(json(body)?))),

@@ -93,6 +93,8 @@ pub enum Sighting {
     Finalized(chain::Finalized),
     /// How much stake the chain has.
     Stake(chain::Stake),
+    /// The pool's contracts were listened to.
+    Executed(chain::Executed),
     /// Bond moved.
     Bonds(bonds::Sighting),
     /// The pool's ETH moved.
@@ -434,8 +436,12 @@ impl State {
     /// What a sighting leads to, at a time in Unix seconds.
     pub fn see(&self, at: u64, sighting: &Sighting) -> Result<Vec<Event>, Refusal> {
         match sighting {
-            Sighting::Finalized(seen) => Ok(self.chain.decide(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Finalized(seen) => {
+                let events = self.chain.decide(self.epoch_at(at), seen)?;
+                Ok(events.into_iter().map(Event::Chain).collect())
+            }
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
+            Sighting::Executed(seen) => Ok(self.chain.heard(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Report(seen) => self.report(at, seen),

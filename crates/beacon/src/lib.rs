@@ -14,6 +14,7 @@
 //! - [`sse`]: the parser of event streams.
 //! - [`forward`]: requests passed on as they are.
 //! - [`known`]: what a node says when it does not take something.
+//! - [`Question`]: about the chain's past, whose answer the caller reads.
 //!
 //! Blocks travel as SSZ where a node takes it; everything else is JSON. Source: ethereum/beacon-APIs; what real nodes
 //! and clients do beside it is in the comments.
@@ -33,6 +34,7 @@ mod health;
 pub mod json;
 pub mod known;
 pub mod limits;
+mod look;
 mod node;
 mod produce;
 mod questions;
@@ -49,6 +51,7 @@ pub use heads::Head;
 pub use health::{Aside, NodeHealth};
 pub use json::{Genesis, SyncStatus, ValidatorInfo};
 pub use limits::Limits;
+pub use look::Question;
 pub use produce::ProducedBlock;
 /// The HTTP types of [`ForwardRequest`]: those of the `http` crate.
 pub use reqwest::{Method, header};

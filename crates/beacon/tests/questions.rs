@@ -2,7 +2,7 @@
 
 mod common;
 
-use beacon::{ApiError, Beacon};
+use beacon::{ApiError, Beacon, Question};
 use common::{Answer, Mock, beacon};
 use serde_json::{Value, json};
 use types::operations::BeaconBlockHeader;
@@ -465,4 +465,48 @@ async fn head_root_and_finality_are_read() {
     let beacon = beacon(&[&node]);
     assert_eq!(beacon.head_root().await, Ok(Root([1; 32])));
     assert_eq!(beacon.finalized().await, Ok(Checkpoint { epoch: Epoch(3), root: Root([1; 32]) }));
+}
+
+fn looked(path: &str, body: Option<&str>) -> Question {
+    let wait = std::time::Duration::from_secs(5);
+    Question { path_and_query: path.to_owned(), body: body.map(str::to_owned), len_max: 64, wait }
+}
+
+#[tokio::test]
+async fn what_the_caller_cannot_read_is_asked_of_the_next_node() {
+    let strange = Mock::of(json!({"data": "strange"})).await;
+    let good = Mock::of(json!({"data": "good"})).await;
+    let both = beacon(&[&strange, &good]);
+    let question = looked("/eth/v1/x?y=1", Some(r#"["1"]"#));
+    let read = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) if text.contains("good") => Ok(text.len()),
+        _ => Err("not good".to_owned()),
+    };
+    assert_eq!(both.look(&question, read).await, Ok(15));
+    let request = strange.only();
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/eth/v1/x?y=1"));
+    assert_eq!((request.header("content-type"), &request.body[..]), ("application/json", &br#"["1"]"#[..]));
+    let alone = beacon(&[&strange]);
+    assert_eq!(broken(alone.look(&looked("/eth/v1/x", None), read).await), "not good");
+    assert_eq!(strange.seen()[1].method.as_str(), "GET");
+}
+
+#[tokio::test]
+async fn a_long_answer_is_read_as_it_comes_and_not_beyond_its_limit() {
+    let sizes =
+        Mock::start(|seen| Answer::Text(200, "x".repeat(seen.path["/eth/v1/".len()..].parse().unwrap())))
+            .await;
+    let node = beacon(&[&sizes]);
+    let count = |reader: &mut dyn std::io::Read| {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map_err(|error| error.to_string())
+    };
+    assert_eq!(node.look_long(&looked("/eth/v1/64", None), count).await, Ok(64));
+    let long = node.look_long(&looked("/eth/v1/65", None), count).await;
+    assert_eq!(long, Err(ApiError::TooLong { max: 64 }));
+    let stops = |_: &mut dyn std::io::Read| Err::<usize, _>("enough".to_owned());
+    assert_eq!(broken(node.look_long(&looked("/eth/v1/64", None), stops).await), "enough");
+    let refused = beacon(&[&Mock::refusing(404, "no such state").await]);
+    let absent = refused.look_long(&looked("/eth/v1/64", None), count).await;
+    assert!(absent.unwrap_err().is_not_found());
 }

@@ -1,12 +1,13 @@
-//! The JSON-RPC of an execution node: its chain, and what a contract says of a signature.
+//! The JSON-RPC of an execution node: its chain, its past, and what a contract says of a signature.
 //!
 //! Sources: JSON-RPC 2.0; ethereum/execution-apis, `eth_chainId` and `eth_call`; ERC-1271; Solidity's contract ABI.
 
 use crate::error::{CallError, SetupError};
-use crate::limits::{ASK_WAIT, RPC_LEN_MAX};
+use crate::limits::{ASK_WAIT, LOOK_WAIT, RPC_LEN_MAX};
 use crate::server::Server;
 use bytes::Bytes;
-use serde::{Deserialize, de::Error as _};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Value, json};
 use thiserror::Error;
 use types::{Address, Root};
@@ -109,6 +110,21 @@ impl Execution {
         }
     }
 
+    /// Asks about the chain's past: the result of a method, as JSON.
+    ///
+    /// - `len_max`: most bytes of the answer.
+    /// - Errors: all of [`RpcError`]; `Body` also where the node knows no such thing and says `null`.
+    /// - Cost: one request, [`LOOK_WAIT`] at most.
+    pub async fn look(&self, method: &str, params: Value, len_max: usize) -> Result<Value, RpcError> {
+        let request = json!({"jsonrpc": "2.0", "id": ID, "method": method, "params": params});
+        let request = self.server.post("", Bytes::from(request.to_string()));
+        let body = self.server.call(request, LOOK_WAIT, len_max, &[]).await?;
+        match parse(&body).map_err(|error| self.wrong(&error.to_string()))? {
+            Parsed::Result(result) => Ok(result),
+            Parsed::Refused(Failure { code, message, .. }) => Err(self.refused(code, &message)),
+        }
+    }
+
     async fn ask(&self, method: &str, params: Value) -> Result<Answer, RpcError> {
         let request = json!({"jsonrpc": "2.0", "id": ID, "method": method, "params": params});
         let request = self.server.post("", Bytes::from(request.to_string()));
@@ -130,29 +146,44 @@ impl Execution {
 /// - Errors: not JSON; neither or both of `result` and `error`; a result of another shape or to another question. The
 ///   text may quote the answer.
 pub fn parse_answer(body: &[u8]) -> Result<Answer, serde_json::Error> {
+    Ok(match parse(body)? {
+        Parsed::Result(result) => Answer::Result(result),
+        Parsed::Refused(Failure { code, message, data }) => {
+            let reverted = is_revert(code, &message, &data);
+            Answer::Refused { code, message, reverted }
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    code: i64,
+    message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+/// An answer with a result of any shape.
+enum Parsed<T> {
+    Result(T),
+    Refused(Failure),
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Parsed<T>, serde_json::Error> {
     #[derive(Deserialize)]
-    struct Raw {
+    #[serde(bound = "T: DeserializeOwned")]
+    struct Raw<T> {
         #[serde(default)]
         id: Value,
-        result: Option<String>,
+        result: Option<T>,
         error: Option<Failure>,
     }
-    #[derive(Deserialize)]
-    struct Failure {
-        code: i64,
-        message: String,
-        #[serde(default)]
-        data: Value,
-    }
-    let raw: Raw = serde_json::from_slice(body)?;
+    let raw: Raw<T> = serde_json::from_slice(body)?;
     match (raw.result, raw.error) {
-        (Some(result), None) if raw.id == ID => Ok(Answer::Result(result)),
+        (Some(result), None) if raw.id == ID => Ok(Parsed::Result(result)),
         (Some(_), None) => Err(serde_json::Error::custom(format!("id {} instead of {ID}", raw.id))),
         // An error may come with the id `null`: the node could not read the request.
-        (None, Some(Failure { code, message, data })) => {
-            let reverted = is_revert(code, &message, &data);
-            Ok(Answer::Refused { code, message, reverted })
-        }
+        (None, Some(failure)) => Ok(Parsed::Refused(failure)),
         (None, None) => Err(serde_json::Error::custom("neither result nor error")),
         (Some(_), Some(_)) => Err(serde_json::Error::custom("both result and error")),
     }

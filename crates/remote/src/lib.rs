@@ -1,7 +1,7 @@
 //! Clients of the programs beside an operator that are no beacon nodes.
 //!
 //! - [`keymanager`]: a validator client's keymanager API, which takes keystores.
-//! - [`execution`]: an execution node's JSON-RPC, which knows what a contract says of a signature.
+//! - [`execution`]: an execution node's JSON-RPC, which knows what contracts said, and say of a signature.
 //! - [`relay`]: a relay's builder API, which offers blocks of builders and reveals them.
 //! - [`node`]: the operator's own node, asked by commands beside it.
 //! - [`flags`]: how a command line names a validator client.

@@ -9,6 +9,9 @@ pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// after seconds.
 pub const ASK_WAIT: Duration = Duration::from_secs(30);
 
+/// For a question about thousands of blocks, which a node looks through one by one.
+pub const LOOK_WAIT: Duration = Duration::from_secs(120);
+
 /// Added for each keystore of a request. Opening one takes a key derivation of a second or so, on a slow host several;
 /// some clients open one after the other, and then write it to disk.
 pub const KEYSTORE_WAIT: Duration = Duration::from_secs(10);

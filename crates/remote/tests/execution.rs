@@ -127,3 +127,24 @@ async fn user_password_and_key_of_the_address_are_sent_and_not_shown() {
     assert_eq!(format!("{execution:?}"), format!("Execution {{ server: {} }}", fake.url));
     assert_eq!(execution.label(), fake.url);
 }
+
+#[tokio::test]
+async fn a_look_gives_the_result_whole_and_null_is_none() {
+    let logs = value!([{"logIndex": "0x0"}, {"logIndex": "0x1"}]);
+    let fake = node(value!({"result": logs})).await;
+    let look = |fake: &Fake, len_max| {
+        let execution = Execution::new(&fake.url).unwrap();
+        async move { execution.look("eth_getLogs", value!([{"fromBlock": "0x1"}]), len_max).await }
+    };
+    assert_eq!(look(&fake, 1 << 20).await, Ok(logs));
+    let [seen] = &fake.seen()[..] else { panic!("one request") };
+    let body = seen.json();
+    assert_eq!((&body["method"], &body["params"]), (&value!("eth_getLogs"), &value!([{"fromBlock": "0x1"}])));
+    let long = look(&fake, 16).await;
+    assert!(matches!(long, Err(RpcError::Call(CallError::TooLong { .. }))), "{long:?}");
+    let none = look(&node(value!({"result": null})).await, 1 << 20).await;
+    assert_eq!(none, Err(RpcError::Body("neither result nor error".to_owned())));
+    let fake = node(value!({"error": {"code": -32_005, "message": "range too large"}})).await;
+    let refused = RpcError::Refused { code: -32_005, message: "range too large".to_owned() };
+    assert_eq!(look(&fake, 1 << 20).await, Err(refused));
+}

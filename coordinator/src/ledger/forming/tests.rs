@@ -125,11 +125,13 @@ fn a_call_binds_what_it_says_before_its_seed_can_be_known() {
 #[test]
 fn a_chain_that_is_said_to_be_ahead_of_the_clock_does_not_make_old_randomness_new() {
     let mut pool = operators(4);
-    let epoch = next(&pool) + 100;
-    pool.finalize(epoch);
-    let why = CallError::SeedNotLater { committed: Epoch(epoch), seed: Epoch(epoch) };
-    assert_eq!(refused(pool.see("call", &Pool::wanted(1, epoch))), no(NoCall::Call(why)));
-    pool.see("call", &Pool::wanted(1, epoch + 1)).unwrap();
+    let epoch = next(&pool);
+    let ahead = json!({"epoch": epoch.to_string(), "root": Root([7; 32])});
+    let refused_ahead = pool.see("finalized", &ahead).unwrap_err().to_string();
+    assert!(refused_ahead.contains("is said to be finalized"), "{refused_ahead}");
+    let why = CallError::SeedNotLater { committed: Epoch(epoch - 1), seed: Epoch(epoch - 1) };
+    assert_eq!(refused(pool.see("call", &Pool::wanted(1, epoch - 1))), no(NoCall::Call(why)));
+    pool.see("call", &Pool::wanted(1, epoch)).unwrap();
 }
 
 #[test]

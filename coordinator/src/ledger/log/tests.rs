@@ -3,7 +3,6 @@
 use super::*;
 use crate::canonical;
 use crate::ledger::charter::tests::charter;
-use crate::ledger::clusters;
 use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
 use crate::ledger::head::{AuditError, SignedHead, audit};
@@ -14,6 +13,7 @@ use crate::ledger::routes::{KINDS, MANY, ROUTES};
 use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
 use crate::ledger::testbed::{EPOCH, MANAGER, NODE, Pool, REWARD, START, address, setup};
+use crate::ledger::{chain, clusters};
 use crate::test_keys::Wallet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -131,6 +131,7 @@ fn story() -> Pool {
     let operator = address(MANAGER);
     let mut jar = Jar::new();
     pool.finalize(EPOCH);
+    pool.see("executed", &json!({"number": "7", "hash": Root([5; 32])})).unwrap();
     money(&mut pool, &mut jar);
     many(&mut pool);
     deposits(&mut pool, &mut jar);
@@ -428,6 +429,19 @@ fn an_observation_counts_in_one_place_and_from_the_coordinator_only() {
     assert!(matches!(moved, Err(AppendError::NotTheCoordinator { .. })), "another place");
     let here = sign(1, &pool, START);
     assert!(pool.ledger.observe(START, here).is_ok());
+}
+
+#[test]
+fn no_epoch_is_final_before_it_has_begun() {
+    let mut pool = Pool::new();
+    let now = pool.state().epoch_at(pool.now);
+    let (genesis_s, epoch_s) = (1_742_213_400, 384);
+    assert_eq!(now.0, (START - genesis_s) / epoch_s);
+    let tomorrow = Epoch(now.0 + 1);
+    let seen = pool.see("finalized", &json!({"epoch": tomorrow, "root": Root::ZERO})).unwrap_err();
+    assert_eq!(seen, AppendError::Refused(Refusal::Chain(chain::Refusal::Tomorrow { have: tomorrow, now })));
+    assert_eq!(pool.state().epoch_at(genesis_s - 1), Epoch(0));
+    pool.finalize(now.0);
 }
 
 #[test]

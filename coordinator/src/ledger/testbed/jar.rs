@@ -115,6 +115,11 @@ impl Jar {
         }
     }
 
+    /// What waits.
+    pub(crate) fn queue(&self) -> &[PendingDeposit] {
+        &self.queue
+    }
+
     /// All that a validator has comes back to the pool's address.
     pub(crate) fn sweep(&mut self, pubkey: PublicKey) {
         let seen = self.validators.get_mut(&pubkey).unwrap();

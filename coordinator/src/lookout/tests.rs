@@ -1,0 +1,209 @@
+//! The lookout beside an office, and a beacon node on a real socket.
+
+use super::*;
+use crate::key::CoordinatorKey;
+use crate::ledger::charter::tests::charter;
+use crate::ledger::governance::Act;
+use crate::ledger::testbed::Pool;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Json, Response};
+use beacon::Limits;
+use rand_core::OsRng;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use tempfile::TempDir;
+use types::{ChainSpec, Root, Slot};
+
+/// A beacon node: what it says is finalized, and what it was asked.
+#[derive(Clone, Default)]
+struct Node {
+    finalized: Arc<Mutex<u64>>,
+    asked: Arc<Mutex<Vec<(Method, String)>>>,
+    /// What it has not: the end of a path.
+    lacks: Arc<Mutex<&'static str>>,
+}
+
+impl Node {
+    async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        url
+    }
+
+    fn paths(&self) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(method, path)| format!("{method} {path}")).collect()
+    }
+}
+
+/// What the execution node answers: blocks, and no logs.
+async fn executed(request: Request) -> Response {
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    let result = match asked["method"].as_str() {
+        Some("eth_getBlockByNumber") => {
+            json!({"number": asked["params"][0], "hash": Root([6; 32]), "timestamp": "0x0"})
+        }
+        Some("eth_getLogs") => json!([]),
+        other => panic!("{other:?}"),
+    };
+    Json(json!({"jsonrpc": "2.0", "id": asked["id"], "result": result})).into_response()
+}
+
+async fn answer(State(node): State<Node>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if path == "/" {
+        return executed(request).await;
+    }
+    node.asked.lock().unwrap().push((request.method().clone(), path.clone()));
+    let of_state =
+        |data: Value| Json(json!({"execution_optimistic": false, "finalized": true, "data": data}));
+    let spec = ChainSpec::builtin("hoodi").unwrap();
+    let finalized = *node.finalized.lock().unwrap();
+    let lacks = Some(*node.lacks.lock().unwrap()).filter(|lacks| !lacks.is_empty()).unwrap_or("nothing");
+    match path.strip_prefix("/eth/v1/beacon/").unwrap_or(&path) {
+        "genesis" => Json(json!({"data": {
+            "genesis_time": (spec.genesis_time_ms / 1_000).to_string(),
+            "genesis_validators_root": spec.genesis_validators_root,
+            "genesis_fork_version": spec.genesis_fork_version,
+        }}))
+        .into_response(),
+        "states/head/finality_checkpoints" => of_state(json!({
+            "finalized": {"epoch": finalized.to_string(), "root": Root([7; 32])},
+        }))
+        .into_response(),
+        path if path.starts_with(&format!("states/{}/", finalized * 32)) && !path.ends_with(lacks) => {
+            let all =
+                json!([{"status": "active_ongoing", "validator": {"effective_balance": "32000000000"}}]);
+            let whole = request.uri().query() == Some("status=active");
+            of_state(if whole { all } else { json!([]) }).into_response()
+        }
+        path if path == format!("/eth/v2/beacon/blocks/{}", Root([7; 32])) => {
+            let payload = json!({"withdrawals": [], "block_number": "150000", "block_hash": Root([6; 32])});
+            of_state(json!({"message": {"slot": (finalized * 32).to_string(), "body": {"execution_payload": payload}}}))
+                .into_response()
+        }
+        _ => (StatusCode::NOT_FOUND, Json(json!({"code": 404, "message": "no such state"}))).into_response(),
+    }
+}
+
+/// An office with a cluster and a key, whose coordinator it is or is not.
+fn office(ours: bool) -> (TempDir, Shared) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
+    let mut pool = Pool::of(charter());
+    let team = pool.team();
+    let cluster = pool.cluster(team, 1);
+    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": [pool.offer(1)]})).unwrap();
+    if ours {
+        pool.govern(Act::RotateCoordinator { coordinator: key.address() }).unwrap();
+    }
+    let office = Office::take_over(folder.path(), key, &pool.log).unwrap();
+    (folder, Shared::new(office))
+}
+
+fn beacon_of(urls: &[&str]) -> Nodes {
+    let hoodi = Arc::new(ChainSpec::builtin("hoodi").unwrap());
+    let execution = urls.last().map(|url| Execution::new(url).unwrap());
+    Nodes { beacon: Beacon::new(urls, hoodi, Limits::default()).unwrap(), execution }
+}
+
+async fn round_of(shared: &Shared, beacon: &Nodes, troubles: &mut Troubles) {
+    watch(shared, beacon, Memory::default(), troubles, Duration::ZERO).await.unwrap();
+}
+
+async fn kinds(shared: &Shared) -> Vec<String> {
+    let entries = shared.with(|office| Ok(office.entries(0, 1_000)?)).await.unwrap();
+    let kind = |entry: Vec<u8>| {
+        let entry: Value = serde_json::from_slice(&entry).unwrap();
+        entry["entry"]["cause"]["observation"]["kind"].as_str().map(str::to_owned)
+    };
+    entries.into_iter().filter_map(kind).filter(|kind| kind != "bond-deposited").collect()
+}
+
+#[tokio::test]
+async fn what_the_node_says_is_written_and_the_next_node_is_asked_when_one_is_gone() {
+    let (_folder, shared) = office(true);
+    let node = Node::default();
+    *node.finalized.lock().unwrap() = 9;
+    // Nobody listens at the first.
+    let urls = ["http://127.0.0.1:1", &node.serve().await];
+    let (beacon, mut troubles) = (beacon_of(&urls), Troubles::default());
+    round_of(&shared, &beacon, &mut troubles).await;
+    let all = ["finalized", "network-stake", "executed", "look"];
+    assert_eq!(kinds(&shared).await, all);
+    assert!(troubles.0.is_empty());
+    let looked = shared.with(|office| Ok(office.ledger()?.state().deposits.looked())).await.unwrap();
+    assert_eq!(looked, Some(Slot(9 * 32)));
+    let asked = [
+        "GET /eth/v1/beacon/genesis".to_owned(),
+        "GET /eth/v1/beacon/states/head/finality_checkpoints".to_owned(),
+        "GET /eth/v1/beacon/states/288/validators".to_owned(),
+        format!("GET /eth/v2/beacon/blocks/{}", Root([7; 32])),
+        "POST /eth/v1/beacon/states/288/validators".to_owned(),
+        "GET /eth/v1/beacon/states/288/pending_deposits".to_owned(),
+    ];
+    assert_eq!(node.paths(), asked);
+    round_of(&shared, &beacon, &mut troubles).await;
+    assert_eq!(kinds(&shared).await, all, "nothing twice");
+}
+
+#[tokio::test]
+async fn what_fails_is_left_alone_for_a_while_and_then_done() {
+    let (_folder, shared) = office(true);
+    let node = Node::default();
+    *node.finalized.lock().unwrap() = 9;
+    let beacon = beacon_of(&[&node.serve().await]);
+    *node.lacks.lock().unwrap() = "pending_deposits";
+    let mut troubles = Troubles::default();
+    round_of(&shared, &beacon, &mut troubles).await;
+    let trouble = &troubles.0[&Task::Look];
+    assert!(trouble.why.contains("states/288/pending_deposits: status 404"), "{}", trouble.why);
+    assert_eq!((trouble.times, troubles.0.len()), (1, 1));
+    let before = ["finalized", "network-stake", "executed"];
+    assert_eq!(kinds(&shared).await, before, "the others go on");
+    round_of(&shared, &beacon, &mut troubles).await;
+    assert_eq!(troubles.0[&Task::Look].times, 2, "tried again");
+    troubles.have(Task::Look, "still", Duration::from_secs(3_600));
+    assert_eq!(troubles.resting(), [(Task::Look, "still".to_owned())].into());
+    *node.lacks.lock().unwrap() = "nothing";
+    round_of(&shared, &beacon, &mut troubles).await;
+    assert_eq!(kinds(&shared).await, before, "left alone");
+    troubles.0.get_mut(&Task::Look).unwrap().again = Instant::now();
+    round_of(&shared, &beacon, &mut troubles).await;
+    assert_eq!(kinds(&shared).await, ["finalized", "network-stake", "executed", "look"]);
+    assert!(troubles.0.is_empty(), "well again");
+}
+
+#[tokio::test]
+async fn an_office_that_is_not_the_pool_s_coordinator_asks_and_sees_nothing() {
+    let (_folder, shared) = office(false);
+    let node = Node::default();
+    *node.finalized.lock().unwrap() = 9;
+    let beacon = beacon_of(&[&node.serve().await]);
+    round_of(&shared, &beacon, &mut Troubles::default()).await;
+    assert!(node.paths().is_empty());
+    assert!(kinds(&shared).await.is_empty());
+    let refused = observe(&shared, "finalized", json!({"epoch": "9", "root": Root::ZERO}).to_string()).await;
+    assert!(refused.unwrap().unwrap_err().contains("it records requests, and sees nothing"));
+}
+
+#[test]
+fn a_failure_is_waited_for_longer_each_time_and_not_for_ever() {
+    let mut troubles = Troubles::default();
+    let period = Duration::from_secs(1_000);
+    for times in 0..80_u32 {
+        let before = Instant::now();
+        troubles.have(Task::Look, "no", period);
+        let waits = troubles.0[&Task::Look].again - before;
+        let rounds = 1_u32.checked_shl(times).map_or(ROUNDS_ASIDE_MAX, |rounds| rounds.min(ROUNDS_ASIDE_MAX));
+        let least = period * rounds - period / 2;
+        assert!(waits >= least && waits < least + period / 2, "{times}: {waits:?}");
+    }
+    troubles.well(&Known::default());
+    assert!(troubles.0.is_empty());
+}

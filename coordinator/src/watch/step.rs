@@ -1,0 +1,196 @@
+//! What to do next: ask something, observe something, or wait.
+
+use super::due;
+use super::frame::{self, Frame};
+use super::heard;
+use super::question::{PER_QUESTION, Question};
+use super::said::Said;
+use super::tally::Tally;
+use crate::canonical;
+use crate::ledger::chain::{Reference, Stake};
+use crate::ledger::deposits::{Look, Seen};
+use crate::ledger::reports::Report;
+use crate::ledger::{Sighting, State};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use types::Slot;
+
+/// Kinds of work. What goes wrong with one does not stop the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Task {
+    /// To see what is finalized.
+    Finality,
+    /// To look at the pool's validators.
+    Look,
+    /// To weigh the chain's stake.
+    Stake,
+    /// To report a frame.
+    Report,
+    /// To hear what the pool's contracts say.
+    Contracts,
+    /// To have deposits planned.
+    Plan,
+}
+
+/// What was learned. A round ends when nothing is to be done; [`Known::again`] begins the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What was answered.
+    pub answers: BTreeMap<Question, Said>,
+    /// Tasks that cannot be done in this round, and why.
+    pub set_aside: BTreeMap<Task, String>,
+    /// Logs of contracts that the ledger refuses.
+    pub refused: BTreeSet<Reference>,
+}
+
+impl Known {
+    /// The beginning of a round: what was answered of what is final stays so. That there is no such block does not: a node that
+    /// lags says so, too.
+    ///
+    /// - `set_aside`: what is not tried in it.
+    pub fn again(mut self, set_aside: BTreeMap<Task, String>) -> Self {
+        self.answers.retain(|question, said| *question != Question::Finality && *said != Said::Nothing);
+        Self { set_aside, ..self }
+    }
+
+    /// A task's observation is written: what was asked for it has served its purpose.
+    pub fn done(&mut self, task: Task) {
+        match task {
+            // No other work has answers that wait for more of them.
+            Task::Look | Task::Stake | Task::Report => {
+                let stays =
+                    |question: &Question| matches!(question, Question::Finality | Question::Payload { .. });
+                self.answers.retain(|question, _| stays(question));
+            }
+            // Another checkpoint has another block.
+            Task::Finality => {
+                self.answers.retain(|question, _| !matches!(question, Question::Payload { .. }))
+            }
+            Task::Contracts => self.answers.retain(|question, _| question.rpc().is_none()),
+            Task::Plan => {}
+        }
+    }
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask these, in any order. If one cannot be answered the task is set aside.
+    Ask(Task, Vec<Question>),
+    /// Observe this: kind and body. If the ledger refuses it the task is set aside.
+    Observe(Task, &'static str, String),
+    /// Observe what this log says. If the ledger refuses it, it is refused.
+    Tell(Reference, &'static str, String),
+    /// This log is refused: it is passed over, and said why once.
+    Refuse(Reference, String),
+    /// Set the task aside for this round.
+    SetAside(Task, String),
+    /// Wait: there is nothing to do until the chain is further.
+    Rest,
+}
+
+/// What to do next, at a time in Unix seconds.
+///
+/// - Whoever does it tells what came of it in `known`, and asks again until it is [`Step::Rest`].
+/// - `tally`: of the log up to now.
+/// - Cost: all validators; what would be planned; the answers of a frame.
+pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
+    let tasks = [Task::Finality, Task::Stake, Task::Contracts, Task::Look, Task::Report, Task::Plan];
+    let open = tasks.into_iter().filter(|task| !known.set_aside.contains_key(task));
+    let next = |task| match task {
+        Task::Finality => finality(state, known),
+        Task::Look => look(state, known),
+        Task::Stake => stake(state, known),
+        Task::Contracts => heard::next(state, known),
+        Task::Report => report(state, tally, known),
+        Task::Plan => plan(state, at),
+    };
+    open.filter_map(next).next().unwrap_or(Step::Rest)
+}
+
+pub(super) fn observe(task: Task, kind: &'static str, body: &impl Serialize) -> Step {
+    Step::Observe(task, kind, spelled(body))
+}
+
+fn spelled(body: &impl Serialize) -> String {
+    String::from_utf8(canonical::bytes(body)).expect("JSON is text")
+}
+
+fn finality(state: &State, known: &Known) -> Option<Step> {
+    let Some(Said::Finality(seen)) = known.answers.get(&Question::Finality) else {
+        return Some(Step::Ask(Task::Finality, vec![Question::Finality]));
+    };
+    if seen.epoch <= state.chain.finalized.epoch {
+        return None;
+    }
+    // Whether it can be final at all is the ledger's to say.
+    Some(observe(Task::Finality, "finalized", seen))
+}
+
+fn look(state: &State, known: &Known) -> Option<Step> {
+    let slot = due::look(state)?;
+    if state.charter.contracts.is_some() && !heard::is_told(state, known) {
+        // Why not is told of that task.
+        return None;
+    }
+    let questions = looking(state, slot);
+    let missing: Vec<_> = questions.iter().filter(|one| !known.answers.contains_key(one)).cloned().collect();
+    if !missing.is_empty() {
+        return Some(Step::Ask(Task::Look, missing));
+    }
+    let mut look = Look { slot, finalized: true, validators: Vec::new(), pending: Vec::new() };
+    for answer in questions.iter().filter_map(|question| known.answers.get(question)) {
+        match answer {
+            Said::Validators(found) => look.validators.extend(found.values().map(|one| one.seen)),
+            Said::Pending(pending) => look.pending.clone_from(pending),
+            _ => {}
+        }
+    }
+    Some(observe(Task::Look, "look", &look))
+}
+
+/// What is asked of a state to look at the pool's validators.
+fn looking(state: &State, slot: Slot) -> Vec<Question> {
+    let keys: Vec<_> = state.deposits.validators().keys().copied().collect();
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let chunks = keys.chunks(PER_QUESTION);
+    let validators = chunks.map(|keys| Question::Validators { slot, keys: keys.to_vec() });
+    validators.chain([Question::Pending { slot }]).collect()
+}
+
+fn stake(state: &State, known: &Known) -> Option<Step> {
+    let question = Question::Active { slot: due::stake(state)? };
+    let epoch = state.chain.finalized.epoch;
+    let Some(Said::Active(active)) = known.answers.get(&question) else {
+        return Some(Step::Ask(Task::Stake, vec![question]));
+    };
+    Some(observe(Task::Stake, "network-stake", &Stake { epoch, active: *active }))
+}
+
+fn report(state: &State, tally: &Tally, known: &Known) -> Option<Step> {
+    let frame = Frame::due(state)?;
+    let questions = frame::plan(state, frame, known);
+    if !questions.is_empty() {
+        return Some(Step::Ask(Task::Report, questions));
+    }
+    Some(match frame::fold(state, tally, frame, known) {
+        Ok(report) => Step::Observe(Task::Report, "report", report_body(&report)),
+        Err(error) => Step::SetAside(Task::Report, error.to_string()),
+    })
+}
+
+/// The body of the observation of a report.
+pub fn report_body(report: &Report) -> String {
+    spelled(report)
+}
+
+fn plan(state: &State, at: u64) -> Option<Step> {
+    // What is planned is sent, and without contracts nobody would see it.
+    state.charter.contracts?;
+    // Most of the time there is nothing to plan, and that is nobody's trouble.
+    state.see(at, &Sighting::Deposits(Seen::Plan)).ok()?;
+    Some(observe(Task::Plan, "plan", &json!({})))
+}
