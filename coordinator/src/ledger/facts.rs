@@ -12,7 +12,7 @@ use crate::formulas::wide::{GWEI_WEI, WideError};
 use cluster::deposit::withdrawal_credentials;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{ClusterId, Gwei, Wei};
+use types::{ClusterId, Gwei, Root, Wei};
 
 /// Why there are no rules for deposits.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -84,20 +84,28 @@ impl State {
         })
     }
 
-    /// What deposits are decided by. Errors: a charter whose withdrawals go nowhere; numbers that do not fit.
+    /// Where the pool's validators pay to.
+    pub(super) fn credentials(&self) -> Root {
+        let compounding = self.charter.credentials == Credentials::Compounding;
+        withdrawal_credentials(self.charter.withdrawal_address, compounding)
+    }
+
+    /// What deposits are decided by, at a time in Unix seconds. Errors: a charter whose withdrawals go nowhere; numbers that
+    /// do not fit.
     pub fn with_deposit_rules<R>(
         &self,
+        at: u64,
         ask: impl FnOnce(&deposits::Rules<'_>) -> R,
     ) -> Result<R, DepositRulesError> {
         let charter = &self.charter;
-        let compounding = charter.credentials == Credentials::Compounding;
-        let credentials = withdrawal_credentials(charter.withdrawal_address, compounding);
+        let credentials = self.credentials();
         let DepositSplit { first: predeposit, rest } = self.policy.terms().deposit;
-        let clusters = self.cluster_limits();
+        let clusters = self.cluster_limits(at);
         let (depositable, guardians) =
             (self.money.depositable(&self.money_rules()?)?, &self.governance.guardians);
         Ok(ask(&deposits::Rules {
             charter: deposits::Charter::new(charter.network.genesis_fork_version, credentials)?,
+            slots_per_epoch: self.network.slots_per_epoch,
             split: Split { predeposit, rest },
             guardians: guardians.set(),
             guardians_needed: guardians.needed().into(),
@@ -107,23 +115,26 @@ impl State {
         }))
     }
 
-    /// Clusters that get stake, and how much: those all of whose operators are active, not paused, and within their limits.
-    pub fn cluster_limits(&self) -> BTreeMap<ClusterId, Limit> {
+    /// Clusters that get stake, and how much, at a time in Unix seconds: those all of whose operators are active, not paused,
+    /// not late with an exit, and within their limits.
+    pub fn cluster_limits(&self, at: u64) -> BTreeMap<ClusterId, Limit> {
+        let late = self.exits.delinquent(at);
         let fits = |id: &OperatorId| {
             self.with_cluster_facts(|facts| {
                 self.operators.get(*id).is_some_and(|operator| {
                     let within = self.clusters.stake_of(*id) <= facts.stake_cap(operator);
-                    operator.standing == Standing::Active && !operator.paused() && within
+                    let stopped = operator.paused() || late.contains(id);
+                    operator.standing == Standing::Active && !stopped && within
                 })
             })
         };
         let open = self.clusters.clusters.iter().filter(|(_, cluster)| cluster.stage.is_open());
         let sound = open.filter(|(_, cluster)| cluster.operators().iter().all(fits));
-        let limit = |cluster: &clusters::Cluster| Limit {
-            validators_max: cluster.keys.into(),
-            stake_max: cluster.stake,
+        let limit = |cluster: &clusters::Cluster| {
+            let size = cluster.members.last()?.size()?;
+            Some(Limit { size, validators_max: cluster.keys.into(), stake_max: cluster.stake })
         };
-        sound.map(|(id, cluster)| (*id, limit(cluster))).collect()
+        sound.filter_map(|(id, cluster)| Some((*id, limit(cluster)?))).collect()
     }
 
     /// How much more the pool takes in: the policy's part of the chain's stake, less all that is pooled. Nothing while the

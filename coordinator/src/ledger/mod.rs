@@ -12,8 +12,8 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
 //!   them. What moves in several books moves in one entry.
-//! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
-//!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
+//! - Books of what comes of it: [`exits`], which validators leave; [`incidents`], what went wrong and who pays; and, which
+//!   nothing decides into yet, [`reports`], what a frame of the chain brought and whose it is.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
@@ -32,6 +32,7 @@ mod facts;
 pub mod governance;
 pub mod head;
 pub mod incidents;
+mod leaving;
 pub mod log;
 mod money;
 pub mod operators;

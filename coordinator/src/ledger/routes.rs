@@ -8,12 +8,12 @@ use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, pool};
+use super::{bonds, chain, deposits, exits, pool};
 use crate::text::Label;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::str::FromStr;
 use thiserror::Error;
-use types::{Address, ClusterId, Root, Wei};
+use types::{Address, ClusterId, Generation, Root, Signature, ValidatorIndex, Wei};
 
 /// Who may send something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,19 @@ struct Keys {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Partial {
+    generation: Generation,
+    signature: Signature,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfValidator {
+    validator: ValidatorIndex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Approval {
     deposit_root: Root,
     keys_hash: Root,
@@ -149,7 +162,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 21] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -223,6 +236,13 @@ pub const ROUTES: [Route; 20] = [
         let keys = json::<Keys>(body)?.keys;
         Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
     }),
+    // Whose place it is is not said: it is that of the signer's operator.
+    route("POST", "/v1/clusters/{cluster}/exits/{validator}/partials", &[Role::Member], |places, body| {
+        let Partial { generation, signature } = json(body)?;
+        let (cluster, validator) =
+            (places.cluster()?, ValidatorIndex(places.get(1, "index of a validator")?));
+        Ok(Command::Exits(exits::Wish::Sign { cluster, validator, generation, signature }))
+    }),
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
@@ -271,7 +291,7 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 17] = [
     "finalized",
     "network-stake",
     "bond-deposited",
@@ -285,6 +305,10 @@ pub const KINDS: [&str; 13] = [
     "given-up",
     "sent",
     "look",
+    "exits-plan",
+    "exits-review",
+    "exit-broadcast",
+    "exit-triggered",
 ];
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
@@ -303,6 +327,13 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
         "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
+        "exits-plan" => json::<Empty>(body).map(|Empty {}| Sighting::Exits(exits::Seen::Plan)),
+        "exits-review" => json::<Empty>(body).map(|Empty {}| Sighting::Exits(exits::Seen::Review)),
+        "exit-broadcast" => {
+            let OfValidator { validator } = json(body)?;
+            Ok(Sighting::Exits(exits::Seen::Broadcast(validator)))
+        }
+        "exit-triggered" => Ok(Sighting::Exits(exits::Seen::Triggered(json(body)?))),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }

@@ -72,6 +72,8 @@ pub enum Command {
     Shares(pool::Wish),
     /// About validators.
     Deposits(deposits::Wish),
+    /// About validators that exit.
+    Exits(exits::Wish),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
 }
@@ -89,6 +91,8 @@ pub enum Sighting {
     Money(pool::Seen),
     /// Validators, and deposits.
     Deposits(deposits::Seen),
+    /// Validators that exit.
+    Exits(exits::Seen),
     /// It is time for a report.
     Report(pool::SeenReport),
 }
@@ -242,6 +246,9 @@ pub enum ActRefusal {
     /// There are no rules for deposits.
     #[error(transparent)]
     DepositRules(#[from] DepositRulesError),
+    /// By the book of exits.
+    #[error(transparent)]
+    Exits(#[from] exits::Refusal),
     /// A policy that forgets somebody.
     #[error("the policy has no operator type {name}, which operator {operator} is of")]
     TypeInUse {
@@ -374,6 +381,7 @@ impl State {
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
+            Command::Exits(wish) => self.sign_exit(at, signer, wish),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
         }
     }
@@ -384,7 +392,9 @@ impl State {
             Sighting::Finalized(seen) => Ok(self.chain.decide(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
+            Sighting::Deposits(deposits::Seen::Look(look)) => self.look(at, look),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
+            Sighting::Exits(seen) => self.see_exit(at, *seen),
             Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
@@ -463,14 +473,13 @@ impl State {
                 governance(governance::Event::CoordinatorRotated(address))
             }
             Act::AdmitCluster(admission) => self.admit(admission),
-            Act::WindDownCluster { cluster } => {
-                Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
-            }
+            Act::WindDownCluster { cluster } => self.wind_down(at, *cluster, exits::Why::Governance),
+            Act::ExitValidator { validators } => self.ask_exits(at, validators),
             Act::ReleaseValidator { pubkey } => {
-                self.look_after(&deposits::Command::Release { pubkey: *pubkey })
+                self.look_after(at, &deposits::Command::Release { pubkey: *pubkey })
             }
             Act::CompensateValidator { pubkey } => {
-                self.look_after(&deposits::Command::Compensate { pubkey: *pubkey })
+                self.look_after(at, &deposits::Command::Compensate { pubkey: *pubkey })
             }
             Act::ResumeDeposits if self.governance.deposits_paused.is_some() => {
                 governance(governance::Event::DepositsResumed)

@@ -10,6 +10,7 @@ use crate::ledger::operators::Reason;
 use crate::ledger::policy::Policy;
 use crate::ledger::testbed::jar::{Jar, key, theirs};
 use crate::ledger::testbed::{Pool, address};
+use crate::ledger::{deposits, exits};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use types::{Address, ClusterId, Wei};
+use types::{Address, ClusterId, ValidatorIndex, Wei};
 
 /// Something that is tried.
 #[derive(Clone, Debug)]
@@ -57,6 +58,13 @@ enum Try {
     Compensate(u64),
     WindDown,
     Close,
+    /// Governance asks for a key's exit.
+    Exit(u64),
+    /// An operator signs it.
+    SignExit(u64, u8),
+    Broadcast(u64),
+    PlanExits,
+    ReviewExits,
     /// One request of one of the routes, with nothing in it, by anybody.
     Empty(u8, Index),
 }
@@ -96,6 +104,11 @@ fn one() -> impl Strategy<Value = Try> {
         1 => operator().prop_map(Try::PauseOperator),
         1 => operator().prop_map(Try::UnpauseOperator),
         1 => Just(Try::WindDown),
+        2 => (4..7u64).prop_map(Try::Exit),
+        6 => (4..7u64, 1..5u8).prop_map(|(secret, place)| Try::SignExit(secret, place)),
+        1 => (4..7u64).prop_map(Try::Broadcast),
+        2 => Just(Try::PlanExits),
+        1 => Just(Try::ReviewExits),
         1 => Just(Try::Close),
         2 => (10..120u8, any::<Index>()).prop_map(|(who, route)| Try::Empty(who, route)),
     ];
@@ -110,12 +123,13 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 27] = [
+const HAPPENS: [&str; 33] = [
     "bonds/claimed",
     "bonds/deposited",
     "chain/finalized",
     "chain/stake",
     "clusters/stands",
+    "deposits/activates",
     "deposits/approved",
     "deposits/arrived",
     "deposits/batched",
@@ -126,6 +140,11 @@ const HAPPENS: [&str; 27] = [
     "deposits/proven",
     "deposits/registered",
     "deposits/sent",
+    "exits/asked",
+    "exits/contributed",
+    "exits/exited",
+    "exits/seen",
+    "exits/withdrawn",
     "governance/closed",
     "governance/deposits_paused",
     "money/claimed",
@@ -151,21 +170,26 @@ fn charter() -> Charter {
     charter
 }
 
-static BEGUN: LazyLock<(Pool, Replay)> = LazyLock::new(|| {
-    let mut pool = Pool::of(charter());
+/// Keys of validators that are active from the beginning.
+const ACTIVE: [u64; 2] = [5, 6];
+
+static BEGUN: LazyLock<(Pool, Jar, Replay)> = LazyLock::new(|| {
+    let (mut pool, mut jar) = (Pool::of(charter()), Jar::new());
     pool.finalize(1000);
     pool.see("network-stake", &json!({"epoch": "1000", "active": "35000000000000000"})).unwrap();
     let team = pool.team();
-    let cluster = pool.cluster(team, 3);
-    pool.pay(70, "100", 0).unwrap();
+    let cluster = pool.cluster(team, 5);
+    pool.pay(70, "170", 0).unwrap();
+    pool.activate(&mut jar, cluster, &ACTIVE);
     let keys = json!({"keys": [pool.offer(1)]});
     pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
-    pool.look(&Jar::new()).unwrap();
+    jar.go_on(|_| false);
+    pool.look(&jar).unwrap();
     let mut replay = Replay::default();
     for stored in &pool.log {
         replay.next(stored).unwrap();
     }
-    (pool, replay)
+    (pool, jar, replay)
 });
 
 fn eth(amount: impl std::fmt::Display) -> Wei {
@@ -176,7 +200,7 @@ impl World {
     fn begun() -> Self {
         let pool = BEGUN.0.clone();
         let cluster = *pool.state().clusters.clusters.keys().next().unwrap();
-        Self { pool, jar: Jar::new(), cluster }
+        Self { pool, jar: BEGUN.1.clone(), cluster }
     }
 
     /// Tries it: what is refused changes nothing, what is taken leaves all books in balance.
@@ -210,6 +234,14 @@ impl World {
         let books = state.money.books();
         assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
         assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
+        for (_, validator) in state.deposits.validators() {
+            let exit = validator.index.and_then(|index| state.exits.exits().get(&index));
+            let [one, other] = [
+                exit.is_some_and(|exit| exit.stage == exits::Stage::Withdrawn),
+                validator.stage == deposits::Stage::Withdrawn,
+            ];
+            assert_eq!(one, other, "both books say who is withdrawn");
+        }
     }
 
     fn fund(&mut self) -> Result<(), AppendError> {
@@ -229,6 +261,9 @@ impl World {
         match one {
             Try::Arrive(..) | Try::Transfer(..) | Try::Request(..) | Try::Claim(..) | Try::PaidOut(..) => {
                 self.ask_money(one)
+            }
+            Try::Exit(_) | Try::SignExit(..) | Try::Broadcast(_) | Try::PlanExits | Try::ReviewExits => {
+                self.ask_exits(one)
             }
             Try::Register(..) | Try::Plan | Try::Approve(_) | Try::Send(_) | Try::GiveUp(..) => {
                 self.ask_deposits(one)
@@ -296,6 +331,33 @@ impl World {
         }
     }
 
+    fn ask_exits(&mut self, one: &Try) -> Result<(), AppendError> {
+        let cluster = self.cluster;
+        let pool = &mut self.pool;
+        let index = |secret: u64| {
+            let known = pool.state().deposits.validators().get(&key(secret));
+            known.and_then(|known| known.index).unwrap_or(ValidatorIndex(99))
+        };
+        match *one {
+            Try::Exit(secret) => {
+                let validators = [index(secret)].into();
+                pool.try_govern(Act::ExitValidator { validators })
+            }
+            // Who has nothing to sign sends nothing.
+            Try::SignExit(secret, place) if pool.state().exits.exits().contains_key(&index(secret)) => {
+                pool.sign_exit(cluster, secret, place).map(drop)
+            }
+            Try::SignExit(..) => Ok(()),
+            Try::Broadcast(secret) => {
+                let body = json!({"validator": index(secret)});
+                pool.see("exit-broadcast", &body).map(drop)
+            }
+            Try::PlanExits => pool.see("exits-plan", &json!({})).map(drop),
+            Try::ReviewExits => pool.see("exits-review", &json!({})).map(drop),
+            _ => unreachable!("only what is about exits is asked here"),
+        }
+    }
+
     fn ask_office(&mut self, one: &Try) -> Result<(), AppendError> {
         let cluster = self.cluster;
         let pool = &mut self.pool;
@@ -349,7 +411,7 @@ fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
     }
     let begun = BEGUN.0.log.len();
     let new = &world.pool.log[begun..];
-    let mut replays = vec![BEGUN.1.clone()];
+    let mut replays = vec![BEGUN.2.clone()];
     for stored in new {
         let mut next = replays[replays.len() - 1].clone();
         next.next(stored).unwrap();

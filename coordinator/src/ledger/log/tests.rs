@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use types::spec::ForkEpoch;
-use types::{Epoch, ForkVersion, Gwei, Root, Wei};
+use types::{ClusterId, Epoch, ForkVersion, Gwei, Root, Wei};
 
 use crate::text::Label;
 
@@ -50,7 +50,7 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     let team = pool.team();
     let cluster = pool.cluster(team, 3);
     let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
-    let keys = json!({"keys": [pool.offer(1), pool.offer(2)]});
+    let keys = json!({"keys": [pool.offer(1), pool.offer(2), pool.offer(3)]});
     pool.post(102, &path("keys"), &keys).unwrap();
     jar.go_on(|_| false);
     pool.look(jar).unwrap();
@@ -69,15 +69,19 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     assert_eq!([1, 2].map(|secret| stage(pool, secret)), [Stage::Proven, Stage::Foreign]);
     pool.govern(Act::ReleaseValidator { pubkey: jar::key(2) }).unwrap();
     pool.govern(Act::CompensateValidator { pubkey: jar::key(2) }).unwrap();
-    pool.see("plan", &json!({})).unwrap();
-    pool.approve(2).unwrap();
-    pool.send_batch(jar, 2).unwrap();
-    for _ in 0..3 {
+    for batch in [2, 3] {
+        pool.see("plan", &json!({})).unwrap();
+        pool.approve(batch).unwrap();
+        pool.send_batch(jar, batch).unwrap();
         jar.go_on(|_| false);
         pool.look(jar).unwrap();
     }
+    jar.go_on(|_| false);
+    pool.look(jar).unwrap();
+    assert_eq!([1, 3].map(|secret| stage(pool, secret)), [Stage::Active; 2]);
     assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Active);
     pool.report(jar).unwrap();
+    exits(pool, cluster);
     pool.adopt(Act::WindDownCluster { cluster });
     assert!(pool.post(99, &path("close"), &json!({})).is_err(), "it holds stake");
     for _ in 0..4 {
@@ -87,6 +91,23 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     pool.post(99, &path("close"), &json!({})).unwrap();
     pool.report(jar).unwrap();
     assert_eq!(pool.state().bonds.account(address(101)).keys, []);
+}
+
+/// Governance wants one validator to exit, withdrawals need the other; operators are late with it.
+fn exits(pool: &mut Pool, cluster: ClusterId) {
+    pool.adopt(Act::ExitValidator { validators: [pool.index(3)].into() });
+    let sixty = json!({"amount": {"eth": Wei::from_eth("60").unwrap()}});
+    pool.post(71, "/v1/withdrawals", &sixty).unwrap();
+    pool.see("exits-plan", &json!({})).unwrap();
+    pool.sign_exit(cluster, 3, 1).unwrap();
+    pool.now += pool.state().policy.terms().exits.delinquent_s;
+    pool.see("exits-review", &json!({})).unwrap();
+    for (secret, place) in [(3, 2), (3, 4), (1, 1), (1, 2), (1, 3)] {
+        pool.sign_exit(cluster, secret, place).unwrap();
+    }
+    let validator = pool.index(1);
+    pool.see("exit-broadcast", &json!({"validator": validator})).unwrap();
+    pool.see("exit-triggered", &json!({"validator": validator, "tx": Root([6; 32])})).unwrap();
 }
 
 /// Every route, every kind of sighting and every act, at least once.
@@ -187,7 +208,7 @@ fn the_story_has_an_entry_of_every_kind() {
     }
     assert_eq!(routes, ROUTES.iter().map(|route| (route.method, route.path)).collect());
     assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
-    assert_eq!(acts.len(), 16, "{acts:?}");
+    assert_eq!(acts.len(), 17, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
 }
 

@@ -13,7 +13,7 @@ use crate::ledger::pool::{OPERATORS_HOLDER, RESERVE_HOLDER, Refusal as NoMoney};
 use crate::ledger::testbed::jar::{Jar, key};
 use crate::ledger::testbed::{Pool, address};
 use serde_json::json;
-use types::{Address, Epoch, Gwei, Root, Slot, ValidatorStatus, Wei};
+use types::{Address, Epoch, Gwei, Root, Slot, Wei};
 
 fn eth(amount: &str) -> Wei {
     Wei::from_eth(amount).unwrap()
@@ -238,15 +238,13 @@ fn nobody_leaves_while_a_loss_is_not_known() {
     activate(&mut pool, &mut jar);
     pool.post(71, "/v1/withdrawals", &json!({"amount": {"eth": eth("1")}})).unwrap();
     pool.now += 7680;
-    let seen = jar.validators.get_mut(&key(1)).unwrap();
-    (seen.slashed, seen.status) = (true, ValidatorStatus::ActiveSlashed);
+    jar.slash(1, 7_812_500);
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
     assert!(!pool.state().money.queue().is_served(0));
-    let seen = jar.validators.get_mut(&key(1)).unwrap();
-    jar.swept = std::mem::take(&mut seen.balance.0);
-    seen.status = ValidatorStatus::WithdrawalDone;
+    jar.pass(8192);
+    pool.finalize(10_000);
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();

@@ -4,7 +4,7 @@ use super::books::{self, Books, Flows, Unbalanced};
 use super::command::{Event, Payout, PayoutReason, Reported};
 use super::decide::refund;
 use super::queue::Request;
-use super::{QUEUE_HOLDER, State, is_nobody, may_collect, sum};
+use super::{Pace, QUEUE_HOLDER, State, is_nobody, may_collect, sum};
 use crate::formulas::shares::{ShareError, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::chain::Reference;
@@ -249,6 +249,10 @@ fn counted_report(state: &mut State, reported: &Reported) -> Result<(), Corrupt>
         return Err(Corrupt::Bought { have: after.shares, want: shares.rate().shares });
     }
     books::balance(&books, &flows, after.pooled)?;
+    let gained = wide::add(wide::sub(flows.gained, state.flows.gained)?, reported.rewards)?;
+    let gained = Wei(gained.0.saturating_sub(wide::sub(flows.lost, state.flows.lost)?.0));
+    let epochs = state.reported.map(|last| report.epoch.0.saturating_sub(last.0));
+    state.pace = epochs.filter(|epochs| *epochs > 0).map(|epochs| Pace { gained, epochs });
     (state.books, state.flows, state.shares) = (books, flows, shares);
     state.reported = Some(report.epoch);
     for served in served {

@@ -83,6 +83,17 @@ pub struct State {
     /// observer that starts again from an old block must change nothing.
     pub(crate) counted: BTreeSet<Reference>,
     pub(crate) reported: Option<Epoch>,
+    pub(crate) pace: Option<Pace>,
+}
+
+/// What a report brought in how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// The gain of both layers together; nothing where they lost.
+    pub gained: Wei,
+    /// Since the report before. More than none.
+    pub epochs: u64,
 }
 
 impl State {
@@ -124,6 +135,11 @@ impl State {
     /// The epoch of the last report.
     pub fn reported(&self) -> Option<Epoch> {
         self.reported
+    }
+
+    /// What the last report brought since the one before; nothing where there were not two.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace
     }
 
     /// What waits in the queue would get now. Cost: all open requests.
