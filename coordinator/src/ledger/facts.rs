@@ -36,6 +36,7 @@ impl State {
             seat: &|address| self.office(address),
             bond: &bond,
             clusters: &|id| self.bonds.account(id).keys.len(),
+            held: &|id| self.incidents.holds(id),
         })
     }
 
@@ -44,6 +45,7 @@ impl State {
             policy: &self.policy,
             finalized: self.chain.finalized.epoch,
             operator: &|id| self.operators.get(id),
+            held: &|id| self.incidents.holds(id),
         })
     }
 
@@ -68,7 +70,7 @@ impl State {
             reserve: terms.reserves.liquid,
             fees: self.fees()?,
             bounds: terms.reports.bounds,
-            incident_open: self.deposits.is_loss_pending(),
+            incident_open: self.deposits.is_loss_pending() || self.incidents.holds_queue(),
         })
     }
 
@@ -115,8 +117,8 @@ impl State {
         }))
     }
 
-    /// Clusters that get stake, and how much, at a time in Unix seconds: those all of whose operators are active, not paused,
-    /// not late with an exit, and within their limits.
+    /// Clusters that get stake, and how much, at a time in Unix seconds: those that no slashing has frozen, and all of whose
+    /// operators are active, not paused, not late with an exit, and within their limits.
     pub fn cluster_limits(&self, at: u64) -> BTreeMap<ClusterId, Limit> {
         let late = self.exits.delinquent(at);
         let fits = |id: &OperatorId| {
@@ -129,6 +131,7 @@ impl State {
             })
         };
         let open = self.clusters.clusters.iter().filter(|(_, cluster)| cluster.stage.is_open());
+        let open = open.filter(|(id, _)| !self.incidents.is_frozen(**id));
         let sound = open.filter(|(_, cluster)| cluster.operators().iter().all(fits));
         let limit = |cluster: &clusters::Cluster| {
             let size = cluster.members.last()?.size()?;
@@ -149,7 +152,7 @@ impl State {
     /// Parts of the rewards. That of the reserve is the delegators' while the reserve is full.
     fn fees(&self) -> Result<Fees, WideError> {
         let (fees, reserves) = (self.policy.terms().fees, self.policy.terms().reserves);
-        let have = self.money.shares().balance(RESERVE_HOLDER);
+        let have = self.money.reserve();
         let full = Wei(reserves.losses.ratio().ceil_of(self.money.rate().pooled.0)?);
         let reserve = if have < full { fees.reserve } else { BasisPoints::ZERO };
         Ok(Fees {

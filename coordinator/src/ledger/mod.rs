@@ -34,6 +34,7 @@ pub mod head;
 pub mod incidents;
 mod leaving;
 pub mod log;
+mod losses;
 mod money;
 pub mod operators;
 pub mod policy;

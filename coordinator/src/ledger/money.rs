@@ -107,7 +107,8 @@ impl State {
 
     /// A cluster that exits is over, and its operators' bonds are locked from now on instead of backing it.
     pub(super) fn close_cluster(&self, cluster: ClusterId) -> Result<Vec<Event>, Refusal> {
-        let closed = self.clusters.close(cluster, self.deposits.holding(cluster))?;
+        let closed =
+            self.clusters.close(cluster, self.deposits.holding(cluster), self.incidents.open_of(cluster))?;
         let mut events = vec![Event::Clusters(Box::new(closed))];
         let members = self.clusters.get(cluster);
         for operator in members.map_or(&[][..], clusters::Cluster::operators) {

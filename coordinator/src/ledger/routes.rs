@@ -5,10 +5,11 @@
 
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
+use super::incidents::{Fault, Told};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, exits, pool};
+use super::{bonds, chain, deposits, exits, incidents, pool};
 use crate::text::Label;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::str::FromStr;
@@ -162,7 +163,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 24] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -247,6 +248,19 @@ pub const ROUTES: [Route; 21] = [
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
     }),
+    route("POST", "/v1/incidents/{incident}/evidence", &[Role::Anyone], |places, body| {
+        let (incident, conflict) = (incident(places)?, Box::new(json(body)?));
+        Ok(Command::Incidents(incidents::Wish::Prove { incident, conflict }))
+    }),
+    route("POST", "/v1/incidents/{incident}/settle", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Incidents(incidents::Wish::Settle(incident(places)?)))
+    }),
+    route("POST", "/v1/incidents/missed-exits/{validator}", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        let validator = ValidatorIndex(places.get(0, "index of a validator")?);
+        Ok(Command::Incidents(incidents::Wish::Missed(validator)))
+    }),
     route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
         let Approval { deposit_root, keys_hash } = json(body)?;
         let batch = places.get(0, "number of a batch")?;
@@ -291,7 +305,7 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 22] = [
     "finalized",
     "network-stake",
     "bond-deposited",
@@ -299,6 +313,7 @@ pub const KINDS: [&str; 17] = [
     "payment",
     "rewards",
     "cover",
+    "reserve-paid",
     "paid-out",
     "report",
     "plan",
@@ -309,6 +324,10 @@ pub const KINDS: [&str; 17] = [
     "exits-review",
     "exit-broadcast",
     "exit-triggered",
+    "slashing",
+    "theft",
+    "downtime",
+    "slashing-look",
 ];
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
@@ -321,6 +340,7 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "payment" => Ok(Sighting::Money(pool::Seen::Payment(json(body)?))),
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
+        "reserve-paid" => Ok(Sighting::Money(pool::Seen::Endowed(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
         "report" => Ok(Sighting::Report(json(body)?)),
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
@@ -334,8 +354,21 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
             Ok(Sighting::Exits(exits::Seen::Broadcast(validator)))
         }
         "exit-triggered" => Ok(Sighting::Exits(exits::Seen::Triggered(json(body)?))),
+        "slashing" => fault(json(body)?, Fault::Slashing),
+        "theft" => fault(json(body)?, Fault::Theft),
+        "downtime" => fault(json(body)?, Fault::Downtime),
+        "slashing-look" => Ok(Sighting::Incidents(incidents::Seen::Loss(json(body)?))),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
+}
+
+fn fault<T>(told: Told<T>, of: fn(T) -> Fault) -> Result<Sighting, RouteError> {
+    let told = Told { fault: of(told.fault), evidence: told.evidence };
+    Ok(Sighting::Incidents(incidents::Seen::Fault(Box::new(told))))
+}
+
+fn incident(places: &Places<'_>) -> Result<u64, RouteError> {
+    places.get(0, "number of an incident")
 }
 
 fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {

@@ -74,6 +74,8 @@ pub enum Command {
     Deposits(deposits::Wish),
     /// About validators that exit.
     Exits(exits::Wish),
+    /// About what went wrong.
+    Incidents(incidents::Wish),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
 }
@@ -93,6 +95,8 @@ pub enum Sighting {
     Deposits(deposits::Seen),
     /// Validators that exit.
     Exits(exits::Seen),
+    /// Something went wrong.
+    Incidents(incidents::Seen),
     /// It is time for a report.
     Report(pool::SeenReport),
 }
@@ -249,6 +253,19 @@ pub enum ActRefusal {
     /// By the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Refusal),
+    /// By the book of incidents.
+    #[error(transparent)]
+    Incidents(#[from] incidents::Refusal),
+    /// A policy under which whoever objects is heard when somebody has paid.
+    #[error(
+        "objections within {objection_s} s, and what governance decides takes {timelock_s} s to have an effect"
+    )]
+    Objection {
+        /// The policy's time.
+        objection_s: u64,
+        /// The timelock.
+        timelock_s: u64,
+    },
     /// A policy that forgets somebody.
     #[error("the policy has no operator type {name}, which operator {operator} is of")]
     TypeInUse {
@@ -382,6 +399,7 @@ impl State {
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
             Command::Exits(wish) => self.sign_exit(at, signer, wish),
+            Command::Incidents(wish) => self.about_incident(at, wish),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
         }
     }
@@ -395,14 +413,14 @@ impl State {
             Sighting::Deposits(deposits::Seen::Look(look)) => self.look(at, look),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Exits(seen) => self.see_exit(at, *seen),
+            Sighting::Incidents(seen) => self.see_incident(at, seen),
             Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 if self.money.counted(reference) {
                     return Err(Refusal::CountedElsewhere(reference));
                 }
-                let events = self.with_bond_facts(|facts| self.bonds.see(facts, seen))?;
-                Ok(events.into_iter().map(Event::Bonds).collect())
+                self.see_bond(at, seen)
             }
         }
     }
@@ -475,6 +493,7 @@ impl State {
             Act::AdmitCluster(admission) => self.admit(admission),
             Act::WindDownCluster { cluster } => self.wind_down(at, *cluster, exits::Why::Governance),
             Act::ExitValidator { validators } => self.ask_exits(at, validators),
+            Act::DismissIncident { incident, reason } => self.dismiss(at, *incident, reason),
             Act::ReleaseValidator { pubkey } => {
                 self.look_after(at, &deposits::Command::Release { pubkey: *pubkey })
             }
@@ -488,8 +507,12 @@ impl State {
         }
     }
 
-    /// Whether a policy has the type of everybody who has something in the pool.
+    /// Whether a policy has the type of everybody who has something in the pool, and leaves governance time to object.
     fn fits(&self, policy: &Policy) -> Result<(), ActRefusal> {
+        let (objection_s, timelock_s) = (policy.terms().losses.objection_s, self.governance.timelock_s);
+        if objection_s <= timelock_s {
+            return Err(ActRefusal::Objection { objection_s, timelock_s });
+        }
         for (id, operator) in &self.operators.operators {
             let name = &operator.application.operator_type;
             let gone = operator.standing == operators::Standing::Left

@@ -1,6 +1,10 @@
 //! A pool of tests: wallets that send, a coordinator that sees, a clock that is told.
 
+pub(crate) mod faults;
 pub(crate) mod jar;
+mod sums;
+
+pub(crate) use sums::{balanced, consistent, kinds};
 
 use super::charter::{Charter, tests::charter};
 use super::clusters::Admission;

@@ -65,7 +65,9 @@ impl Counted {
     fn count(&mut self, command: &Command) {
         let wei = |gwei: Gwei| wide::wei(gwei).0;
         match command {
-            Command::Payment(paid) | Command::Rewards(paid) | Command::Cover(paid) => self.here += paid.eth.0,
+            Command::Payment(paid) | Command::Rewards(paid) | Command::Cover(paid) | Command::Endow(paid) => {
+                self.here += paid.eth.0
+            }
             Command::PaidOut { eth, .. } => self.here -= eth.0,
             Command::Send(amount) => {
                 (self.here, self.sent) = (self.here - wei(*amount), self.sent + wei(*amount))
@@ -76,7 +78,7 @@ impl Counted {
                 self.staked = wei(report.balance);
             }
             Command::Transfer { .. } | Command::Request { .. } | Command::Claim { .. } => {}
-            Command::Plan(_) | Command::Unplan(_) => {}
+            Command::Plan(_) | Command::Unplan(_) | Command::Forgive { .. } | Command::Restore { .. } => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use types::{Address, ClusterSize, ForkVersion, Gwei, PublicKey, Root, Signature};
 
-/// The most keys of one command: at two signatures and an interpolation for each share some seconds of curve work.
+/// The most keys of one command: two signatures each, and an interpolation for each share from the threshold on.
 pub const KEYS_MAX: usize = 256;
 
 /// What a pool is, as far as deposits go. Fixed for ever, and good.

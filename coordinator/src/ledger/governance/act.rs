@@ -71,6 +71,13 @@ pub enum Act {
         /// Which.
         validators: BTreeSet<ValidatorIndex>,
     },
+    /// An incident was none: nobody pays, and what it stopped goes on.
+    DismissIncident {
+        /// Which.
+        incident: u64,
+        /// Why, for everybody to read.
+        reason: Reason,
+    },
     /// A validator's alarms are over: it gets stake again.
     ReleaseValidator {
         /// Which.
@@ -111,6 +118,7 @@ impl Act {
             | Self::UnpauseOperator { .. }
             | Self::DismissOperator { .. }
             | Self::AdmitCluster(_)
+            | Self::DismissIncident { .. }
             | Self::ReleaseValidator { .. }
             | Self::CompensateValidator { .. }
             | Self::ReplaceManager { .. }

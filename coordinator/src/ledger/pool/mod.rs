@@ -3,7 +3,7 @@
 //! ```text
 //! payment -> buffer -> planned -> transient -> validators -> (withdrawn) -> buffer
 //!         -> refunds -> paid                     request: buffer -> locked -> payable -> paid
-//! rewards of blocks -> rewards -> buffer         for losses:  cover -> buffer
+//! rewards of blocks -> rewards -> buffer         for losses:  cover -> buffer; for the reserve: -> buffer
 //! ```
 //!
 //! **Shares.** A payment that is observed buys shares for its payer at the rate of the last report. What buys none is owed
@@ -14,6 +14,9 @@
 //! what the chain's finalized state holds. Gains pay a fee in new shares, losses are everybody's, and a report beyond the
 //! policy's bounds is refused until governance has looked. Of rewards of blocks a report takes as much as the bounds allow;
 //! the rest waits for the next, so a lucky block delays nothing.
+//!
+//! **Reserve.** It is shares. What it pays for a loss is burnt by the next report, so that the others are worth more; what
+//! comes for it buys shares like any payment.
 //!
 //! **Queue.** A request moves shares out of its owner's account, and remembers what they are worth. Requests are served in
 //! their order, whole, only by a report, and at its rate, but never better than at the request (Lido's rule: who leaves
@@ -33,6 +36,7 @@ mod asked;
 pub mod books;
 mod command;
 mod decide;
+mod due;
 mod queue;
 mod report;
 
@@ -43,6 +47,7 @@ pub use command::{
     Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Report, Reported, Rules, Served,
 };
 pub use decide::{Refusal, decide};
+pub use due::{Due, Taken};
 pub use queue::{OPEN_MAX, Queue, Request, SERVED_MAX};
 
 use super::chain::Reference;
@@ -84,6 +89,7 @@ pub struct State {
     pub(crate) counted: BTreeSet<Reference>,
     pub(crate) reported: Option<Epoch>,
     pub(crate) pace: Option<Pace>,
+    pub(crate) due: Due,
 }
 
 /// What a report brought in how long.
@@ -135,6 +141,17 @@ impl State {
     /// The epoch of the last report.
     pub fn reported(&self) -> Option<Epoch> {
         self.reported
+    }
+
+    /// What reserve and operators owe in shares until a report takes them.
+    pub fn due(&self) -> &Due {
+        &self.due
+    }
+
+    /// What the reserve's shares are worth, without what it owes already.
+    pub fn reserve(&self) -> Wei {
+        let owed = self.due.forgiven.get(&RESERVE_HOLDER).copied().unwrap_or_default();
+        Wei(self.shares.balance(RESERVE_HOLDER).0.saturating_sub(owed.0))
     }
 
     /// What the last report brought since the one before; nothing where there were not two.
