@@ -310,15 +310,15 @@ fn exits_are_asked_for_exactly_as_withdrawals_need_them() {
 #[test]
 fn a_cluster_that_ends_is_asked_for_without_demand_and_what_it_brings_counts() {
     let mut world = World::new([2, 2]);
-    world.standings.get_mut(&cluster(2)).unwrap().ends = Some(Why::Strikes);
-    world.validators.get_mut(&ValidatorIndex(201)).unwrap().activation = Epoch(5_000 - 255);
+    world.standings.get_mut(&cluster(1)).unwrap().ends = Some(Why::Strikes);
+    world.validators.get_mut(&ValidatorIndex(101)).unwrap().activation = Epoch(5_000 - 255);
     world.queued = eth(33);
-    assert_eq!(world.plan(), Ok(vec![200, 100]), "32 come from the one that ends, 201 is young");
+    assert_eq!(world.plan(), Ok(vec![100, 200]), "32 come from the one that ends, 101 is young");
     let why = |index| world.state.exits()[&ValidatorIndex(index)].asked.why;
-    assert_eq!((why(200), why(100)), (Why::Strikes, Why::Demand));
+    assert_eq!((why(100), why(200)), (Why::Strikes, Why::Demand));
     world.finalized = Epoch(5_001);
     world.queued = eth(0);
-    assert_eq!(world.plan(), Ok(vec![201]));
+    assert_eq!(world.plan(), Ok(vec![101]));
     assert_eq!(world.plan(), Err(Refusal::NothingToAsk));
 }
 

@@ -5,7 +5,7 @@ use crate::formulas::losses::{Party, Step};
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide;
 use crate::ledger::charter::Charter;
-use crate::ledger::clusters::Refusal as NoCluster;
+use crate::ledger::clusters::{self, Refusal as NoCluster};
 use crate::ledger::governance::Act;
 use crate::ledger::incidents::{Fault, Refusal as NoIncident, Slashing, Theft};
 use crate::ledger::log::{AppendError, Ledger};
@@ -425,6 +425,40 @@ fn one_slashing_of_two_that_is_over_frees_nobody() {
     assert_eq!(jar.validators[&key(1)].status, ValidatorStatus::WithdrawalDone);
     assert!(!pool.state().money_rules().unwrap().incident_open);
     balanced(&pool);
+}
+
+#[test]
+fn what_turned_out_to_be_anothers_is_nobodys_fault_and_exits_for_nobody() {
+    let (pool, _, _) = pool(false);
+    let (index, mut state) = (pool.index(1), pool.state().clone());
+    let fault = incidents::Told { fault: theft(&pool, 1008, "1"), evidence: evidence() };
+    let seen = incidents::Seen::Fault(Box::new(fault));
+    assert!(state.see_incident(pool.now, &seen).is_ok());
+    state.deposits.validators.get_mut(&key(1)).unwrap().stage = deposits::Stage::Foreign;
+    assert_eq!(state.see_incident(pool.now, &seen), Err(NoIncident::NotOurs { index }.into()));
+    let exit = state.ask_exits(pool.now, &[index].into());
+    let validator = index;
+    assert_eq!(exit, Err(crate::ledger::exits::Refusal::NotOurs { validator }.into()));
+}
+
+#[test]
+fn evidence_is_judged_by_shares_of_the_faults_sharing_only() {
+    let (mut pool, _, cluster) = pool(false);
+    let fault = slashing(&pool, 1);
+    open(&mut pool, fault).unwrap();
+    let conflict = serde_json::from_value(conflict(&pool, 1, FAULT, [&[1, 2, 3], &[2, 3, 4]])).unwrap();
+    let wish = incidents::Wish::Prove { incident: 0, conflict: Box::new(conflict) };
+    let mut state = pool.state().clone();
+    assert!(state.about_incident(pool.now, &wish).is_ok());
+    // Shares were made anew since, and the older ones are not kept.
+    let members = &mut state.clusters.clusters.get_mut(&cluster).unwrap().members;
+    members.push(clusters::Members { generation: 1, from: Epoch(FAULT + 1), ..members[0].clone() });
+    let refused = state.about_incident(pool.now, &wish).unwrap_err();
+    assert!(refused.to_string().starts_with("nobody had shares"), "{refused}");
+}
+
+fn evidence() -> crate::ledger::reports::Evidence {
+    [(crate::text::Text::new("/eth/v1/beacon/states/head/validators").unwrap(), Root([1; 32]))].into()
 }
 
 #[test]
