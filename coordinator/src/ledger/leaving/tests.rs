@@ -416,6 +416,40 @@ fn who_became_active_and_exits_between_two_looks_is_found() {
     assert_eq!(pool.state().deposits.validators()[&key(1)].activation, Some(Epoch(epoch - 5)));
 }
 
+/// Somebody else has sent the rest, and it leaves before the pool's batch is sent or given up.
+#[test]
+fn what_deposits_do_not_believe_of_a_validator_exits_are_not_told() {
+    let mut pool = Pool::of(charter());
+    let mut jar = Jar::new();
+    pool.finalize(1000);
+    pool.see("network-stake", &json!({"epoch": "1000", "active": "35000000000000000"})).unwrap();
+    let team = pool.team();
+    let cluster = pool.cluster(team, 1);
+    pool.pay(71, "40", 0).unwrap();
+    let keys = json!({"keys": [pool.offer(1)]});
+    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.look(&jar).unwrap();
+    pool.see("plan", &json!({})).unwrap();
+    pool.approve(0).unwrap();
+    pool.send_batch(&mut jar, 0).unwrap();
+    jar.go_on(|_| false);
+    pool.look(&jar).unwrap();
+    pool.see("plan", &json!({})).unwrap();
+    let rest = pool.offer(1).rest;
+    jar.deposit(key(1), pool.ours(), rest.amount, rest.signature);
+    for _ in 0..3 {
+        jar.go_on(|_| true);
+    }
+    pool.look(&jar).unwrap();
+    let of = |pool: &Pool| pool.state().deposits.validators()[&key(1)].clone();
+    assert_eq!((of(&pool).stage, of(&pool).alarms), (Life::RestPlanned, [Alarm::Backwards].into()));
+    assert!(pool.state().exits.exits().is_empty());
+    pool.see("given-up", &json!({"batch": 1, "deposit_root": Root([1; 32])})).unwrap();
+    jar.slot += 1;
+    pool.look(&jar).unwrap();
+    assert_eq!(stages(&pool, 1), (Stage::Seen, Life::Exiting));
+}
+
 #[test]
 fn operators_above_their_stake_are_asked_first() {
     let (mut pool, _, cluster) = Pool::staked(charter(), 4);
