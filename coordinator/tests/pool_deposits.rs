@@ -4,10 +4,11 @@ mod chain;
 mod pool;
 
 use chain::{ETH, FORK, World, cluster, key, offer, ours, root, signed, theirs};
+use cluster::check::SharesError;
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::ledger::deposits::{
-    Alarm, Charter, CharterError, Command, Corrupt, Event, KeyError, KeyOffer, Limit, NotSendable, Offered,
-    Purpose, Refusal, SentDeposit, Split, SplitError, Stage, apply, calldata, decide,
+    Alarm, Charter, CharterError, Command, Corrupt, Event, KeyError, KeyOffer, Limit, Look, NotSendable,
+    Offered, Purpose, Refusal, SentDeposit, Split, SplitError, Stage, apply, calldata, decide,
 };
 use pool::{account, bp, eth};
 use types::{ForkVersion, Gwei, Root, Signature, Slot, Wei};
@@ -45,7 +46,7 @@ fn a_key_is_registered_only_if_everything_about_it_is_right_and_the_error_names_
     world.register(1, &[1]);
     let good = offer(3, ours(false));
     let mut refuse = |bad: KeyOffer, why: KeyError| {
-        let keys = vec![offer(2, ours(false)), bad];
+        let keys = vec![offer(2, ours(false)), bad.clone()];
         let refused = world.run(&Command::Register { cluster: cluster(1), keys });
         assert_eq!(refused, Err(Refusal::Key { at: 1, pubkey: bad.pubkey, why }));
         assert_eq!(world.state.validators().len(), 1, "none of the list");
@@ -56,23 +57,36 @@ fn a_key_is_registered_only_if_everything_about_it_is_right_and_the_error_names_
     refuse(offer(3, theirs()), KeyError::Credentials { have: theirs() });
     refuse(offer(3, ours(true)), KeyError::Credentials { have: ours(true) });
     let two = signed(3, ours(false), 2 * ETH);
-    refuse(KeyOffer { predeposit: two, ..good }, KeyError::Amount { have: Gwei(2 * ETH), want: Gwei(ETH) });
-    refuse(KeyOffer { rest: two, ..good }, KeyError::Amount { have: Gwei(2 * ETH), want: Gwei(31 * ETH) });
+    refuse(
+        KeyOffer { predeposit: two, ..good.clone() },
+        KeyError::Amount { have: Gwei(2 * ETH), want: Gwei(ETH) },
+    );
+    refuse(
+        KeyOffer { rest: two, ..good.clone() },
+        KeyError::Amount { have: Gwei(2 * ETH), want: Gwei(31 * ETH) },
+    );
     let of_other = |amount: u64| signed(4, ours(false), amount * ETH);
     let unsigned = |offered: Offered, signature: Signature| Offered { signature, ..offered };
     let why = |eth: u64| KeyError::Signature { amount: Gwei(eth * ETH) };
-    refuse(KeyOffer { predeposit: of_other(1), ..good }, why(1));
-    refuse(KeyOffer { rest: of_other(31), ..good }, why(31));
-    refuse(KeyOffer { rest: unsigned(good.rest, good.predeposit.signature), ..good }, why(31));
-    refuse(KeyOffer { rest: unsigned(good.rest, Signature::INFINITY), ..good }, why(31));
+    refuse(KeyOffer { predeposit: of_other(1), ..good.clone() }, why(1));
+    refuse(KeyOffer { rest: of_other(31), ..good.clone() }, why(31));
+    refuse(KeyOffer { rest: unsigned(good.rest, good.predeposit.signature), ..good.clone() }, why(31));
+    refuse(KeyOffer { rest: unsigned(good.rest, Signature::INFINITY), ..good.clone() }, why(31));
+    let few = KeyOffer { shares: good.shares[..3].to_vec(), ..good.clone() };
+    refuse(few, KeyError::Shares(SharesError::Count { have: 3, want: 4 }));
+    let index = types::ShareIndex::new(3).unwrap();
+    let of_another = KeyOffer { shares: chain::shares(4), ..good.clone() };
+    refuse(of_another, KeyError::Shares(SharesError::OtherKey { index }));
     let bytes = types::PublicKey([0xc0; 48]);
-    let refused =
-        world.run(&Command::Register { cluster: cluster(1), keys: vec![KeyOffer { pubkey: bytes, ..good }] });
+    let refused = world.run(&Command::Register {
+        cluster: cluster(1),
+        keys: vec![KeyOffer { pubkey: bytes, ..good.clone() }],
+    });
     assert!(matches!(refused, Err(Refusal::Key { at: 0, why: KeyError::Point(_), .. })));
     // The same deposits under another network's fork.
     let other = Charter::new(ForkVersion([0, 0, 0, 2]), ours(false)).unwrap();
     let rules = coordinator::ledger::deposits::Rules { charter: other, ..world.rules() };
-    let command = Command::Register { cluster: cluster(1), keys: vec![good] };
+    let command = Command::Register { cluster: cluster(1), keys: vec![good.clone()] };
     let refused = decide(&world.state, &rules, &command);
     assert_eq!(refused, Err(Refusal::Key { at: 0, pubkey: good.pubkey, why: why(1) }));
     world.run(&command).unwrap();
@@ -155,8 +169,9 @@ fn new_validators_go_to_the_least_filled_cluster_within_its_limits() {
     world.register(2, &[4, 5, 6]);
     world.register(3, &[7, 8, 9]);
     let stake_max = Gwei(63 * ETH);
-    world.clusters.insert(cluster(1), Limit { validators_max: 1, stake_max: Gwei(1000 * ETH) });
-    world.clusters.insert(cluster(2), Limit { validators_max: 100, stake_max });
+    let size = world.clusters[&cluster(1)].size;
+    world.clusters.insert(cluster(1), Limit { size, validators_max: 1, stake_max: Gwei(1000 * ETH) });
+    world.clusters.insert(cluster(2), Limit { size, validators_max: 100, stake_max });
     world.look().unwrap();
     assert_eq!(world.plan_and_send(), [1; 5]);
     let of = |world: &World, no: u8| {
@@ -186,7 +201,8 @@ fn compounding_validators_are_filled_to_the_gwei_before_new_ones_begin() {
         world.chain.go_on(None, None);
         world.look().unwrap();
     }
-    let limit = Limit { validators_max: 9, stake_max: Gwei(40 * ETH) };
+    let limit =
+        Limit { size: world.clusters[&cluster(1)].size, validators_max: 9, stake_max: Gwei(40 * ETH) };
     let mut small = world.clone();
     small.clusters = [(cluster(1), limit)].into();
     assert_eq!(small.plan_and_send(), [8], "to the cluster's limit");
@@ -246,8 +262,7 @@ fn only_a_finalized_state_proves_and_only_exact_credentials_do() {
     let mut look = world.chain.look(true);
     look.validators[0].credentials.0[31] ^= 1;
     let mut other = world.clone();
-    let early =
-        other.run(&Command::Look(coordinator::ledger::deposits::Look { finalized: false, ..look.clone() }));
+    let early = other.run(&Command::Look(Look { finalized: false, ..look.clone() }));
     assert_eq!(early, Ok(vec![Event::Alarmed { pubkey: key(1), alarm: Alarm::OtherCredentials }]));
     other.run(&Command::Look(look)).unwrap();
     assert_eq!(other.stages(&[1]), [Stage::Foreign]);
@@ -428,7 +443,7 @@ fn what_was_told_or_is_nobodys_changes_nothing_and_what_contradicts_is_an_alarm_
     let mut world = active();
     assert_eq!(world.run(&Command::Look(world.chain.look(true))), Ok(Vec::new()), "the same state again");
     let (slot, good) = (world.chain.slot, world.chain.look(true));
-    let tell = |change: &dyn Fn(&mut coordinator::ledger::deposits::Look), alarm: Option<Alarm>| {
+    let tell = |change: &dyn Fn(&mut Look), alarm: Option<Alarm>| {
         let mut world = world.clone();
         for later in 1..3 {
             let mut look = good.clone();
@@ -450,8 +465,12 @@ fn what_was_told_or_is_nobodys_changes_nothing_and_what_contradicts_is_an_alarm_
     tell(&|look| look.validators[0].credentials = theirs(), Some(Alarm::CredentialsChanged));
     tell(&|look| look.validators.clear(), Some(Alarm::Vanished));
     let pending = types::ValidatorStatus::PendingQueued;
-    tell(&|look| look.validators[0].status = pending, Some(Alarm::Backwards));
-    let stranger = |look: &mut coordinator::ledger::deposits::Look| {
+    let waits = |look: &mut Look| {
+        (look.validators[0].status, look.validators[0].activation) = (pending, None);
+    };
+    tell(&waits, Some(Alarm::Backwards));
+    tell(&|look| look.validators[0].activation = Some(types::Epoch(0)), Some(Alarm::Backwards));
+    let stranger = |look: &mut Look| {
         let one = look.validators[0];
         let index = types::ValidatorIndex(5);
         look.validators.push(coordinator::ledger::deposits::SeenValidator { pubkey: key(99), index, ..one });
@@ -468,6 +487,48 @@ fn what_was_told_or_is_nobodys_changes_nothing_and_what_contradicts_is_an_alarm_
     twice.validators.push(good.validators[0]);
     let index = good.validators[0].index;
     assert_eq!(world.run(&Command::Look(twice)), Err(Refusal::Twice { pubkey: key(1), index }));
+}
+
+#[test]
+fn a_status_is_what_the_epochs_make_it() {
+    use types::{Epoch, ValidatorStatus as Status};
+    let world = active();
+    let (slot, now) = (Slot(world.chain.slot + 1), (world.chain.slot + 1) / 32);
+    let one = world.chain.look(true).validators[0];
+    let fits = |status, [activation, exit, withdrawable]: [Option<u64>; 3]| {
+        let [activation, exit, withdrawable] = [activation, exit, withdrawable].map(|at| at.map(Epoch));
+        let seen =
+            coordinator::ledger::deposits::SeenValidator { status, activation, exit, withdrawable, ..one };
+        let look = Look { slot, finalized: true, validators: vec![seen], pending: Vec::new() };
+        let refused = decide(&world.state, &world.rules(), &Command::Look(look)).err();
+        assert!(refused.is_none() || refused == Some(Refusal::Contradiction { pubkey: key(1) }));
+        refused.is_none()
+    };
+    let (past, later) = (Some(now), Some(now + 1));
+    let is = |status: Status| {
+        let rows = [
+            [None, None, None],
+            [later, None, None],
+            [past, None, None],
+            [past, later, later],
+            [past, past, later],
+            [past, past, past],
+        ];
+        rows.map(|row| fits(status, row))
+    };
+    assert_eq!(is(Status::PendingInitialized), [true, false, false, false, false, false]);
+    assert_eq!(is(Status::PendingQueued), [true, true, false, false, false, false]);
+    assert_eq!(is(Status::ActiveOngoing), [false, false, true, false, false, false]);
+    assert_eq!(is(Status::ActiveExiting), [false, false, false, true, false, false]);
+    assert_eq!(is(Status::ActiveSlashed), is(Status::ActiveExiting));
+    assert_eq!(is(Status::ExitedUnslashed), [false, false, false, false, true, false]);
+    assert_eq!(is(Status::ExitedSlashed), is(Status::ExitedUnslashed));
+    assert_eq!(is(Status::WithdrawalPossible), [false, false, false, false, false, true]);
+    assert_eq!(is(Status::WithdrawalDone), is(Status::WithdrawalPossible));
+    for half in [[past, later, None], [past, None, later], [None, later, later]] {
+        assert!(!fits(Status::ActiveExiting, half), "{half:?}");
+    }
+    assert!(!fits(Status::ActiveExiting, [past, Some(now + 2), later]), "free before it has left");
 }
 
 #[test]

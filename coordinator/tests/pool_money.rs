@@ -46,6 +46,12 @@ enum Try {
     Plan(u16),
     Unplan(u16),
     Send(u16),
+    Endow(u64),
+    Forgive {
+        operators: bool,
+        part: u16,
+    },
+    Restore(u16),
     Report {
         balance: u16,
         arrived: u16,
@@ -76,6 +82,9 @@ fn tries(losses: bool) -> impl Strategy<Value = Vec<Try>> {
         2 => part().prop_map(Try::Plan),
         1 => part().prop_map(Try::Unplan),
         2 => part().prop_map(Try::Send),
+        2 => any::<u64>().prop_map(Try::Endow),
+        2 => (prop::bool::weighted(0.2), part()).prop_map(|(operators, part)| Try::Forgive { operators, part }),
+        1 => part().prop_map(Try::Restore),
         3 => (balance, part(), 0u16..500, prop::bool::weighted(0.2), prop::bool::weighted(0.9)).prop_map(
             |(balance, arrived, withdrawn, incident, later)| Try::Report { balance, arrived, withdrawn, incident, later }
         ),
@@ -132,6 +141,12 @@ fn command(book: &Book, one: Try) -> Command {
         Try::Plan(part) => Command::Plan(gwei_of(state.books().buffer, part)),
         Try::Unplan(part) => Command::Unplan(gwei_of(state.books().planned, part)),
         Try::Send(part) => Command::Send(gwei_of(state.books().planned, part)),
+        Try::Endow(wei) => Command::Endow(payment(wei)),
+        Try::Forgive { operators, part } => {
+            let holder = if operators { OPERATORS_HOLDER } else { RESERVE_HOLDER };
+            Command::Forgive { holder, eth: Wei(part_of(state.shares().balance(RESERVE_HOLDER).0, part)) }
+        }
+        Try::Restore(part) => Command::Restore { eth: Wei(U256::from(part)) },
         Try::Report { balance, arrived, withdrawn, later, .. } => {
             let arrived = gwei_of(state.books().transient, arrived);
             let staked = wide::add(state.books().validators, wide::wei(arrived)).unwrap();
@@ -157,10 +172,14 @@ proptest! {
         for one in tries {
             let before = book.state.clone();
             // `run` counts the ETH itself, audits the state, and brings it through its text and back.
-            if try_one(&mut book, one).is_err() {
-                prop_assert_eq!(&before, &book.state, "a refused command changes nothing");
-            }
+            let done = try_one(&mut book, one);
             let state = &book.state;
+            if done.is_err() {
+                prop_assert_eq!(&before, state, "a refused command changes nothing");
+            }
+            if matches!(one, Try::Forgive { .. } | Try::Restore(_)) {
+                prop_assert_eq!(before.shares(), state.shares(), "only a report takes what is due");
+            }
             let balances = state.shares().accounts().map(|(account, _)| state.shares().balance(account));
             prop_assert!(wide::total(balances).unwrap() <= state.rate().pooled);
         }

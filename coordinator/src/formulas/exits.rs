@@ -36,6 +36,10 @@ pub const FEE_FRACTION: u64 = 17;
 /// `SHARD_COMMITTEE_PERIOD`: how long a validator must have been active before it may exit.
 pub const ACTIVE_EPOCHS_MIN: u64 = 256;
 
+/// The least epochs from a signed exit to its ETH: `1 + MAX_SEED_LOOKAHEAD`, `MIN_VALIDATOR_WITHDRAWABILITY_DELAY`. Other
+/// exits before it, and the sweep, come on top.
+pub const ARRIVAL_EPOCHS_MIN: u64 = 1 + 4 + 256;
+
 /// Why exits or a fee cannot be told.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ExitError {

@@ -48,6 +48,16 @@ pub enum CharterError {
         /// Seconds.
         have: u64,
     },
+    /// Whoever objects must be heard before somebody pays.
+    #[error(
+        "objections within {objection_s} s, and what governance decides takes {timelock_s} s to have an effect"
+    )]
+    Objection {
+        /// The policy's time.
+        objection_s: u64,
+        /// The timelock.
+        timelock_s: u64,
+    },
     /// No chain's number, or one that some readers of JSON would round.
     #[error("chain id {have}, where 1 to {CHAIN_ID_MAX} are allowed")]
     ChainId {
@@ -146,6 +156,10 @@ impl Charter {
         }
         if !(DELAY_MIN_S..=DELAY_MAX_S).contains(&self.timelock_s) {
             return Err(CharterError::Timelock { have: self.timelock_s });
+        }
+        let objection_s = self.policy.terms().losses.objection_s;
+        if objection_s <= self.timelock_s {
+            return Err(CharterError::Objection { objection_s, timelock_s: self.timelock_s });
         }
         self.network()
     }
@@ -294,6 +308,12 @@ pub(crate) mod tests {
             pool.timelock_s = have;
             assert_eq!(pool.check(), Err(CharterError::Timelock { have }));
         }
+        // Whoever objects is heard before somebody pays.
+        let objection_s = pool.policy.terms().losses.objection_s;
+        pool.timelock_s = objection_s;
+        assert_eq!(pool.check(), Err(CharterError::Objection { objection_s, timelock_s: objection_s }));
+        pool.timelock_s = objection_s - 1;
+        assert_eq!(pool.check(), Ok(()));
         type Change = fn(&mut ChainSpec);
         let changes: [(&str, Change); 8] = [
             ("the name", |network| network.name.push('x')),

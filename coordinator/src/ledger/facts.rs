@@ -12,7 +12,7 @@ use crate::formulas::wide::{GWEI_WEI, WideError};
 use cluster::deposit::withdrawal_credentials;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{ClusterId, Gwei, Wei};
+use types::{ClusterId, Gwei, Root, Wei};
 
 /// Why there are no rules for deposits.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl State {
             seat: &|address| self.office(address),
             bond: &bond,
             clusters: &|id| self.bonds.account(id).keys.len(),
+            held: &|id| self.incidents.holds(id),
         })
     }
 
@@ -44,6 +45,7 @@ impl State {
             policy: &self.policy,
             finalized: self.chain.finalized.epoch,
             operator: &|id| self.operators.get(id),
+            held: &|id| self.incidents.holds(id),
         })
     }
 
@@ -68,7 +70,7 @@ impl State {
             reserve: terms.reserves.liquid,
             fees: self.fees()?,
             bounds: terms.reports.bounds,
-            incident_open: self.deposits.is_loss_pending(),
+            incident_open: self.deposits.is_loss_pending() || self.incidents.holds_queue(),
         })
     }
 
@@ -84,20 +86,28 @@ impl State {
         })
     }
 
-    /// What deposits are decided by. Errors: a charter whose withdrawals go nowhere; numbers that do not fit.
+    /// Where the pool's validators pay to.
+    pub fn credentials(&self) -> Root {
+        let compounding = self.charter.credentials == Credentials::Compounding;
+        withdrawal_credentials(self.charter.withdrawal_address, compounding)
+    }
+
+    /// What deposits are decided by, at a time in Unix seconds. Errors: a charter whose withdrawals go nowhere; numbers that
+    /// do not fit.
     pub fn with_deposit_rules<R>(
         &self,
+        at: u64,
         ask: impl FnOnce(&deposits::Rules<'_>) -> R,
     ) -> Result<R, DepositRulesError> {
         let charter = &self.charter;
-        let compounding = charter.credentials == Credentials::Compounding;
-        let credentials = withdrawal_credentials(charter.withdrawal_address, compounding);
+        let credentials = self.credentials();
         let DepositSplit { first: predeposit, rest } = self.policy.terms().deposit;
-        let clusters = self.cluster_limits();
+        let clusters = self.cluster_limits(at);
         let (depositable, guardians) =
             (self.money.depositable(&self.money_rules()?)?, &self.governance.guardians);
         Ok(ask(&deposits::Rules {
             charter: deposits::Charter::new(charter.network.genesis_fork_version, credentials)?,
+            slots_per_epoch: self.network.slots_per_epoch,
             split: Split { predeposit, rest },
             guardians: guardians.set(),
             guardians_needed: guardians.needed().into(),
@@ -107,23 +117,27 @@ impl State {
         }))
     }
 
-    /// Clusters that get stake, and how much: those all of whose operators are active, not paused, and within their limits.
-    pub fn cluster_limits(&self) -> BTreeMap<ClusterId, Limit> {
+    /// Clusters that get stake, and how much, at a time in Unix seconds: those that no slashing has frozen, and all of whose
+    /// operators are active, not paused, not late with an exit, and within their limits.
+    pub fn cluster_limits(&self, at: u64) -> BTreeMap<ClusterId, Limit> {
+        let late = self.exits.delinquent(at);
         let fits = |id: &OperatorId| {
             self.with_cluster_facts(|facts| {
                 self.operators.get(*id).is_some_and(|operator| {
                     let within = self.clusters.stake_of(*id) <= facts.stake_cap(operator);
-                    operator.standing == Standing::Active && !operator.paused() && within
+                    let stopped = operator.paused() || late.contains(id);
+                    operator.standing == Standing::Active && !stopped && within
                 })
             })
         };
         let open = self.clusters.clusters.iter().filter(|(_, cluster)| cluster.stage.is_open());
+        let open = open.filter(|(id, _)| !self.incidents.is_frozen(**id));
         let sound = open.filter(|(_, cluster)| cluster.operators().iter().all(fits));
-        let limit = |cluster: &clusters::Cluster| Limit {
-            validators_max: cluster.keys.into(),
-            stake_max: cluster.stake,
+        let limit = |cluster: &clusters::Cluster| {
+            let size = cluster.members.last()?.size()?;
+            Some(Limit { size, validators_max: cluster.keys.into(), stake_max: cluster.stake })
         };
-        sound.map(|(id, cluster)| (*id, limit(cluster))).collect()
+        sound.filter_map(|(id, cluster)| Some((*id, limit(cluster)?))).collect()
     }
 
     /// How much more the pool takes in: the policy's part of the chain's stake, less all that is pooled. Nothing while the
@@ -138,7 +152,7 @@ impl State {
     /// Parts of the rewards. That of the reserve is the delegators' while the reserve is full.
     fn fees(&self) -> Result<Fees, WideError> {
         let (fees, reserves) = (self.policy.terms().fees, self.policy.terms().reserves);
-        let have = self.money.shares().balance(RESERVE_HOLDER);
+        let have = self.money.reserve();
         let full = Wei(reserves.losses.ratio().ceil_of(self.money.rate().pooled.0)?);
         let reserve = if have < full { fees.reserve } else { BasisPoints::ZERO };
         Ok(Fees {

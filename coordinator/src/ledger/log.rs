@@ -56,6 +56,12 @@ pub enum AppendError {
     Signature(#[from] SignatureError),
 }
 
+impl From<AppendError> for Why {
+    fn from(refused: AppendError) -> Self {
+        Self::Refused(Box::new(refused))
+    }
+}
+
 impl From<RequestRefusal> for AppendError {
     fn from(refusal: RequestRefusal) -> Self {
         Self::Refused(refusal.into())
@@ -105,7 +111,7 @@ pub enum Why {
     },
     /// It could not have been appended.
     #[error("it could not have been appended: {0}")]
-    Refused(#[from] AppendError),
+    Refused(#[source] Box<AppendError>),
     /// Something else follows.
     #[error("what followed differs from event {at} on")]
     Events {
@@ -199,7 +205,7 @@ impl Ledger {
         let Position { seq, prev, .. } = self.position(at);
         let events = match self.advance(at, &cause, signer) {
             Ok(events) => events,
-            Err(Why::Refused(refused)) => return Err(refused),
+            Err(Why::Refused(refused)) => return Err(*refused),
             // The state is half of something. Whoever restarts replays the log, which does not have this entry.
             Err(why) => panic!("what was decided fits the state it was decided on: {why}"),
         };

@@ -12,8 +12,9 @@
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
 //! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
-//!   them. What moves in several books moves in one entry. [`reports`]: what a frame of the chain brought, and whose it is.
-//! - Books that nothing decides into yet: [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
+//!   them. What moves in several books moves in one entry.
+//! - Books of what comes of it: [`reports`], what a frame of the chain brought, and whose it is; [`exits`], which validators
+//!   leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
@@ -35,6 +36,7 @@ pub mod frames;
 pub mod governance;
 pub mod head;
 pub mod incidents;
+mod leaving;
 pub mod log;
 mod losses;
 mod money;

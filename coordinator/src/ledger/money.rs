@@ -61,7 +61,8 @@ impl State {
             | deposits::Command::Release { .. }
             | deposits::Command::Compensate { .. } => None,
         };
-        let steps = self.with_deposit_rules(|rules| deposits::decide(&self.deposits, rules, command))??;
+        let steps =
+            self.with_deposit_rules(at, |rules| deposits::decide(&self.deposits, rules, command))??;
         let moves: Vec<_> = steps.iter().filter_map(deposits::Event::moves).collect();
         assert!(moves.len() <= 1, "a command moves money once, so it is decided on the state before it");
         let activated = self.activated(&steps);
@@ -85,8 +86,9 @@ impl State {
     }
 
     /// What governance says of a validator whose state it has looked at.
-    pub(super) fn look_after(&self, command: &deposits::Command) -> Result<Vec<Event>, ActRefusal> {
-        let steps = self.with_deposit_rules(|rules| deposits::decide(&self.deposits, rules, command))??;
+    pub(super) fn look_after(&self, at: u64, command: &deposits::Command) -> Result<Vec<Event>, ActRefusal> {
+        let steps =
+            self.with_deposit_rules(at, |rules| deposits::decide(&self.deposits, rules, command))??;
         Ok(steps.into_iter().map(|step| Event::Deposits(Box::new(step))).collect())
     }
 
@@ -106,7 +108,8 @@ impl State {
 
     /// A cluster that exits is over, and its operators' bonds are locked from now on instead of backing it.
     pub(super) fn close_cluster(&self, cluster: ClusterId) -> Result<Vec<Event>, Refusal> {
-        let closed = self.clusters.close(cluster, self.deposits.holding(cluster))?;
+        let closed =
+            self.clusters.close(cluster, self.deposits.holding(cluster), self.incidents.open_of(cluster))?;
         let mut events = vec![Event::Clusters(Box::new(closed))];
         let members = self.clusters.get(cluster);
         for operator in members.map_or(&[][..], clusters::Cluster::operators) {

@@ -9,6 +9,7 @@
 //! clusters   that have too many strikes exit
 //! ```
 
+use super::exits;
 use super::operators::{Operator, OperatorId};
 use super::pool::{self, OPERATORS_HOLDER, RESERVE_HOLDER};
 use super::reports::{self, Axis, Cluster, Reported, Seat};
@@ -81,13 +82,13 @@ impl State {
         let unearned = reported.unearned;
         following.give(at, OPERATORS_HOLDER, self.charter.treasury, unearned.pool)?;
         following.give(at, OPERATORS_HOLDER, RESERVE_HOLDER, unearned.reserve)?;
-        for (operator, earned) in reported.operators.iter().filter(|(_, earned)| earned.repaid != Wei::ZERO) {
-            following.repay_of_rewards(at, *operator, earned.repaid)?;
-        }
+        let pays = reported.operators.iter().filter(|(_, earned)| earned.repaid != Wei::ZERO);
+        let paid: Vec<_> = pays.map(|(operator, earned)| (*operator, earned.repaid)).collect();
+        following.take(following.state.repaid(at, &paid)?);
         for cluster in &reported.ejected {
             let open = self.clusters.get(*cluster).is_some_and(|found| found.stage.is_open());
             if open {
-                following.take(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))]);
+                following.take(self.wind_down(at, *cluster, exits::Why::Strikes)?);
             }
         }
         Ok(following.events)
@@ -234,9 +235,13 @@ impl State {
     /// Pays in shares what an account has earned and not taken, as far as the shares are there.
     pub(super) fn claim_rewards(&self, at: u64, account: Address) -> Result<Vec<Event>, Refusal> {
         let (due, rate) = (self.reports.claimable(account), self.money.rate());
-        let (need, have) = (rate.shares_of(due)?, self.money.shares().shares(OPERATORS_HOLDER));
-        // What is short stays claimable. Where there is no share at all the book of money says so.
-        let short = need > have && have != Shares::ZERO;
+        // What is due for losses is not theirs any more.
+        let (need, have) = (rate.shares_of(due)?, self.money.operators()?);
+        // What is short stays claimable.
+        let short = need > have;
+        if short && have == Shares::ZERO {
+            return Err(pool::Refusal::NoShares.into());
+        }
         let eth = if short { rate.eth_of_up(have)?.min(due) } else { due };
         let claimed = self.reports.claim(account, eth)?;
         let mut events = vec![Event::Reports(Box::new(claimed))];

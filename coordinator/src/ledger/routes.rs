@@ -6,16 +6,17 @@
 use super::calls::Answer;
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
+use super::incidents::{Fault, Told};
 use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, pool, reports};
+use super::{bonds, chain, deposits, exits, incidents, pool, reports};
 use crate::text::Label;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::str::FromStr;
 use thiserror::Error;
-use types::{Address, ClusterId, Root, Wei};
+use types::{Address, ClusterId, Generation, Root, Signature, ValidatorIndex, Wei};
 
 /// Who may send something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +139,19 @@ struct Keys {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Partial {
+    generation: Generation,
+    signature: Signature,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfValidator {
+    validator: ValidatorIndex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Approval {
     deposit_root: Root,
     keys_hash: Root,
@@ -153,7 +167,7 @@ const fn route(
 }
 
 /// All of them.
-pub const ROUTES: [Route; 25] = [
+pub const ROUTES: [Route; 29] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -239,6 +253,13 @@ pub const ROUTES: [Route; 25] = [
         json::<Empty>(body)?;
         Ok(Command::Answer(places.cluster()?, Answer::Lapse))
     }),
+    // Whose place it is is not said: it is that of the signer's operator.
+    route("POST", "/v1/clusters/{cluster}/exits/{validator}/partials", &[Role::Member], |places, body| {
+        let Partial { generation, signature } = json(body)?;
+        let (cluster, validator) =
+            (places.cluster()?, ValidatorIndex(places.get(1, "index of a validator")?));
+        Ok(Command::Exits(exits::Wish::Sign { cluster, validator, generation, signature }))
+    }),
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
@@ -250,6 +271,19 @@ pub const ROUTES: [Route; 25] = [
     route("POST", "/v1/rewards/claims", &[Role::Anyone], |_, body| {
         json::<Empty>(body)?;
         Ok(Command::ClaimRewards)
+    }),
+    route("POST", "/v1/incidents/{incident}/evidence", &[Role::Anyone], |places, body| {
+        let (incident, conflict) = (incident(places)?, Box::new(json(body)?));
+        Ok(Command::Incidents(incidents::Wish::Prove { incident, conflict }))
+    }),
+    route("POST", "/v1/incidents/{incident}/settle", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Incidents(incidents::Wish::Settle(incident(places)?)))
+    }),
+    route("POST", "/v1/incidents/missed-exits/{validator}", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        let validator = ValidatorIndex(places.get(0, "index of a validator")?);
+        Ok(Command::Incidents(incidents::Wish::Missed(validator)))
     }),
     route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
         let Approval { deposit_root, keys_hash } = json(body)?;
@@ -296,7 +330,7 @@ impl Route {
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 25] = [
     "finalized",
     "network-stake",
     "executed",
@@ -305,6 +339,7 @@ pub const KINDS: [&str; 16] = [
     "payment",
     "rewards",
     "cover",
+    "reserve-paid",
     "paid-out",
     "report",
     "plan",
@@ -313,6 +348,14 @@ pub const KINDS: [&str; 16] = [
     "look",
     "call",
     "seed",
+    "exits-plan",
+    "exits-review",
+    "exit-broadcast",
+    "exit-triggered",
+    "slashing",
+    "theft",
+    "downtime",
+    "slashing-look",
 ];
 
 /// Most sightings of one observation.
@@ -359,6 +402,7 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "payment" => Ok(Sighting::Money(pool::Seen::Payment(json(body)?))),
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
+        "reserve-paid" => Ok(Sighting::Money(pool::Seen::Endowed(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
         "report" => Ok(Sighting::Report(Box::new(json(body)?))),
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
@@ -367,8 +411,28 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
         "call" => Ok(Sighting::Call(json(body)?)),
         "seed" => Ok(Sighting::Seed(json(body)?)),
+        "exits-plan" => json::<Empty>(body).map(|Empty {}| Sighting::Exits(exits::Seen::Plan)),
+        "exits-review" => json::<Empty>(body).map(|Empty {}| Sighting::Exits(exits::Seen::Review)),
+        "exit-broadcast" => {
+            let OfValidator { validator } = json(body)?;
+            Ok(Sighting::Exits(exits::Seen::Broadcast(validator)))
+        }
+        "exit-triggered" => Ok(Sighting::Exits(exits::Seen::Triggered(json(body)?))),
+        "slashing" => fault(json(body)?, Fault::Slashing),
+        "theft" => fault(json(body)?, Fault::Theft),
+        "downtime" => fault(json(body)?, Fault::Downtime),
+        "slashing-look" => Ok(Sighting::Incidents(incidents::Seen::Loss(json(body)?))),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
+}
+
+fn fault<T>(told: Told<T>, of: fn(T) -> Fault) -> Result<Sighting, RouteError> {
+    let told = Told { fault: of(told.fault), evidence: told.evidence };
+    Ok(Sighting::Incidents(incidents::Seen::Fault(Box::new(told))))
+}
+
+fn incident(places: &Places<'_>) -> Result<u64, RouteError> {
+    places.get(0, "number of an incident")
 }
 
 fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {

@@ -78,6 +78,10 @@ pub enum Command {
     Deposits(deposits::Wish),
     /// To say whether a cluster shall be.
     Answer(ClusterId, calls::Answer),
+    /// About validators that exit.
+    Exits(exits::Wish),
+    /// About what went wrong.
+    Incidents(incidents::Wish),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
     /// What the signer's operator saw of the others of a cluster.
@@ -101,6 +105,10 @@ pub enum Sighting {
     Money(pool::Seen),
     /// Validators, and deposits.
     Deposits(deposits::Seen),
+    /// Validators that exit.
+    Exits(exits::Seen),
+    /// Something went wrong.
+    Incidents(incidents::Seen),
     /// It is time for a report.
     Report(Box<reports::Report>),
     /// Clusters are wanted.
@@ -290,6 +298,22 @@ pub enum ActRefusal {
     /// There are no rules for deposits.
     #[error(transparent)]
     DepositRules(#[from] DepositRulesError),
+    /// By the book of exits.
+    #[error(transparent)]
+    Exits(#[from] exits::Refusal),
+    /// By the book of incidents.
+    #[error(transparent)]
+    Incidents(#[from] incidents::Refusal),
+    /// A policy under which whoever objects is heard when somebody has paid.
+    #[error(
+        "objections within {objection_s} s, and what governance decides takes {timelock_s} s to have an effect"
+    )]
+    Objection {
+        /// The policy's time.
+        objection_s: u64,
+        /// The timelock.
+        timelock_s: u64,
+    },
     /// A policy that forgets somebody.
     #[error("the policy has no operator type {name}, which operator {operator} is of")]
     TypeInUse {
@@ -427,6 +451,8 @@ impl State {
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
             Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
+            Command::Exits(wish) => self.sign_exit(at, signer, wish),
+            Command::Incidents(wish) => self.about_incident(at, wish),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
             Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
             Command::ClaimRewards => self.claim_rewards(at, signer),
@@ -443,17 +469,19 @@ impl State {
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Executed(seen) => Ok(self.chain.heard(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
+            Sighting::Deposits(deposits::Seen::Look(look)) => self.look(at, look),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Report(seen) => self.report(at, seen),
             Sighting::Call(wanted) => self.call(at, wanted),
             Sighting::Seed(seed) => self.seed(at, *seed),
+            Sighting::Exits(seen) => self.see_exit(at, *seen),
+            Sighting::Incidents(seen) => self.see_incident(at, seen),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 if self.money.counted(reference) {
                     return Err(Refusal::CountedElsewhere(reference));
                 }
-                let events = self.with_bond_facts(|facts| self.bonds.see(facts, seen))?;
-                Ok(events.into_iter().map(Event::Bonds).collect())
+                self.see_bond(at, seen)
             }
         }
     }
@@ -524,14 +552,14 @@ impl State {
                 governance(governance::Event::CoordinatorRotated(address))
             }
             Act::ChooseCluster(chosen) => Ok(self.choose(at, chosen)?),
-            Act::WindDownCluster { cluster } => {
-                Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
-            }
+            Act::WindDownCluster { cluster } => self.wind_down(at, *cluster, exits::Why::Governance),
+            Act::ExitValidator { validators } => self.ask_exits(at, validators),
+            Act::DismissIncident { incident, reason } => self.dismiss(at, *incident, reason),
             Act::ReleaseValidator { pubkey } => {
-                self.look_after(&deposits::Command::Release { pubkey: *pubkey })
+                self.look_after(at, &deposits::Command::Release { pubkey: *pubkey })
             }
             Act::CompensateValidator { pubkey } => {
-                self.look_after(&deposits::Command::Compensate { pubkey: *pubkey })
+                self.look_after(at, &deposits::Command::Compensate { pubkey: *pubkey })
             }
             Act::ResumeDeposits if self.governance.deposits_paused.is_some() => {
                 governance(governance::Event::DepositsResumed)
@@ -540,8 +568,12 @@ impl State {
         }
     }
 
-    /// Whether a policy has the type of everybody who has something in the pool.
+    /// Whether a policy has the type of everybody who has something in the pool, and leaves governance time to object.
     fn fits(&self, policy: &Policy) -> Result<(), ActRefusal> {
+        let (objection_s, timelock_s) = (policy.terms().losses.objection_s, self.governance.timelock_s);
+        if objection_s <= timelock_s {
+            return Err(ActRefusal::Objection { objection_s, timelock_s });
+        }
         for (id, operator) in &self.operators.operators {
             let name = &operator.application.operator_type;
             let gone = operator.standing == operators::Standing::Left

@@ -26,7 +26,7 @@
 //! The node must have the states of the whole frame: it is one that keeps them.
 
 use super::question::{PER_QUESTION, Question};
-use super::said::{Attested, Found, Said, Total};
+use super::said::{Attested, Said, Total};
 use super::step::Known;
 use super::tally::Tally;
 use crate::canonical;
@@ -34,6 +34,7 @@ use crate::formulas::allocation::COMPOUNDING_MAX;
 use crate::formulas::rewards::{WEIGHT_DENOMINATOR, per_increment};
 use crate::formulas::slashing::INCREMENT;
 use crate::ledger::State;
+use crate::ledger::deposits::SeenValidator as Found;
 use crate::ledger::deposits::Validator;
 use crate::ledger::reports::{Duties, Evidence, Network, Report, SeenCluster, SeenValidator};
 use crate::text::Text;
@@ -144,9 +145,9 @@ impl Frame {
 /// The pool's validators that have an index and its credentials, by index.
 fn ours(state: &State) -> BTreeMap<ValidatorIndex, (PublicKey, &Validator)> {
     let deposits = &state.deposits;
-    let ours = state.with_deposit_rules(|rules| rules.charter.credentials()).ok();
+    let ours = Some(state.credentials());
     let known = deposits.by_index.keys().filter_map(|index| Some((*index, deposits.by_index(*index)?)));
-    known.filter(|(_, (_, validator))| ours.is_some() && validator.credentials == ours).collect()
+    known.filter(|(_, (_, validator))| validator.credentials == ours).collect()
 }
 
 /// What is still to be asked before the frame's report can be made; nothing if all is known.
@@ -364,7 +365,7 @@ impl<'a> Answers<'a> {
         }
         let arrived = tally.arrived(&pubkey);
         let before = state.reports.balances().get(&validator.cluster).and_then(|one| one.get(&index));
-        let seen = &found.seen;
+        let seen = found;
         let missed = sums.missed.checked_add(self.sync.get(&index).copied().unwrap_or_default());
         let mut one = SeenValidator {
             status: seen.status,
@@ -387,8 +388,8 @@ impl<'a> Answers<'a> {
 
     /// The most ETH that a validator counted for in the frame.
     fn increments(&self, pubkey: &PublicKey, found: &Found, arrived: Gwei) -> u64 {
-        let before = self.from.get(pubkey).map_or(0, |found| found.seen.effective_balance.0);
-        let most = before.saturating_add(arrived.0).max(before).max(found.seen.effective_balance.0);
+        let before = self.from.get(pubkey).map_or(0, |found| found.effective_balance.0);
+        let most = before.saturating_add(arrived.0).max(before).max(found.effective_balance.0);
         most.min(COMPOUNDING_MAX.0) / INCREMENT.0
     }
 

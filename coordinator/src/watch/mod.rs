@@ -29,7 +29,7 @@ pub mod tally;
 
 pub use frame::{Frame, FrameError};
 pub use question::{Question, Scope};
-pub use said::{Found, Said, Wrong};
+pub use said::{Said, Wrong};
 pub use step::{Known, Step, Task, next};
 pub use tally::Tally;
 

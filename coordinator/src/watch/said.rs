@@ -24,7 +24,7 @@ pub enum Said {
     /// What is finalized.
     Finality(Finalized),
     /// Validators, by key. Of keys that are not there nothing is said.
-    Validators(BTreeMap<PublicKey, Found>),
+    Validators(BTreeMap<PublicKey, SeenValidator>),
     /// Deposits for the pool's keys, in the queue's order.
     Pending(Vec<PendingDeposit>),
     /// Effective balances of all active validators together.
@@ -87,19 +87,6 @@ pub struct Total {
     pub source: i64,
     /// While the chain did not finalize.
     pub inactivity: i64,
-}
-
-/// A validator, with the epochs of its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// As the deposits' book sees it.
-    pub seen: SeenValidator,
-    /// From here on it has duties, if that is known.
-    pub activation: Option<Epoch>,
-    /// From here on it has none any more, likewise.
-    pub exit: Option<Epoch>,
-    /// From here on its balance is sent, likewise.
-    pub withdrawable: Option<Epoch>,
 }
 
 /// Which rule an answer breaks.
@@ -251,19 +238,17 @@ struct Record {
 }
 
 impl Entry {
-    fn found(self) -> Found {
+    fn seen(self) -> SeenValidator {
         let Self { index, balance, status, validator } = self;
         let known = |epoch| Some(epoch).filter(|epoch| *epoch != NEVER);
-        Found {
-            seen: SeenValidator {
-                pubkey: validator.pubkey,
-                index,
-                credentials: validator.withdrawal_credentials,
-                balance,
-                effective_balance: validator.effective_balance,
-                status,
-                slashed: validator.slashed,
-            },
+        SeenValidator {
+            pubkey: validator.pubkey,
+            index,
+            credentials: validator.withdrawal_credentials,
+            balance,
+            effective_balance: validator.effective_balance,
+            status,
+            slashed: validator.slashed,
             activation: known(validator.activation_epoch),
             exit: known(validator.exit_epoch),
             withdrawable: known(validator.withdrawable_epoch),
@@ -279,7 +264,7 @@ pub(super) fn validators(keys: &[PublicKey], answer: &mut dyn Read) -> Result<Sa
         if !asked.contains(&pubkey) {
             return Err(Wrong::NotAsked { pubkey });
         }
-        if found.insert(pubkey, entry.found()).is_some() || !indices.insert(index) {
+        if found.insert(pubkey, entry.seen()).is_some() || !indices.insert(index) {
             return Err(Wrong::Twice { pubkey, index });
         }
         Ok(())

@@ -142,7 +142,7 @@ fn look(state: &State, known: &Known) -> Option<Step> {
     let mut look = Look { slot, finalized: true, validators: Vec::new(), pending: Vec::new() };
     for answer in questions.iter().filter_map(|question| known.answers.get(question)) {
         match answer {
-            Said::Validators(found) => look.validators.extend(found.values().map(|one| one.seen)),
+            Said::Validators(found) => look.validators.extend(found.values()),
             Said::Pending(pending) => look.pending.clone_from(pending),
             _ => {}
         }

@@ -10,9 +10,9 @@ use coordinator::ledger::deposits::{
 use coordinator::ledger::pool;
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
 use std::collections::{BTreeMap, BTreeSet};
-use types::operators::ClusterId;
+use types::operators::{ClusterId, ClusterSize};
 use types::{
-    Address, ForkVersion, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus, Wei,
+    Address, Epoch, ForkVersion, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus, Wei,
 };
 
 use super::pool::{Book, account};
@@ -53,7 +53,12 @@ pub(crate) fn signed(secret: u64, credentials: Root, gwei: u64) -> Offered {
 
 pub(crate) fn offer(secret: u64, credentials: Root) -> KeyOffer {
     let [predeposit, rest] = [1, 31].map(|eth| signed(secret, credentials, eth * ETH));
-    KeyOffer { pubkey: key(secret), predeposit, rest }
+    KeyOffer { pubkey: key(secret), predeposit, rest, shares: shares(secret) }
+}
+
+/// A key's public shares: of a polynomial of degree 2, so three of four sign.
+pub(crate) fn shares(secret: u64) -> Vec<PublicKey> {
+    (1..=4).map(|x| key(secret + 5 * x + 3 * x * x)).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +68,20 @@ struct Held {
     balance: u64,
     status: ValidatorStatus,
     slashed: bool,
+    activation: Option<Epoch>,
     swept: u64,
+}
+
+/// In how many epochs who has this status has no duties, and can be withdrawn: as a look would find it.
+fn leaving(status: ValidatorStatus) -> Option<(u64, u64)> {
+    match status {
+        ValidatorStatus::PendingInitialized
+        | ValidatorStatus::PendingQueued
+        | ValidatorStatus::ActiveOngoing => None,
+        ValidatorStatus::ActiveExiting | ValidatorStatus::ActiveSlashed => Some((1, 2)),
+        ValidatorStatus::ExitedUnslashed | ValidatorStatus::ExitedSlashed => Some((0, 1)),
+        ValidatorStatus::WithdrawalPossible | ValidatorStatus::WithdrawalDone => Some((0, 0)),
+    }
 }
 
 /// The chain.
@@ -109,6 +127,7 @@ impl Chain {
                     balance: one.amount.0,
                     status: ValidatorStatus::PendingInitialized,
                     slashed: false,
+                    activation: None,
                     swept: 0,
                 };
                 self.validators.insert(one.pubkey, held);
@@ -124,7 +143,10 @@ impl Chain {
                 ValidatorStatus::PendingInitialized if held.balance >= 32 * ETH => {
                     ValidatorStatus::PendingQueued
                 }
-                ValidatorStatus::PendingQueued => ValidatorStatus::ActiveOngoing,
+                ValidatorStatus::PendingQueued => {
+                    held.activation = Some(Epoch(self.slot / VALIDATOR_SLOTS));
+                    ValidatorStatus::ActiveOngoing
+                }
                 ValidatorStatus::ActiveOngoing if slash == Some(at) => {
                     (held.slashed, held.balance) = (true, held.balance - held.balance / 4096);
                     ValidatorStatus::ActiveSlashed
@@ -152,6 +174,7 @@ impl Chain {
     }
 
     pub(crate) fn look(&self, finalized: bool) -> Look {
+        let epoch = self.slot / VALIDATOR_SLOTS;
         let seen = |(pubkey, held): (&PublicKey, &Held)| SeenValidator {
             pubkey: *pubkey,
             index: ValidatorIndex(held.index),
@@ -160,6 +183,9 @@ impl Chain {
             effective_balance: Gwei(held.balance / ETH * ETH),
             status: held.status,
             slashed: held.slashed,
+            activation: held.activation,
+            exit: leaving(held.status).map(|(exit, _)| Epoch(epoch + exit)),
+            withdrawable: leaving(held.status).map(|(_, free)| Epoch(epoch + free)),
         };
         let validators = self.validators.iter().map(seen).collect();
         Look { slot: Slot(self.slot), finalized, validators, pending: self.queue.clone() }
@@ -190,7 +216,8 @@ impl World {
         let mut pool = Book::default();
         pool.bounds.cl_decrease_max = BasisPoints::WHOLE;
         pool.bounds.positive_rebase_max_ppb = u64::MAX;
-        let limit = Limit { validators_max: 100, stake_max: Gwei(100_000 * ETH) };
+        let size = ClusterSize::new_safe(4, 3).unwrap();
+        let limit = Limit { size, validators_max: 100, stake_max: Gwei(100_000 * ETH) };
         Self {
             chain: Chain { slot: 1, ..Chain::default() },
             state: State::default(),
@@ -219,6 +246,7 @@ impl World {
     pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {
             charter: self.charter(),
+            slots_per_epoch: VALIDATOR_SLOTS,
             split: self.split,
             guardians: &self.guardians,
             guardians_needed: self.needed,

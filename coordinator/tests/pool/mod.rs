@@ -66,7 +66,9 @@ impl Counted {
     fn count(&mut self, command: &Command) {
         let wei = |gwei: Gwei| wide::wei(gwei).0;
         match command {
-            Command::Payment(paid) | Command::Rewards(paid) | Command::Cover(paid) => self.here += paid.eth.0,
+            Command::Payment(paid) | Command::Rewards(paid) | Command::Cover(paid) | Command::Endow(paid) => {
+                self.here += paid.eth.0
+            }
             Command::PaidOut { eth, .. } => self.here -= eth.0,
             Command::Send(amount) => {
                 (self.here, self.sent) = (self.here - wei(*amount), self.sent + wei(*amount))
@@ -79,7 +81,9 @@ impl Counted {
             Command::Transfer { .. }
             | Command::Request { .. }
             | Command::Claim { .. }
-            | Command::Give { .. } => {}
+            | Command::Give { .. }
+            | Command::Forgive { .. }
+            | Command::Restore { .. } => {}
             Command::Plan(_) | Command::Unplan(_) => {}
         }
     }

@@ -14,8 +14,10 @@ use types::operations::{SignedVoluntaryExit, VoluntaryExit};
 use types::{ChainSpec, ForkVersion, PublicKey, Root};
 
 mod lock;
+mod shares;
 mod wallets;
 
+pub use shares::{SharesError, check_shares};
 pub use wallets::{ContractAnswers, ContractClaim};
 
 /// What came of checking one rule.

@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub finalized: Epoch,
     /// The operators.
     pub operator: &'a dyn Fn(OperatorId) -> Option<&'a Operator>,
+    /// The open incident for which an operator's bond must stay.
+    pub held: &'a dyn Fn(OperatorId) -> Option<u64>,
 }
 
 /// What other books do with bonds: clusters back and release, reports credit, incidents penalise.
@@ -29,7 +31,7 @@ pub enum Order {
     Back(OperatorId, Keys),
     /// Keys in a cluster are left, in this epoch.
     Release(OperatorId, Keys, Epoch),
-    /// Rewards become bond.
+    /// Rewards become bond, or somebody pays back what the bond had paid for it. Debts are paid with it first.
     Credit(OperatorId, Wei),
     /// A loss is to be paid.
     Penalise(OperatorId, Wei),
@@ -94,6 +96,14 @@ pub enum Refusal {
     /// Stopped by governance.
     #[error("operator {0} is paused")]
     Paused(OperatorId),
+    /// It may have to pay for something.
+    #[error("the bond of operator {operator} is held: incident {incident} is open")]
+    Held {
+        /// Whose.
+        operator: OperatorId,
+        /// Which.
+        incident: u64,
+    },
     /// Where to pay to is about to change.
     #[error("another reward address of operator {0} is announced: nothing is paid until it is settled")]
     RewardPending(OperatorId),
@@ -205,6 +215,9 @@ impl State {
         let operator = known(facts, id)?;
         something(amount)?;
         running(id, operator)?;
+        if let Some(incident) = (facts.held)(id) {
+            return Err(Refusal::Held { operator: id, incident });
+        }
         if operator.pending.contains_key(&Kind::Reward) {
             return Err(Refusal::RewardPending(id));
         }

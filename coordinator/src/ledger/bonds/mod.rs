@@ -14,7 +14,7 @@
 //! shorter than that in which a slashing can follow a fault. A penalty takes from the whole bond, locked or not.
 //!
 //! Claims are paid to the operator's reward address, whoever asks; not while it is paused, nor while another reward address
-//! is announced.
+//! is announced, nor while an incident is open that it may have to pay for.
 
 mod decide;
 mod exposure;

@@ -61,6 +61,7 @@ impl Book {
             policy: &self.policy,
             finalized: Epoch(self.finalized),
             operator: &|id| operators.get(&id),
+            held: &|_| None,
         };
         let events = decide(&self.state, &facts)?;
         for event in &events {

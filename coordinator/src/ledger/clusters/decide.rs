@@ -87,6 +87,14 @@ pub enum Refusal {
         /// How far it is.
         stage: Stage,
     },
+    /// Somebody may have to pay for it.
+    #[error("incident {incident} of cluster {cluster} is open")]
+    Incident {
+        /// Which cluster.
+        cluster: ClusterId,
+        /// Which incident.
+        incident: u64,
+    },
     /// It holds something still.
     #[error("cluster {cluster} has {have} validators that hold stake, or lost some that nobody has paid for")]
     Holds {
@@ -160,14 +168,18 @@ impl State {
         self.open(cluster).map(|_| Event::Stands { cluster, stage: Stage::Exiting })
     }
 
-    /// That a cluster is over. Errors: it is none, is not to exit, or `holding` of its validators are not over.
-    pub fn close(&self, cluster: ClusterId, holding: usize) -> Result<Event, Refusal> {
+    /// That a cluster is over. Errors: it is none, is not to exit, `holding` of its validators are not over, or this incident
+    /// of it is open.
+    pub fn close(&self, cluster: ClusterId, holding: usize, incident: Option<u64>) -> Result<Event, Refusal> {
         let stage = self.get(cluster).ok_or(Refusal::Unknown(cluster))?.stage;
         if stage != Stage::Exiting {
             return Err(Refusal::Stage { cluster, stage });
         }
         if holding > 0 {
             return Err(Refusal::Holds { cluster, have: holding });
+        }
+        if let Some(incident) = incident {
+            return Err(Refusal::Incident { cluster, incident });
         }
         Ok(Event::Stands { cluster, stage: Stage::Closed })
     }

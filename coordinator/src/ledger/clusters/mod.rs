@@ -18,7 +18,7 @@ use super::operators::OperatorId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{ClusterId, Epoch, Gwei};
+use types::{ClusterId, ClusterSize, Epoch, Gwei};
 
 /// The most validators of a cluster: the largest ceremony that is made.
 pub use crate::formation::call::KEYS_MAX;
@@ -72,6 +72,13 @@ pub struct Members {
     pub operators: Vec<OperatorId>,
     /// How many of them sign.
     pub threshold: u8,
+}
+
+impl Members {
+    /// Their numbers. Nothing where they make no cluster, which nobody is admitted with.
+    pub fn size(&self) -> Option<ClusterSize> {
+        ClusterSize::new_safe(self.operators.len(), self.threshold.into()).ok()
+    }
 }
 
 /// A cluster.

@@ -31,6 +31,12 @@ pub enum Corrupt {
         /// Which.
         pubkey: PublicKey,
     },
+    /// An epoch of activation that is known already.
+    #[error("it is known from when on {pubkey} has duties")]
+    Activation {
+        /// Which.
+        pubkey: PublicKey,
+    },
     /// An index that is nobody's.
     #[error("index {index} is of no validator")]
     NoIndex {
@@ -113,6 +119,14 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             Ok(())
         }
         Event::Known { pubkey, index, credentials } => known(state, *pubkey, *index, *credentials),
+        Event::Activates { pubkey, epoch } => {
+            let validator = get(state, *pubkey)?;
+            if validator.activation.is_some() {
+                return Err(Corrupt::Activation { pubkey: *pubkey });
+            }
+            validator.activation = Some(*epoch);
+            Ok(())
+        }
         Event::Proven { pubkey } => step(state, *pubkey, Step::Prove),
         Event::Foreign { pubkey, lost } => foreign(state, *pubkey, *lost),
         Event::Lived { pubkey, stage } => {
@@ -171,9 +185,11 @@ fn registered(state: &mut State, cluster: ClusterId, keys: &[KeyOffer]) -> Resul
             cluster,
             predeposit: signed(&offer.predeposit),
             rest: signed(&offer.rest),
+            shares: offer.shares.clone(),
             looks: state.looks,
             stage: Stage::Ready,
             index: None,
+            activation: None,
             credentials: None,
             balance: Gwei(0),
             effective: Gwei(0),

@@ -11,7 +11,7 @@ use super::{Alarm, InFlight, State, Validator};
 use cluster::deposit::{DepositMessage, SignedDeposit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus};
+use types::{Epoch, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus};
 
 /// A validator in a state of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +31,30 @@ pub struct SeenValidator {
     pub status: ValidatorStatus,
     /// Whether it was slashed; not every status tells.
     pub slashed: bool,
+    /// From when on it has duties; nothing where the chain has `FAR_FUTURE_EPOCH`.
+    pub activation: Option<Epoch>,
+    /// From when on it has none any more; likewise.
+    pub exit: Option<Epoch>,
+    /// From when on its balance can be withdrawn; likewise.
+    pub withdrawable: Option<Epoch>,
 }
 
 impl SeenValidator {
+    /// Whether its status is what its epochs make it, in a state of this epoch (beacon API, `ValidatorStatus`).
+    fn is_consistent(&self, epoch: Epoch) -> bool {
+        let past = |event: Option<Epoch>| event.is_some_and(|event| event <= epoch);
+        let (active, left, free) = (past(self.activation), past(self.exit), past(self.withdrawable));
+        let leaves = self.exit.is_some() && self.withdrawable.is_some() && self.withdrawable >= self.exit;
+        match self.status {
+            ValidatorStatus::PendingInitialized => self.activation.is_none() && self.exit.is_none(),
+            ValidatorStatus::PendingQueued => !active && self.exit.is_none(),
+            ValidatorStatus::ActiveOngoing => active && self.exit.is_none(),
+            ValidatorStatus::ActiveExiting | ValidatorStatus::ActiveSlashed => active && leaves && !left,
+            ValidatorStatus::ExitedUnslashed | ValidatorStatus::ExitedSlashed => leaves && left && !free,
+            ValidatorStatus::WithdrawalPossible | ValidatorStatus::WithdrawalDone => leaves && free,
+        }
+    }
+
     fn life(&self) -> Life {
         let life = match self.status {
             ValidatorStatus::PendingInitialized | ValidatorStatus::PendingQueued => Life::Pending,
@@ -87,6 +108,9 @@ pub(super) fn look(state: &State, rules: &Rules<'_>, look: &Look) -> Result<Vec<
         if seen.insert(one.pubkey, one).is_some() || !indices.insert(one.index) {
             return Err(Refusal::Twice { pubkey: one.pubkey, index: one.index });
         }
+        if !one.is_consistent(Epoch(look.slot.0 / rules.slots_per_epoch)) {
+            return Err(Refusal::Contradiction { pubkey: one.pubkey });
+        }
     }
     if !look.finalized {
         return Ok(early(state, rules, &seen));
@@ -115,6 +139,22 @@ pub(super) fn look(state: &State, rules: &Rules<'_>, look: &Look) -> Result<Vec<
     Ok(events)
 }
 
+impl State {
+    /// The validator that a finalized state tells of, if the book goes on by what it says: it is the pool's, and it was
+    /// not further on before.
+    pub fn believes(&self, seen: &SeenValidator, ours: Root) -> Option<&Validator> {
+        let validator = self.validators.get(&seen.pubkey)?;
+        let same = validator.index.is_none_or(|index| index == seen.index);
+        let owner = self.by_index.get(&seen.index).is_none_or(|key| *key == seen.pubkey);
+        let stage = match validator.stage {
+            Stage::Predeposited => Stage::Proven,
+            stage => stage,
+        };
+        let follows = stage.after(Step::Live(seen.life())).is_some();
+        (same && owner && seen.credentials == ours && follows).then_some(validator)
+    }
+}
+
 /// Alarms that are worth hearing before a state is final.
 fn early(state: &State, rules: &Rules<'_>, seen: &BTreeMap<PublicKey, &SeenValidator>) -> Vec<Event> {
     let mut events = Vec::new();
@@ -126,15 +166,11 @@ fn early(state: &State, rules: &Rules<'_>, seen: &BTreeMap<PublicKey, &SeenValid
             }
         };
         let ours = seen.credentials == rules.charter.credentials();
-        alarm(Alarm::OtherCredentials, !ours && !is_foreign(validator));
+        alarm(Alarm::OtherCredentials, !ours && !validator.is_foreign());
         let new = ours && validator.stage != Stage::Slashed && validator.stage != Stage::Withdrawn;
         alarm(Alarm::Slashed, new && seen.life() == Life::Slashed);
     }
     events
-}
-
-fn is_foreign(validator: &Validator) -> bool {
-    matches!(validator.stage, Stage::Foreign | Stage::Compensated)
 }
 
 /// Whether nothing of the pool's was seen sent to it.
@@ -206,6 +242,7 @@ impl One<'_> {
         }
         if !matches!(stage, Stage::Foreign | Stage::Compensated) {
             self.live(stage, seen.life());
+            self.activates(seen);
         }
         for deposit in self.arrived() {
             self.events.push(Event::Arrived { pubkey, amount: deposit.amount, slot: deposit.slot });
@@ -225,9 +262,20 @@ impl One<'_> {
         }
     }
 
+    /// When it has duties is told once, and never again otherwise.
+    fn activates(&mut self, seen: &SeenValidator) {
+        let pubkey = self.pubkey;
+        match (self.validator.activation, seen.activation) {
+            (None, Some(epoch)) => self.events.push(Event::Activates { pubkey, epoch }),
+            (Some(was), is) if is != Some(was) => self.alarm(Alarm::Backwards),
+            (None | Some(_), _) => {}
+        }
+    }
+
     fn alarm(&mut self, alarm: Alarm) {
-        if !self.validator.alarms.contains(&alarm) {
-            self.events.push(Event::Alarmed { pubkey: self.pubkey, alarm });
+        let event = Event::Alarmed { pubkey: self.pubkey, alarm };
+        if !self.validator.alarms.contains(&alarm) && !self.events.contains(&event) {
+            self.events.push(event);
         }
     }
 

@@ -8,12 +8,14 @@ use super::{Alarm, total};
 use crate::ledger::pool;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use types::operators::ClusterId;
-use types::{Address, Gwei, PublicKey, Root, Slot, ValidatorIndex, Wei};
+use types::operators::{ClusterId, ClusterSize};
+use types::{Address, Epoch, Gwei, PublicKey, Root, Slot, ValidatorIndex, Wei};
 
 /// What a cluster may have. A cluster that is not told gets nothing, not even the rest of what it has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
+    /// Its numbers: a key of it has as many shares.
+    pub size: ClusterSize,
     /// Validators: by bonds, by its share of the pool.
     pub validators_max: u64,
     /// Stake, all of its validators together.
@@ -25,6 +27,8 @@ pub struct Limit {
 pub struct Rules<'a> {
     /// What the pool is.
     pub charter: Charter,
+    /// The network's: a state's status and epochs must fit.
+    pub slots_per_epoch: u64,
     /// Amounts of new keys' deposits.
     pub split: Split,
     /// Who the guardians are.
@@ -169,6 +173,13 @@ pub enum Event {
         /// Its credentials.
         credentials: Root,
     },
+    /// It is told when the validator has duties, and the chain never tells another epoch.
+    Activates {
+        /// Which.
+        pubkey: PublicKey,
+        /// From when on.
+        epoch: Epoch,
+    },
     /// It has exactly the pool's credentials, for ever.
     Proven {
         /// Which.
@@ -231,6 +242,7 @@ impl Event {
             | Self::Approved { .. }
             | Self::Looked { .. }
             | Self::Known { .. }
+            | Self::Activates { .. }
             | Self::Proven { .. }
             | Self::Foreign { .. }
             | Self::Lived { .. }

@@ -99,6 +99,12 @@ pub enum Refusal {
         /// Its index.
         index: ValidatorIndex,
     },
+    /// A status that is not what the epochs make it.
+    #[error("what is said of {pubkey} contradicts itself: its status is not what its epochs make it")]
+    Contradiction {
+        /// Which.
+        pubkey: PublicKey,
+    },
     /// A key that is not registered.
     #[error("{pubkey} is not registered")]
     Unknown {
@@ -170,9 +176,7 @@ fn registered(
     if keys.is_empty() || keys.len() > KEYS_MAX {
         return Err(Refusal::KeyCount { have: keys.len() });
     }
-    if !rules.clusters.contains_key(&cluster) {
-        return Err(Refusal::NoCluster { cluster });
-    }
+    let size = rules.clusters.get(&cluster).ok_or(Refusal::NoCluster { cluster })?.size;
     let have = state.validators.len();
     if have + keys.len() > VALIDATORS_MAX {
         return Err(Refusal::Full { have });
@@ -184,7 +188,7 @@ fn registered(
         if state.validators.contains_key(&pubkey) || !list.insert(pubkey) {
             return Err(refuse(KeyError::Known));
         }
-        verify(offer, &rules.charter, rules.split).map_err(refuse)?;
+        verify(offer, &rules.charter, rules.split, size).map_err(refuse)?;
     }
     Ok(Event::Registered { cluster, keys: keys.to_vec() })
 }

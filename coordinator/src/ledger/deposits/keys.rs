@@ -1,15 +1,16 @@
 //! Keys that clusters offer, and what makes one good: deposits that its key signed, for this pool and for no other.
 
 use crate::formulas::allocation::{ACTIVATION, COMPOUNDING_MAX, Credentials};
+use cluster::check::{SharesError, check_shares};
 use cluster::deposit::{
     self, ADDRESS_PREFIX, AmountError, COMPOUNDING_PREFIX, DepositMessage, SignedDeposit,
 };
 use crypto::{PointError, PublicKeyPoint};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use types::{Address, ForkVersion, Gwei, PublicKey, Root, Signature};
+use types::{Address, ClusterSize, ForkVersion, Gwei, PublicKey, Root, Signature};
 
-/// The most keys of one command: at two signatures each some half a second of curve work.
+/// The most keys of one command: two signatures each, and an interpolation for each share from the threshold on.
 pub const KEYS_MAX: usize = 256;
 
 /// What a pool is, as far as deposits go. Fixed for ever, and good.
@@ -136,8 +137,8 @@ pub struct Offered {
     pub signature: Signature,
 }
 
-/// A key and its first two deposits, as a cluster's ceremony made them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A key, its shares and its first two deposits, as a cluster's ceremony made them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyOffer {
     /// The validator's key.
@@ -146,6 +147,8 @@ pub struct KeyOffer {
     pub predeposit: Offered,
     /// The other.
     pub rest: Offered,
+    /// The public shares of the key, by the operators' places.
+    pub shares: Vec<PublicKey>,
 }
 
 /// Why a key is refused.
@@ -177,11 +180,20 @@ pub enum KeyError {
         /// Of which deposit.
         amount: Gwei,
     },
+    /// Public shares of which not any `t` make the key.
+    #[error(transparent)]
+    Shares(#[from] SharesError),
 }
 
-/// Verifies a key that an offer says is good. Cost: two signatures.
-pub(super) fn verify(offer: &KeyOffer, charter: &Charter, split: Split) -> Result<(), KeyError> {
-    PublicKeyPoint::parse(&offer.pubkey)?;
+/// Verifies a key that an offer says is good. Cost: two signatures, an interpolation for each share beyond the threshold.
+pub(super) fn verify(
+    offer: &KeyOffer,
+    charter: &Charter,
+    split: Split,
+    size: ClusterSize,
+) -> Result<(), KeyError> {
+    let key = PublicKeyPoint::parse(&offer.pubkey)?;
+    check_shares(size, &key, &offer.shares)?;
     for (offered, want) in [(offer.predeposit, split.predeposit), (offer.rest, split.rest)] {
         let Offered { credentials: have, amount, signature } = offered;
         if have != charter.credentials {

@@ -46,7 +46,7 @@ use crate::formulas::wide::{self, GWEI_WEI};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use types::operators::ClusterId;
-use types::{Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
+use types::{Epoch, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, Wei};
 
 /// The most validators that a pool has: about as many as Ethereum.
 pub const VALIDATORS_MAX: usize = 1 << 20;
@@ -107,12 +107,16 @@ pub struct Validator {
     pub predeposit: Signed,
     /// The other.
     pub rest: Signed,
+    /// The public shares of its key, by the operators' places.
+    pub shares: Vec<PublicKey>,
     /// How many finalized states had been looked at when it was registered.
     pub looks: u64,
     /// How far it is.
     pub stage: Stage,
     /// Its index, once it has one.
     pub index: Option<ValidatorIndex>,
+    /// From when on it has duties, once the chain says so.
+    pub activation: Option<Epoch>,
     /// The credentials that the chain has for it.
     pub credentials: Option<Root>,
     /// Its balance, if its credentials are the pool's.
@@ -130,6 +134,11 @@ pub struct Validator {
 }
 
 impl Validator {
+    /// Whether it is not the pool's.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.stage, Stage::Foreign | Stage::Compensated)
+    }
+
     /// Whether it gets no more money until governance has looked.
     pub fn is_held(&self) -> bool {
         !self.alarms.is_empty()

@@ -5,7 +5,7 @@ use super::{Exit, Lateness, Stage, State, TRIGGERS_MAX};
 use crate::ledger::operators::OperatorId;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use types::{Epoch, Generation, ValidatorIndex};
+use types::{Generation, ValidatorIndex};
 
 /// Why an event cannot have happened.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -50,14 +50,6 @@ pub enum Corrupt {
         /// How late it is.
         have: Lateness,
     },
-    /// A look that is not later.
-    #[error("a look at epoch {epoch}, the last was at {last:?}")]
-    Look {
-        /// The event's.
-        epoch: Epoch,
-        /// The last look's.
-        last: Option<Epoch>,
-    },
 }
 
 /// Changes the state by one event. Errors: the event cannot have been decided on this state, which is then as it was.
@@ -89,12 +81,6 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             if exit.triggers.len() >= TRIGGERS_MAX || !exit.triggers.insert(*tx) {
                 return Err(Corrupt::Trigger { validator: *validator });
             }
-        }
-        Event::Looked { epoch } => {
-            if let Some(last) = state.looked.filter(|last| last >= epoch) {
-                return Err(Corrupt::Look { epoch: *epoch, last: Some(last) });
-            }
-            state.looked = Some(*epoch);
         }
         Event::Seen { validator, exit, withdrawable, cooled_at } => {
             let found = of(state, *validator, Stage::Requested..Stage::Seen)?;

@@ -1,6 +1,7 @@
 //! What the book is told and asked, by which rules, and what comes of it.
 
-use crate::formulas::wide;
+use crate::formulas::exits::{Candidate, Liquidity};
+use crate::formulas::wide::WideError;
 use crate::ledger::incidents::Place;
 use crate::ledger::operators::OperatorId;
 use crate::ledger::policy;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
     ChainSpec, ClusterId, ClusterSize, Epoch, Generation, Gwei, PublicKey, Root, Signature, ValidatorIndex,
-    ValidatorStatus, Wei,
+    ValidatorStatus,
 };
 
 /// Why a validator exits.
@@ -45,7 +46,7 @@ pub struct SeenExit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Ask for as many exits as withdrawals need.
+    /// Ask for the exits of clusters that end, and for as many others as withdrawals need.
     Plan,
     /// Ask for one.
     Ask {
@@ -79,7 +80,7 @@ pub enum Command {
         /// The transaction. The chain ignores a request that it does not like without a word.
         tx: Root,
     },
-    /// What a finalized state says of validators that exit.
+    /// What a finalized state says of validators that exit. That it is later than the last is told before.
     Look {
         /// The state's epoch.
         epoch: Epoch,
@@ -114,16 +115,45 @@ pub struct Cluster {
     pub generation: Generation,
     /// Its operators, in their order.
     pub operators: Vec<OperatorId>,
+}
+
+/// A validator that has been activated, as a plan is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staked {
+    /// Which, whose, and what its exit brings.
+    pub candidate: Candidate,
+    /// When it got duties.
+    pub activation: Epoch,
+}
+
+/// Where a cluster stands among those that are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
     /// The kind of operators it has, a number of the policy's table.
     pub kind: u32,
     /// Validators above a target that the pool enforces.
     pub over_forced: u32,
     /// Validators above a target that it wishes for.
     pub over_soft: u32,
+    /// If all of its validators are to exit: why.
+    pub ends: Option<Why>,
 }
 
-/// What policy, chain and the other books say when a command is decided.
-#[derive(Clone, Copy, Debug)]
+/// All that a plan chooses from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// All validators that have been activated.
+    pub staked: Vec<Staked>,
+    /// All clusters that have some.
+    pub clusters: BTreeMap<ClusterId, Standing>,
+    /// By kind of operators, the stake above the kind's share.
+    pub over_share: BTreeMap<u32, Gwei>,
+    /// What withdrawals wait for, what is there, and what rewards will bring until exits would; not what is exiting.
+    pub liquidity: Liquidity,
+}
+
+/// What policy, chain and the other books say when a command is decided. What is asked of one validator costs no other.
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// The last finalized epoch.
     pub finalized: Epoch,
@@ -131,25 +161,12 @@ pub struct Facts<'a> {
     pub spec: &'a ChainSpec,
     /// What becomes of those who are late.
     pub terms: policy::Exits,
-    /// All validators that have been activated.
-    pub validators: &'a BTreeMap<ValidatorIndex, Validator>,
-    /// All clusters that have some.
-    pub clusters: &'a BTreeMap<ClusterId, Cluster>,
-    /// By kind of operators, the stake above the kind's share.
-    pub over_share: &'a BTreeMap<u32, Gwei>,
-    /// What withdrawals wait for.
-    pub queued: Wei,
-    /// What is there.
-    pub buffer: Wei,
-    /// What rewards will bring until exits would.
-    pub predicted_rewards: Wei,
-}
-
-impl Facts<'_> {
-    /// What a validator has, in wei; nothing if it is not known.
-    pub(super) fn balance(&self, validator: ValidatorIndex) -> Wei {
-        self.validators.get(&validator).map_or(Wei::ZERO, |known| wide::wei(known.balance))
-    }
+    /// A validator that has been activated.
+    pub validator: &'a dyn Fn(ValidatorIndex) -> Option<Validator>,
+    /// A cluster.
+    pub cluster: &'a dyn Fn(ClusterId) -> Option<Cluster>,
+    /// What a plan chooses from. Only a plan asks.
+    pub whole: &'a dyn Fn() -> Result<Whole, WideError>,
 }
 
 /// An exit that is asked for.
@@ -209,11 +226,6 @@ pub enum Event {
         validator: ValidatorIndex,
         /// The transaction.
         tx: Root,
-    },
-    /// A finalized state was looked at.
-    Looked {
-        /// Its epoch.
-        epoch: Epoch,
     },
     /// The chain has the exit.
     Seen {

@@ -1,7 +1,7 @@
 //! Whether a command is obeyed, and what follows from it. Nothing changes here.
 
 use super::command::{Cluster, Command, Event, Facts, SeenExit, Validator, Why};
-use super::plan::{ask, plan};
+use super::plan::{PLAN_MAX, ask, plan};
 use super::{Exit, Lateness, Stage, State, TRIGGERS_MAX};
 use crate::formulas::exits::{ACTIVE_EPOCHS_MIN, ExitError, may_exit};
 use crate::formulas::wide::WideError;
@@ -10,7 +10,9 @@ use crate::ledger::operators::OperatorId;
 use crypto::verify_root;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use types::{ClusterId, Epoch, Generation, Root, Signature, Threshold, ValidatorIndex, ValidatorStatus};
+use types::{
+    Address, ClusterId, Epoch, Generation, Root, Signature, Threshold, ValidatorIndex, ValidatorStatus,
+};
 
 /// Why a command is refused. It changes nothing.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -18,11 +20,33 @@ pub enum Refusal {
     /// No withdrawal needs it, or nothing can exit.
     #[error("no exit is needed, or none can be asked for")]
     NothingToAsk,
+    /// None, or too many at once.
+    #[error("{have} exits at once, from 1 to {PLAN_MAX} are asked for")]
+    Asked {
+        /// How many.
+        have: usize,
+    },
     /// Not the pool's, or never activated.
     #[error("validator {validator} is none of the pool's that were activated")]
     NotOurs {
         /// Which.
         validator: ValidatorIndex,
+    },
+    /// Of another cluster than the path says.
+    #[error("validator {validator} is not of cluster {cluster}")]
+    OtherCluster {
+        /// Which.
+        validator: ValidatorIndex,
+        /// The path's.
+        cluster: ClusterId,
+    },
+    /// Not the manager of one of the cluster's operators.
+    #[error("{signer} signs for no operator of cluster {cluster}")]
+    Stranger {
+        /// Who.
+        signer: Address,
+        /// Which.
+        cluster: ClusterId,
     },
     /// A cluster that the other books do not know.
     #[error("there is no cluster {cluster}")]
@@ -110,13 +134,11 @@ pub enum Refusal {
         /// Which.
         tx: Root,
     },
-    /// A look at something that may still change, or that is over.
-    #[error("a look at epoch {epoch}: the last was at {last:?}, {finalized} is finalized")]
+    /// A look at something that may still change.
+    #[error("a look at epoch {epoch}, {finalized} is finalized")]
     LookEpoch {
         /// The look's.
         epoch: Epoch,
-        /// The last look's.
-        last: Option<Epoch>,
         /// The last finalized epoch.
         finalized: Epoch,
     },
@@ -188,7 +210,7 @@ fn asked(
     if state.exits.contains_key(&validator) {
         return Err(Refusal::Known { validator });
     }
-    let known = facts.validators.get(&validator).ok_or(Refusal::NotOurs { validator })?;
+    let known = (facts.validator)(validator).ok_or(Refusal::NotOurs { validator })?;
     if !may_exit(known.activation, facts.finalized) {
         return Err(Refusal::Young { validator, activation: known.activation });
     }
@@ -201,10 +223,11 @@ fn open(state: &State, validator: ValidatorIndex) -> Result<&Exit, Refusal> {
     if exit.stage < Stage::Seen { Ok(exit) } else { Err(Refusal::Stage { validator, stage: exit.stage }) }
 }
 
-fn of<'a>(facts: &Facts<'a>, validator: ValidatorIndex) -> Result<(&'a Validator, &'a Cluster), Refusal> {
-    let known = facts.validators.get(&validator).ok_or(Refusal::NotOurs { validator })?;
-    let cluster = facts.clusters.get(&known.cluster);
-    cluster.map(|cluster| (known, cluster)).ok_or(Refusal::UnknownCluster { cluster: known.cluster })
+fn of(facts: &Facts<'_>, validator: ValidatorIndex) -> Result<(Validator, Cluster), Refusal> {
+    let known = (facts.validator)(validator).ok_or(Refusal::NotOurs { validator })?;
+    let cluster = (facts.cluster)(known.cluster);
+    let id = known.cluster;
+    cluster.map(|cluster| (known, cluster)).ok_or(Refusal::UnknownCluster { cluster: id })
 }
 
 fn partial(
@@ -259,11 +282,10 @@ fn look(
     epoch: Epoch,
     validators: &BTreeMap<ValidatorIndex, SeenExit>,
 ) -> Result<Vec<Event>, Refusal> {
-    let last = state.looked;
-    if last.is_some_and(|last| last >= epoch) || epoch > facts.finalized {
-        return Err(Refusal::LookEpoch { epoch, last, finalized: facts.finalized });
+    if epoch > facts.finalized {
+        return Err(Refusal::LookEpoch { epoch, finalized: facts.finalized });
     }
-    let mut events = vec![Event::Looked { epoch }];
+    let mut events = Vec::new();
     for (validator, seen) in validators {
         one(state, facts, now, epoch, *validator, seen, &mut events)?;
     }
@@ -282,8 +304,7 @@ fn one(
 ) -> Result<(), Refusal> {
     let SeenExit { exit, withdrawable, status, slashed } = *seen;
     let known = state.exits.get(&validator);
-    let other = known.and_then(|known| known.epochs).is_some_and(|[was, _]| was != exit);
-    if other || exit == FAR_FUTURE || withdrawable < exit {
+    if state.contradicts(validator, exit) || exit == FAR_FUTURE || withdrawable < exit {
         return Err(Refusal::NoExit { validator, exit, withdrawable });
     }
     if known.is_none() {

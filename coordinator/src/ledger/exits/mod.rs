@@ -7,7 +7,7 @@
 //! ```
 //!
 //! **Which.** As many as withdrawals need beyond what is there, expected, or exiting already; in the order of
-//! [`crate::formulas::exits`]. Governance asks for others, strikes as well.
+//! [`crate::formulas::exits`]. Governance asks for others, and those of clusters that end are asked for without demand.
 //!
 //! **Signed.** A request names the validator, the epoch that is signed, and a deadline. Each operator's partial signature is
 //! verified when it comes, under that operator's public share; a bad one is refused by name and takes nothing away from the
@@ -24,12 +24,14 @@
 //! Sources: Lido's validator exit bus and its penalties; EIP-7002, EIP-7044.
 
 mod apply;
+mod asked;
 mod command;
 mod decide;
 mod plan;
 
 pub use apply::{Corrupt, apply};
-pub use command::{Asked, Cluster, Command, Event, Facts, SeenExit, Validator, Why};
+pub use asked::{Seen, Triggered, Wish};
+pub use command::{Asked, Cluster, Command, Event, Facts, SeenExit, Staked, Standing, Validator, Whole, Why};
 pub use decide::{Refusal, decide};
 pub use plan::PLAN_MAX;
 
@@ -118,7 +120,6 @@ impl Exit {
 #[serde(deny_unknown_fields)]
 pub struct State {
     pub(crate) exits: BTreeMap<ValidatorIndex, Exit>,
-    pub(crate) looked: Option<Epoch>,
     /// Until when operators stay delinquent after their exits have come, in seconds since 1970.
     pub(crate) cooling: BTreeMap<OperatorId, u64>,
     /// How often operators were delinquent.
@@ -131,9 +132,10 @@ impl State {
         &self.exits
     }
 
-    /// The last finalized epoch that was looked at.
-    pub fn looked(&self) -> Option<Epoch> {
-        self.looked
+    /// Whether a finalized state had another exit epoch for a validator: the chain never tells another.
+    pub fn contradicts(&self, validator: ValidatorIndex, exit: Epoch) -> bool {
+        let known = self.exits.get(&validator).and_then(|known| known.epochs);
+        known.is_some_and(|[was, _]| was != exit)
     }
 
     /// Signed exits that the chain does not have: to be given to beacon nodes, again and again.
@@ -145,9 +147,14 @@ impl State {
     ///
     /// - `now`: in seconds since 1970. Cost: all exits.
     pub fn is_delinquent(&self, operator: OperatorId, now: u64) -> bool {
-        let waited_for = |exit: &Exit| exit.stage < Stage::Seen && exit.missing.contains(&operator);
-        let cooling = self.cooling.get(&operator).is_some_and(|until| now < *until);
-        cooling || self.exits.values().any(waited_for)
+        self.delinquent(now).contains(&operator)
+    }
+
+    /// All who are delinquent, at a time in seconds since 1970. Cost: all exits.
+    pub fn delinquent(&self, now: u64) -> BTreeSet<OperatorId> {
+        let waited_for = self.exits.values().filter(|exit| exit.stage < Stage::Seen);
+        let cooling = self.cooling.iter().filter(|(_, until)| now < **until).map(|(operator, _)| *operator);
+        waited_for.flat_map(|exit| exit.missing.iter().copied()).chain(cooling).collect()
     }
 
     /// How often an operator was delinquent.

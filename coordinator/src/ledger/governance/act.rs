@@ -5,8 +5,9 @@ use crate::ledger::operators::{Kind, OperatorId, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use types::spec::ForkEpoch;
-use types::{Address, ClusterId, Gwei, PublicKey};
+use types::{Address, ClusterId, Gwei, PublicKey, ValidatorIndex};
 
 /// An act: what `m` of the `n` keys of governance agree on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,19 @@ pub enum Act {
         /// Which.
         cluster: ClusterId,
     },
+    /// Validators are to exit. At once: their ETH comes to the pool's withdrawal address whoever asks, and nothing else
+    /// moves; and each still takes the signatures of a threshold of its operators.
+    ExitValidator {
+        /// Which.
+        validators: BTreeSet<ValidatorIndex>,
+    },
+    /// An incident was none: nobody pays, and what it stopped goes on.
+    DismissIncident {
+        /// Which.
+        incident: u64,
+        /// Why, for everybody to read.
+        reason: Reason,
+    },
     /// A validator's alarms are over: it gets stake again.
     ReleaseValidator {
         /// Which.
@@ -94,13 +108,17 @@ impl Act {
     /// does not wait: it harms nobody's money, and waiting may.
     pub fn waits(&self) -> bool {
         match self {
-            Self::PauseOperator { .. } | Self::CallOff { .. } | Self::WindDownCluster { .. } => false,
+            Self::PauseOperator { .. }
+            | Self::CallOff { .. }
+            | Self::WindDownCluster { .. }
+            | Self::ExitValidator { .. } => false,
             Self::ChangePolicy(_)
             | Self::VetOperator { .. }
             | Self::SetStakeCap { .. }
             | Self::UnpauseOperator { .. }
             | Self::DismissOperator { .. }
             | Self::ChooseCluster(_)
+            | Self::DismissIncident { .. }
             | Self::ReleaseValidator { .. }
             | Self::CompensateValidator { .. }
             | Self::ReplaceManager { .. }

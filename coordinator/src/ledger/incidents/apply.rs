@@ -94,7 +94,9 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             Ok(())
         }
         Event::Paid { incident, step } => {
+            let moved = state.moved.with(&event.flow())?;
             opened(state, *incident)?.steps.push(*step);
+            state.moved = moved;
             Ok(())
         }
         Event::Closed { incident, loss, debts } => close(state, *incident, *loss, debts),
@@ -104,7 +106,12 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             state.known.remove(&key);
             Ok(())
         }
-        Event::Repaid { incident, operator, amount, to } => repay(state, *incident, *operator, *amount, to),
+        Event::Repaid { incident, operator, amount, to } => {
+            let moved = state.moved.with(&event.flow())?;
+            repay(state, *incident, *operator, *amount, to)?;
+            state.moved = moved;
+            Ok(())
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::conflict::{Conflict, Holders};
 use crate::formulas::losses::{Debts, Party, Step};
+use crate::formulas::wide::{self, WideError};
 use crate::ledger::bonds::Order;
 use crate::ledger::operators::{OperatorId, Reason};
+use crate::ledger::policy;
 use crate::ledger::reports::Evidence;
-use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use types::{Address, ChainSpec, ClusterId, Epoch, Gwei, Root, Slot, ValidatorIndex, Wei};
@@ -80,7 +81,7 @@ pub enum Command {
     Open {
         /// What.
         fault: Fault,
-        /// The answers that it was read from.
+        /// The answers that it was read from; none of an exit that did not come, of which the log has everything.
         evidence: Evidence,
     },
     /// What a finalized state says that a slashing has cost so far.
@@ -131,23 +132,6 @@ pub struct MissedExit {
     pub missing: BTreeSet<OperatorId>,
 }
 
-/// What faults cost besides what they took. CSM takes [`MISSED_EXIT`], Rocket Pool [`THEFT_EXTRA`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Penalties {
-    /// For an exit that does not come.
-    pub missed_exit: Wei,
-    /// For a theft, besides the loot.
-    pub theft_extra: Wei,
-}
-
-/// 0.1 ETH: Lido CSM's `exitDelayFee`.
-pub const MISSED_EXIT: Wei = Wei(U256::from_limbs([100_000_000_000_000_000, 0, 0, 0]));
-/// 0.2 ETH: Rocket Pool's penalty on stolen MEV.
-pub const THEFT_EXTRA: Wei = Wei(U256::from_limbs([200_000_000_000_000_000, 0, 0, 0]));
-/// What the field takes.
-pub const FIELD: Penalties = Penalties { missed_exit: MISSED_EXIT, theft_extra: THEFT_EXTRA };
-
 /// What policy, chain and the other books say when a command is decided.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
@@ -157,12 +141,8 @@ pub struct Facts<'a> {
     pub spec: &'a ChainSpec,
     /// Where rewards of blocks go.
     pub fee_recipient: Address,
-    /// Whether all operators of a cluster stand for a fault of some.
-    pub cluster_stands: bool,
-    /// What faults cost besides what they took.
-    pub penalties: Penalties,
-    /// How long governance may look at a fault other than a slashing, before somebody pays.
-    pub objection_s: u64,
+    /// Whether a cluster stands for a fault of some, what faults cost besides what they took, how long governance may object.
+    pub terms: policy::Losses,
     /// Whose validator it is.
     pub cluster_of: &'a dyn Fn(ValidatorIndex) -> Option<ClusterId>,
     /// Who was in a cluster in an epoch.
@@ -345,8 +325,9 @@ impl Event {
     }
 }
 
-/// What an event moves between pool and reserve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What events move between pool and reserve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Flow {
     /// Into the pool, for its delegators.
     pub to_pool: Wei,
@@ -354,4 +335,15 @@ pub struct Flow {
     pub to_reserve: Wei,
     /// Out of the reserve.
     pub from_reserve: Wei,
+}
+
+impl Flow {
+    /// Both together.
+    pub(in crate::ledger) fn with(&self, more: &Self) -> Result<Self, WideError> {
+        Ok(Self {
+            to_pool: wide::add(self.to_pool, more.to_pool)?,
+            to_reserve: wide::add(self.to_reserve, more.to_reserve)?,
+            from_reserve: wide::add(self.from_reserve, more.from_reserve)?,
+        })
+    }
 }

@@ -23,8 +23,10 @@ pub enum Refusal {
         /// Which.
         key: Key,
     },
-    /// Nobody could look at it again, or it would take too long.
-    #[error("{have} answers of a beacon node, where 1 to {ANSWERS_MAX} are allowed")]
+    /// Nobody could look at it again, or it would take too long; or it is of nothing that a beacon node knows.
+    #[error(
+        "{have} answers of a beacon node, where 1 to {ANSWERS_MAX} are allowed, of an exit that is missed none"
+    )]
     Evidence {
         /// How many.
         have: usize,
@@ -226,7 +228,8 @@ fn open(
     evidence: &Evidence,
 ) -> Result<Vec<Event>, Refusal> {
     let have = evidence.len();
-    if have == 0 || have > ANSWERS_MAX {
+    let wanted = if matches!(fault, Fault::MissedExit(_)) { 0..=0 } else { 1..=ANSWERS_MAX };
+    if !wanted.contains(&have) {
         return Err(Refusal::Evidence { have });
     }
     let Place { key, cluster, epoch, guilty } = place(facts, now, fault)?;
@@ -290,7 +293,7 @@ fn prove(state: &State, facts: &Facts<'_>, incident: u64, conflict: &Conflict) -
 /// What an incident costs, once it is final.
 fn loss(facts: &Facts<'_>, now: u64, found: &Incident) -> Result<Wei, Refusal> {
     let objected = || {
-        let from = found.opened.at.saturating_add(facts.objection_s);
+        let from = found.opened.at.saturating_add(facts.terms.objection_s);
         if now < from { Err(Refusal::TooEarly { from, now }) } else { Ok(()) }
     };
     match found.opened.fault {
@@ -305,10 +308,10 @@ fn loss(facts: &Facts<'_>, now: u64, found: &Incident) -> Result<Wei, Refusal> {
             if epoch > facts.finalized {
                 return Err(Refusal::NotFinal { withdrawable: epoch, seen: None });
             }
-            Ok(wide::add(theft.amount, facts.penalties.theft_extra)?)
+            Ok(wide::add(theft.amount, facts.terms.theft_extra)?)
         }
         Fault::Downtime(down) => objected().map(|()| wide::wei(down.cost)),
-        Fault::MissedExit(_) => objected().map(|()| facts.penalties.missed_exit),
+        Fault::MissedExit(_) => objected().map(|()| facts.terms.missed_exit),
     }
 }
 
@@ -319,7 +322,8 @@ fn settle(state: &State, facts: &Facts<'_>, now: u64, incident: u64) -> Result<V
         operators.map(|operator| (*operator, (facts.bond)(*operator))).collect()
     };
     let Opened { guilty, members, .. } = &found.opened;
-    let others = if facts.cluster_stands { bonds(&mut members.difference(guilty)) } else { BTreeMap::new() };
+    let others =
+        if facts.terms.cluster_stands { bonds(&mut members.difference(guilty)) } else { BTreeMap::new() };
     // What the pool has now is what the loss has left.
     let delegated = wide::add(facts.pooled, amount)?;
     let loss = Loss {

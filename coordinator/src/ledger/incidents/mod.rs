@@ -26,16 +26,15 @@
 //! Lido's oracle, associated slashings.
 
 mod apply;
+mod asked;
 mod command;
 mod conflict;
 mod decide;
 mod place;
 
 pub use apply::{Corrupt, apply};
-pub use command::{
-    Command, Downtime, Event, FIELD, Facts, Fault, Flow, Key, MISSED_EXIT, MissedExit, Opened, Penalties,
-    Slashing, THEFT_EXTRA, Theft,
-};
+pub use asked::{Seen, SeenLoss, Told, Wish};
+pub use command::{Command, Downtime, Event, Facts, Fault, Flow, Key, MissedExit, Opened, Slashing, Theft};
 pub use conflict::{Conflict, ConflictError, Holders, Messages};
 pub use decide::{Refusal, decide, repay};
 pub use place::{NoPlace, Place};
@@ -98,6 +97,7 @@ pub struct State {
     pub(crate) known: BTreeSet<Key>,
     pub(crate) frozen: BTreeSet<ClusterId>,
     pub(crate) held: bool,
+    pub(crate) moved: Flow,
 }
 
 impl State {
@@ -121,10 +121,25 @@ impl State {
         self.held
     }
 
-    /// Whether an operator's bond must stay, locked or not: it may have to pay.
-    pub fn holds(&self, operator: OperatorId) -> bool {
-        let open = self.incidents.values().filter(|incident| incident.stage == Stage::Open);
-        open.into_iter().any(|incident| incident.opened.members.contains(&operator))
+    /// The first open incident for which an operator's bond must stay, locked or not: it may have to pay.
+    pub fn holds(&self, operator: OperatorId) -> Option<u64> {
+        self.open().find(|(_, incident)| incident.opened.members.contains(&operator)).map(|(no, _)| no)
+    }
+
+    /// The first open incident of a cluster.
+    pub fn open_of(&self, cluster: ClusterId) -> Option<u64> {
+        self.open().find(|(_, incident)| incident.opened.cluster == cluster).map(|(no, _)| no)
+    }
+
+    fn open(&self) -> impl Iterator<Item = (u64, &Incident)> {
+        let open = self.incidents.iter().filter(|(_, incident)| incident.stage == Stage::Open);
+        open.map(|(number, incident)| (*number, incident))
+    }
+
+    /// All that was ever moved between bonds, pool and reserve. What came to the pool out of bonds is
+    /// `to_pool - from_reserve`, what came to the reserve `to_reserve`: people send it, and it is counted when it is seen.
+    pub fn moved(&self) -> &Flow {
+        &self.moved
     }
 
     /// What an operator owes, for all incidents. Cost: all incidents.

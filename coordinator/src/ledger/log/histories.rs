@@ -4,14 +4,13 @@
 use super::*;
 use crate::canonical;
 use crate::formulas::ratio::BasisPoints;
-use crate::formulas::wide;
 use crate::ledger::governance::Act;
-use crate::ledger::money::tests::activate;
+use crate::ledger::incidents::{Downtime, Fault};
 use crate::ledger::operators::Reason;
 use crate::ledger::policy::Policy;
 use crate::ledger::testbed::frame::agree;
 use crate::ledger::testbed::jar::{Jar, key, theirs};
-use crate::ledger::testbed::{EPOCH, Pool, address};
+use crate::ledger::testbed::{EPOCH, Pool, address, balanced, consistent, faults, kinds};
 use alloy_primitives::U256;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use types::{Address, ClusterId, Wei};
+use types::{Address, ClusterId, Epoch, Gwei, ValidatorIndex, ValidatorStatus, Wei};
 
 /// Something that is tried.
 #[derive(Clone, Debug)]
@@ -68,6 +67,32 @@ enum Try {
     Compensate(u64),
     WindDown,
     Close,
+    /// Governance asks for a key's exit.
+    Exit(u64),
+    /// An operator signs it; it is asked for before, if it was not.
+    SignExit(u64, u8),
+    Broadcast(u64),
+    PlanExits,
+    ReviewExits,
+    /// A validator is slashed, and the coordinator says so.
+    Slash(u64),
+    /// Two of its votes, signed at these places, the one and the other.
+    Prove(u64, Vec<u8>, Vec<u8>),
+    /// What a slashing has cost, in ETH.
+    Loss(u64, u64),
+    /// A block of this number paid somebody else, in ETH.
+    Steals(u64, u8, u64),
+    Down(u64),
+    Missed(u64),
+    /// At once, or when nobody may object any more.
+    Settle(u64, bool),
+    /// A slashing from its beginning to its end, with a loss in ETH.
+    Lose(u64, u64),
+    Dismiss(u64),
+    /// All penalties of a slashing have come.
+    FinalizeFar,
+    /// Something comes for the reserve, in thousandths of an ETH.
+    Endow(u16, u32),
     /// One request of one of the routes, with nothing in it, by anybody.
     Empty(u8, Index),
 }
@@ -107,6 +132,11 @@ fn one() -> impl Strategy<Value = Try> {
         1 => operator().prop_map(Try::PauseOperator),
         1 => operator().prop_map(Try::UnpauseOperator),
         1 => Just(Try::WindDown),
+        2 => (4..7u64).prop_map(Try::Exit),
+        6 => (4..7u64, 1..5u8).prop_map(|(secret, place)| Try::SignExit(secret, place)),
+        1 => (4..7u64).prop_map(Try::Broadcast),
+        2 => Just(Try::PlanExits),
+        1 => Just(Try::ReviewExits),
         1 => Just(Try::Close),
         2 => (10..120u8, any::<Index>()).prop_map(|(who, route)| Try::Empty(who, route)),
     ];
@@ -116,7 +146,22 @@ fn one() -> impl Strategy<Value = Try> {
         3 => (100..106u8, operator(), 0..300u64).prop_map(|(by, of, seen)| Try::Say(by, of, seen)),
         6 => (110..116u8).prop_map(Try::ClaimRewards),
     ];
-    prop_oneof![4 => money, 7 => deposits, 3 => office, 4 => reports]
+    let (incident, quorum) = (|| 0..4u64, || prop::sample::subsequence(vec![1u8, 2, 3, 4], 2..=4));
+    let losses = prop_oneof![
+        3 => (4..7u64).prop_map(Try::Slash),
+        2 => (incident(), quorum(), quorum()).prop_map(|(no, one, other)| Try::Prove(no, one, other)),
+        5 => (incident(), 0..30u64).prop_map(|(no, eth)| Try::Loss(no, eth)),
+        2 => (4..7u64, 1..4u8, 1..60u64).prop_map(|(secret, no, eth)| Try::Steals(secret, no, eth)),
+        1 => (1..20u64).prop_map(Try::Down),
+        1 => (4..7u64).prop_map(Try::Missed),
+        5 => (incident(), any::<bool>()).prop_map(|(no, late)| Try::Settle(no, late)),
+        8 => (4..7u64, 0..60u64).prop_map(|(secret, eth)| Try::Lose(secret, eth)),
+        2 => incident().prop_map(Try::Dismiss),
+        2 => Just(Try::FinalizeFar),
+        1 => (1..2000u16, 10..40u32).prop_map(|(eth, no)| Try::Endow(eth, no)),
+        10 => (operator(), 1..40u16, 10..90u32).prop_map(|(who, eth, no)| Try::Bond(who, eth, no)),
+    ];
+    prop_oneof![4 => money, 7 => deposits, 3 => office, 4 => reports, 5 => losses]
 }
 
 /// A pool with a cluster, and its chain.
@@ -127,12 +172,15 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 31] = [
+const HAPPENS: [&str; 50] = [
     "bonds/claimed",
+    "bonds/credited",
     "bonds/deposited",
+    "bonds/penalised",
     "chain/finalized",
     "chain/stake",
     "clusters/stands",
+    "deposits/activates",
     "deposits/approved",
     "deposits/arrived",
     "deposits/batched",
@@ -143,10 +191,25 @@ const HAPPENS: [&str; 31] = [
     "deposits/proven",
     "deposits/registered",
     "deposits/sent",
+    "exits/asked",
+    "exits/contributed",
+    "exits/exited",
+    "exits/seen",
+    "exits/withdrawn",
     "governance/closed",
     "governance/deposits_paused",
+    "incidents/closed",
+    "incidents/dismissed",
+    "incidents/frozen",
+    "incidents/opened",
+    "incidents/paid",
+    "incidents/proven",
+    "incidents/repaid",
+    "incidents/seen",
     "money/claimed",
     "money/covered",
+    "money/endowed",
+    "money/forgiven",
     "money/given",
     "money/paid",
     "money/planned",
@@ -157,6 +220,7 @@ const HAPPENS: [&str; 31] = [
     "money/transferred",
     "money/unplanned",
     "reports/claimed",
+    "reports/repaid",
     "reports/reported",
     "reports/stated",
 ];
@@ -166,27 +230,36 @@ fn charter() -> Charter {
     let mut charter = crate::ledger::charter::tests::charter();
     let mut terms = charter.policy.terms().clone();
     terms.delegations.request_age_min_s = 0;
+    terms.losses.cluster_stands = true;
+    terms.losses.objection_s = charter.timelock_s + 1;
+    (terms.exits.delayed_s, terms.exits.delinquent_s, terms.exits.cooldown_s) = (1, 2, 3);
     terms.reports.bounds.cl_decrease_max = BasisPoints::WHOLE;
     terms.reports.bounds.positive_rebase_max_ppb = 1_000_000_000;
     charter.policy = Policy::new(terms).unwrap();
     charter
 }
 
-/// A pool with a cluster that may have four keys: one has duties, and the next may get its deposits.
+/// Keys of validators that are active from the beginning.
+const ACTIVE: [u64; 2] = [5, 6];
+
+/// A pool with a cluster that may have five keys: two have duties, and are old enough to exit; one more may get its deposits.
 static BEGUN: LazyLock<(Pool, Jar, Replay)> = LazyLock::new(|| {
-    let mut pool = Pool::of(charter());
+    let (mut pool, mut jar) = (Pool::of(charter()), Jar::new());
     pool.finalize(EPOCH);
     pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": "35000000000000000"})).unwrap();
     let team = pool.team();
-    let cluster = pool.cluster(team, 4);
-    pool.pay(70, "140", 0).unwrap();
+    let cluster = pool.cluster(team, 5);
+    pool.pay(70, "170", 0).unwrap();
+    pool.activate(&mut jar, cluster, &ACTIVE);
+    // Bonds are what five keys require: 7.6 ETH.
+    for manager in 101..105 {
+        let path = format!("/v1/operators/{}/bond/withdrawals", address(manager));
+        pool.post(manager, &path, &json!({"amount": eth("12.4")})).unwrap();
+    }
+    pool.arrive("reserve-paid", 73, "2", 1).unwrap();
     let keys = json!({"keys": [pool.offer(1)]});
     pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
-    let mut jar = Jar::new();
-    pool.look(&jar).unwrap();
-    activate(&mut pool, &mut jar);
-    let keys = json!({"keys": [pool.offer(2)]});
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    jar.pass(256);
     pool.report(&mut jar).unwrap();
     let mut replay = Replay::default();
     for stored in &pool.log {
@@ -215,9 +288,10 @@ impl World {
             Try::Advance(exit) => self.advance(*exit),
             Try::Idle => self.idle(),
             Try::Earn(gwei) => {
-                (1..6).for_each(|secret| self.jar.earn(key(secret), i64::from(*gwei)));
+                (1..7).for_each(|secret| self.jar.earn(key(secret), i64::from(*gwei)));
                 self.pool.report(&mut self.jar).map(drop)
             }
+            Try::Lose(secret, eth) => self.lose(*secret, *eth),
             Try::Steal(secret) => {
                 let stolen = self.pool.offer(*secret).predeposit;
                 self.jar.deposit(key(*secret), theirs(), stolen.amount, stolen.signature);
@@ -236,19 +310,7 @@ impl World {
     }
 
     fn audit(&self) {
-        let state = self.pool.state();
-        state.money.audit().unwrap();
-        state.deposits.audit().unwrap();
-        let books = state.money.books();
-        assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
-        assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
-        assert_eq!(Ok(books.validators), state.reports.balance(), "both books have reported the same");
-        let shares = state.money.shares();
-        let balances = shares.accounts().map(|(account, _)| shares.balance(account));
-        assert!(
-            wide::total(balances).unwrap() <= state.money.rate().pooled,
-            "no balance is more than there is"
-        );
+        consistent(self.pool.state());
     }
 
     fn fund(&mut self) -> Result<(), AppendError> {
@@ -275,6 +337,13 @@ impl World {
             Try::Arrive(..) | Try::Transfer(..) | Try::Request(..) | Try::Claim(..) | Try::PaidOut(..) => {
                 self.ask_money(one)
             }
+            Try::Exit(_) | Try::SignExit(..) | Try::Broadcast(_) | Try::PlanExits | Try::ReviewExits => {
+                self.ask_exits(one)
+            }
+            Try::Slash(_) | Try::Prove(..) | Try::Loss(..) | Try::Steals(..) | Try::Down(_) => {
+                self.ask_losses(one)
+            }
+            Try::Missed(_) | Try::Settle(..) | Try::Dismiss(_) | Try::Endow(..) => self.ask_losses(one),
             Try::Register(..) | Try::Plan | Try::Approve(_) | Try::Send(_) | Try::GiveUp(..) => {
                 self.ask_deposits(one)
             }
@@ -341,6 +410,111 @@ impl World {
         }
     }
 
+    fn lose(&mut self, secret: u64, eth: u64) -> Result<(), AppendError> {
+        let incident = self.pool.state().incidents.next();
+        self.ask_losses(&Try::Slash(secret))?;
+        self.ask_losses(&Try::Prove(incident, vec![1, 2, 3], vec![2, 3, 4]))?;
+        self.ask_office(&Try::FinalizeFar)?;
+        self.ask_office(&Try::Finalize(1))?;
+        self.ask_losses(&Try::Loss(incident, eth))?;
+        self.ask_losses(&Try::Settle(incident, false))
+    }
+
+    fn index(&self, secret: u64) -> ValidatorIndex {
+        let known = self.pool.state().deposits.validators().get(&key(secret));
+        known.and_then(|known| known.index).unwrap_or(ValidatorIndex(99))
+    }
+
+    fn ask_losses(&mut self, one: &Try) -> Result<(), AppendError> {
+        let finalized = self.pool.state().chain.finalized.epoch.0;
+        let tell = |pool: &mut Pool, fault: Fault| {
+            let (kind, body) = faults::told(fault);
+            pool.see(kind, &body).map(drop)
+        };
+        match *one {
+            Try::Slash(secret) => {
+                let active = self.jar.validators.get(&key(secret));
+                if active.is_some_and(|seen| seen.status == ValidatorStatus::ActiveOngoing) {
+                    self.jar.slash(secret, 7_812_500);
+                }
+                let fault = faults::slashing(self.index(secret), finalized);
+                tell(&mut self.pool, fault)
+            }
+            Try::Prove(incident, ref one, ref other) => {
+                let known = self.pool.state().incidents.incidents().get(&incident);
+                let epoch = known.map_or(EPOCH, |known| known.opened.epoch.0);
+                let index = known.and_then(|known| match known.opened.fault {
+                    Fault::Slashing(slashing) => Some(slashing.validator),
+                    _ => None,
+                });
+                let secret = (4..7).find(|secret| Some(self.index(*secret)) == index).unwrap_or(5);
+                let body = faults::conflict(&self.pool, secret, epoch, [one, other]);
+                self.pool.post(99, &format!("/v1/incidents/{incident}/evidence"), &body).map(drop)
+            }
+            Try::Loss(incident, eth) => {
+                let lost = (eth * 1_000_000_000 + 7_812_500).to_string();
+                let body = json!({"incident": incident, "epoch": finalized.to_string(), "lost": lost});
+                self.pool.see("slashing-look", &body).map(drop)
+            }
+            Try::Steals(secret, no, amount) => {
+                let fault = faults::theft(self.index(secret), finalized, eth(amount), no);
+                tell(&mut self.pool, fault)
+            }
+            Try::Down(gwei) => {
+                let (from, until) = (Epoch(finalized), Epoch(finalized));
+                let cost = Gwei(gwei * 100_000_000);
+                tell(&mut self.pool, Fault::Downtime(Downtime { cluster: self.cluster, from, until, cost }))
+            }
+            Try::Missed(secret) => {
+                let path = format!("/v1/incidents/missed-exits/{}", self.index(secret));
+                self.pool.post(99, &path, &json!({})).map(drop)
+            }
+            Try::Settle(incident, late) => {
+                let wait = if late { self.pool.state().policy.terms().losses.objection_s } else { 0 };
+                self.pool.now += wait;
+                self.pool.post(99, &format!("/v1/incidents/{incident}/settle"), &json!({})).map(drop)
+            }
+            Try::Dismiss(incident) => {
+                let reason = Reason::new("tried").unwrap();
+                self.pool.try_govern(Act::DismissIncident { incident, reason })
+            }
+            Try::Endow(amount, no) => {
+                let amount = format!("{}.{:03}", amount / 1000, amount % 1000);
+                self.pool.arrive("reserve-paid", 73, &amount, no).map(drop)
+            }
+            _ => unreachable!("only what is about losses is asked here"),
+        }
+    }
+
+    fn ask_exits(&mut self, one: &Try) -> Result<(), AppendError> {
+        let (cluster, secret) = match *one {
+            Try::Exit(secret) | Try::SignExit(secret, _) | Try::Broadcast(secret) => (self.cluster, secret),
+            _ => (self.cluster, ACTIVE[0]),
+        };
+        let index = self.index(secret);
+        let pool = &mut self.pool;
+        match *one {
+            Try::Exit(_) => {
+                let validators = [index].into();
+                pool.try_govern(Act::ExitValidator { validators })
+            }
+            // Who has nothing to sign is asked first, if there is such a validator.
+            Try::SignExit(secret, place) => {
+                if !pool.state().exits.exits().contains_key(&index) {
+                    pool.try_govern(Act::ExitValidator { validators: [index].into() })?;
+                }
+                pool.sign_exit(cluster, secret, place).map(drop)
+            }
+            Try::Broadcast(_) => {
+                let body = json!({"validator": index});
+                pool.see("exit-broadcast", &body).map(drop)
+            }
+            Try::PlanExits => pool.see("exits-plan", &json!({})).map(drop),
+            Try::ReviewExits => pool.see("exits-review", &json!({})).map(drop),
+            _ => unreachable!("only what is about exits is asked here"),
+        }
+    }
+
     fn ask_office(&mut self, one: &Try) -> Result<(), AppendError> {
         let cluster = self.cluster;
         let pool = &mut self.pool;
@@ -353,8 +527,12 @@ impl World {
                 pool.tell(&mut self.jar, &report).map(drop)
             }
             Try::Finalize(more) => {
-                let epoch = (pool.state().chain.finalized.epoch.0 + more).to_string();
-                pool.see("finalized", &json!({"epoch": epoch, "root": Root([7; 32])})).map(drop)
+                pool.finalize(pool.state().chain.finalized.epoch.0 + more);
+                Ok(())
+            }
+            Try::FinalizeFar => {
+                pool.finalize(pool.state().chain.finalized.epoch.0 + 8193);
+                Ok(())
             }
             Try::Stake(eth) => {
                 let epoch = pool.state().chain.finalized.epoch;
@@ -419,22 +597,11 @@ fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
         let found = replays[entry].clone().next(&stored);
         prop_assert_eq!(found.err().map(|corrupt| corrupt.seq), Some((begun + entry) as u64));
     }
+    balanced(&world.pool);
     for stored in new {
         agree(&Sealed::read(stored).unwrap().entry.events);
     }
-    Ok(new.iter().flat_map(|stored| kinds(stored)).collect())
-}
-
-/// Book and kind of all events of an entry.
-fn kinds(stored: &[u8]) -> Vec<String> {
-    let events = serde_json::to_value(Sealed::read(stored).unwrap().entry.events).unwrap();
-    let only = |map: &Value| map.as_object().and_then(|map| map.keys().next().cloned());
-    let kind = |event: &Value| {
-        let book = only(event)?;
-        let what = &event[&book];
-        Some(format!("{book}/{}", only(what).or_else(|| what.as_str().map(str::to_owned))?))
-    };
-    events.as_array().unwrap().iter().filter_map(kind).collect()
+    Ok(new.iter().flat_map(|stored| kinds(&Sealed::read(stored).unwrap())).collect())
 }
 
 fn histories() -> impl Strategy<Value = History> {

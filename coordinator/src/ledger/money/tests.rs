@@ -13,7 +13,7 @@ use crate::ledger::pool::{OPERATORS_HOLDER, RESERVE_HOLDER, Refusal as NoMoney};
 use crate::ledger::testbed::jar::{Jar, key};
 use crate::ledger::testbed::{EPOCH, Pool, address};
 use serde_json::json;
-use types::{Address, Epoch, Gwei, Root, ValidatorStatus, Wei};
+use types::{Address, Epoch, Gwei, Root, Wei};
 
 pub(in crate::ledger) fn eth(amount: &str) -> Wei {
     Wei::from_eth(amount).unwrap()
@@ -224,13 +224,12 @@ fn nobody_leaves_while_a_loss_is_not_known() {
     activate(&mut pool, &mut jar);
     pool.post(71, "/v1/withdrawals", &json!({"amount": {"eth": eth("1")}})).unwrap();
     pool.now += 7680;
-    let seen = jar.validators.get_mut(&key(1)).unwrap();
-    (seen.slashed, seen.status) = (true, ValidatorStatus::ActiveSlashed);
+    jar.slash(1, 7_812_500);
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
     assert!(!pool.state().money.queue().is_served(0));
-    jar.sweep(key(1));
+    jar.pass(8192);
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
@@ -259,7 +258,8 @@ fn a_cluster_is_closed_when_it_holds_nothing_and_its_bonds_stay_for_the_window()
     // One key of the default curve, for as long as a fault can come to light.
     let lock_epochs = pool.state().policy.terms().bond_lock_epochs;
     let locks: Vec<_> = account.locks.iter().map(|lock| (lock.amount, lock.until)).collect();
-    assert_eq!(locks, [(eth("2.4"), Epoch(EPOCH + lock_epochs))]);
+    // From the epoch of the last look on: three until it had duties, four until it was withdrawn.
+    assert_eq!(locks, [(eth("2.4"), Epoch(EPOCH + 7 + lock_epochs))]);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub bond: &'a dyn Fn(OperatorId) -> Wei,
     /// Clusters that an operator is in.
     pub clusters: &'a dyn Fn(OperatorId) -> usize,
+    /// The open incident that an operator may have to pay for.
+    pub held: &'a dyn Fn(OperatorId) -> Option<u64>,
 }
 
 /// Why a wish is refused.
@@ -125,6 +127,14 @@ pub enum Refusal {
         operator: OperatorId,
         /// How many.
         clusters: usize,
+    },
+    /// It may have to pay for something.
+    #[error("operator {operator} stays: incident {incident} is open")]
+    Held {
+        /// Whose.
+        operator: OperatorId,
+        /// Which.
+        incident: u64,
     },
 }
 
@@ -303,6 +313,9 @@ impl State {
         let standing = operator.standing;
         if standing != Standing::Exiting {
             return Err(Refusal::Standing { operator: id, standing });
+        }
+        if let Some(incident) = (facts.held)(id) {
+            return Err(Refusal::Held { operator: id, incident });
         }
         match (facts.clusters)(id) {
             0 => Ok(What::Stands(Standing::Left)),

@@ -282,7 +282,7 @@ fn leaving_ends_new_stake_and_nobody_leaves_what_it_was_stopped_for() {
 #[test]
 fn an_operator_in_a_cluster_does_not_depart() {
     let pool = Pool::new();
-    let facts = |clusters: usize| {
+    let facts = |clusters: usize, incident: Option<u64>| {
         let mut state = pool.state().operators.clone();
         let mut other = Pool::new();
         apply(&mut other, (MANAGER, REWARD, NODE)).unwrap();
@@ -297,11 +297,13 @@ fn an_operator_in_a_cluster_does_not_depart() {
             seat: &|_| None,
             bond: &|_| Wei::ZERO,
             clusters: &|_| clusters,
+            held: &|_| incident,
         };
         state.decide(&facts, address(99), &Command::Depart(address(MANAGER)))
     };
-    assert!(facts(0).is_ok());
-    assert_eq!(facts(2), Err(Refusal::InClusters { operator: address(MANAGER), clusters: 2 }));
+    assert!(facts(0, None).is_ok());
+    assert_eq!(facts(0, Some(7)), Err(Refusal::Held { operator: address(MANAGER), incident: 7 }));
+    assert_eq!(facts(2, None), Err(Refusal::InClusters { operator: address(MANAGER), clusters: 2 }));
 }
 
 #[test]

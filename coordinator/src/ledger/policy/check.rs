@@ -1,11 +1,12 @@
 //! The rules of a policy.
 
-use super::{OperatorCaps, Terms};
+use super::{Losses, OperatorCaps, Terms};
 use crate::formation::accept::ANSWER_MAX;
 use crate::formulas::allocation::{ACTIVATION, DEPOSIT_MIN};
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::slashing::SLASHINGS_EPOCHS;
 use crate::text::Label;
+use alloy_primitives::U256;
 use std::collections::BTreeSet;
 use thiserror::Error;
 use types::{Address, ClusterSize, Gwei, Wei, operators::SizeError};
@@ -24,6 +25,8 @@ pub const DELAY_MAX_S: u64 = 90 * 86_400;
 pub const FRAME_EPOCHS_MAX: u32 = 20_250;
 /// Two years of epochs: a lock that never ends is a confiscation.
 pub const BOND_LOCK_EPOCHS_MAX: u64 = 164_250;
+/// 32 ETH: a penalty of more than a validator is a confiscation.
+pub const PENALTY_MAX: Wei = Wei(U256::from_limbs([13_553_255_926_290_448_384, 1, 0, 0]));
 /// In 10^-9: all of it.
 const WHOLE_PPB: u64 = 1_000_000_000;
 
@@ -177,6 +180,20 @@ pub enum PolicyError {
         /// Seconds.
         age_s: u64,
     },
+    /// Penalties of more than a validator.
+    #[error("penalties of {missed_exit} and {theft_extra} wei, each is at most {PENALTY_MAX}")]
+    Penalties {
+        /// For an exit that does not come.
+        missed_exit: Wei,
+        /// For a theft.
+        theft_extra: Wei,
+    },
+    /// No time to object, or too much.
+    #[error("objections within {have} s, where {DELAY_MIN_S} to {DELAY_MAX_S} are allowed")]
+    Objection {
+        /// Seconds.
+        have: u64,
+    },
     /// Everything is kept aside, so nothing is staked.
     #[error("a liquid reserve of {have} leaves nothing to stake")]
     Reserve {
@@ -272,7 +289,15 @@ fn money(terms: &Terms) -> Result<(), PolicyError> {
     if terms.reserves.liquid == BasisPoints::WHOLE {
         return Err(PolicyError::Reserve { have: terms.reserves.liquid });
     }
-    Ok(())
+    losses(&terms.losses)
+}
+
+fn losses(losses: &Losses) -> Result<(), PolicyError> {
+    let Losses { missed_exit, theft_extra, objection_s: have, .. } = *losses;
+    if missed_exit > PENALTY_MAX || theft_extra > PENALTY_MAX {
+        return Err(PolicyError::Penalties { missed_exit, theft_extra });
+    }
+    if (DELAY_MIN_S..=DELAY_MAX_S).contains(&have) { Ok(()) } else { Err(PolicyError::Objection { have }) }
 }
 
 fn delegations(terms: &Terms) -> Result<(), PolicyError> {

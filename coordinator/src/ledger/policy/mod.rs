@@ -11,7 +11,7 @@ mod operator_type;
 
 pub use check::{
     BOND_LOCK_EPOCHS_MAX, DELAY_MAX_S, DELAY_MIN_S, FRAME_EPOCHS_MAX, NAMED_MAX, OPERATOR_TYPES_MAX,
-    PolicyError, SIZES_MAX,
+    PENALTY_MAX, PolicyError, SIZES_MAX,
 };
 pub use operator_type::{
     COMMISSION_STEPS_MAX, Commission, CommissionError, CommissionStep, Curve, NoCurve, OperatorType,
@@ -147,6 +147,12 @@ pub struct Losses {
     pub cluster_stands: bool,
     /// Where that goes which a free rider does not earn.
     pub unearned: Unearned,
+    /// What an exit that does not come costs those who did not sign it.
+    pub missed_exit: Wei,
+    /// What a block that paid somebody else costs, besides what it paid.
+    pub theft_extra: Wei,
+    /// Seconds in which governance may object to a fault other than a slashing, before somebody pays.
+    pub objection_s: u64,
 }
 
 /// What bonds may back besides the pool's clusters.

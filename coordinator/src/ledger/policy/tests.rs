@@ -115,6 +115,22 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
 }
 
 #[test]
+fn penalties_are_at_most_a_validator_and_objections_have_their_time() {
+    assert_eq!(PENALTY_MAX, Wei::from_eth("32").unwrap());
+    let Losses { missed_exit, theft_extra, .. } = lido().terms().losses;
+    assert_eq!([missed_exit, theft_extra], ["0.1", "0.2"].map(|eth| Wei::from_eth(eth).unwrap()));
+    let over = Wei::from_eth("32.000000000000000001").unwrap();
+    let of = |missed_exit, theft_extra| PolicyError::Penalties { missed_exit, theft_extra };
+    assert!(with("/losses/missed_exit", json!(PENALTY_MAX)).is_ok());
+    refuses(&[
+        ("/losses/missed_exit", json!(over), of(over, theft_extra)),
+        ("/losses/theft_extra", json!(over), of(missed_exit, over)),
+        ("/losses/objection_s", json!(59), PolicyError::Objection { have: 59 }),
+        ("/losses/objection_s", json!(7_776_001), PolicyError::Objection { have: 7_776_001 }),
+    ]);
+}
+
+#[test]
 fn who_may_delegate_and_how_much_at_a_time_makes_sense() {
     let name = Label::new("csm-default").unwrap();
     let requests = |min, max, age_s| {

@@ -1,10 +1,10 @@
 //! What an event changes. An event that cannot have been decided on this state is a corrupt log, and changes nothing.
 
 use super::books::{self, Books, Flows, Unbalanced};
-use super::command::{Event, Payout, PayoutReason, Reported};
+use super::command::{Event, Payment, Payout, PayoutReason, Reported};
 use super::decide::refund;
 use super::queue::Request;
-use super::{QUEUE_HOLDER, State, is_held, is_nobody, may_collect, sum};
+use super::{Pace, QUEUE_HOLDER, RESERVE_HOLDER, State, due, is_held, is_nobody, may_collect, sum};
 use crate::formulas::shares::{ShareError, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::chain::Reference;
@@ -91,6 +91,15 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             let books = Books { cover: wide::add(state.books.cover, payment.eth)?, ..state.books };
             arrived(state, payment.reference, payment.eth, books)?;
         }
+        Event::Endowed { payment, shares } => endowed(state, payment, *shares)?,
+        Event::Forgiven { holder, eth } => {
+            if !due::may_owe(*holder) {
+                return Err(Corrupt::Nobody { account: *holder });
+            }
+            let owed = state.due.forgiven.get(holder).copied().unwrap_or_default();
+            state.due.forgiven.insert(*holder, wide::add(owed, *eth)?);
+        }
+        Event::Restored { eth } => state.due.restored = wide::add(state.due.restored, *eth)?,
         Event::PaidOut { payout, payment } => paid_out(state, *payout, *payment)?,
         Event::Transferred { from, to, shares } => {
             [*from, *to].into_iter().try_for_each(somebody)?;
@@ -186,6 +195,21 @@ fn paid(
     Ok(())
 }
 
+fn endowed(state: &mut State, payment: &Payment, have: Shares) -> Result<(), Corrupt> {
+    uncounted(state, payment.reference)?;
+    let want = state.shares.quote(payment.eth)?;
+    if want != have {
+        return Err(Corrupt::Bought { have, want });
+    }
+    let books = Books { buffer: wide::add(state.books.buffer, payment.eth)?, ..state.books };
+    let flows = Flows { came: wide::add(state.flows.came, payment.eth)?, ..state.flows };
+    books::balance(&books, &flows, wide::add(state.rate().pooled, payment.eth)?)?;
+    state.shares.deposit(RESERVE_HOLDER, payment.eth)?;
+    (state.books, state.flows) = (books, flows);
+    state.counted.insert(payment.reference);
+    Ok(())
+}
+
 fn paid_out(state: &mut State, payout: u64, payment: Reference) -> Result<(), Corrupt> {
     uncounted(state, payment)?;
     let unknown = Corrupt::Number { have: payout, next: state.payout_next };
@@ -248,6 +272,8 @@ fn counted_report(state: &mut State, reported: &Reported) -> Result<(), Corrupt>
     let burnt = sum(burnt.map(|request| request.shares))?;
     let mut shares: SharePool = state.shares.clone();
     shares.burn(QUEUE_HOLDER, burnt)?;
+    let mut left = state.due.clone();
+    due::take(&mut left, &mut shares, &reported.forgiven, reported.restored.as_ref())?;
     for (collector, fee) in fees {
         if !may_collect(*collector) {
             return Err(Corrupt::Nobody { account: *collector });
@@ -258,8 +284,12 @@ fn counted_report(state: &mut State, reported: &Reported) -> Result<(), Corrupt>
         return Err(Corrupt::Bought { have: after.shares, want: shares.rate().shares });
     }
     books::balance(&books, &flows, after.pooled)?;
+    let gained = wide::add(wide::sub(flows.gained, state.flows.gained)?, reported.rewards)?;
+    let gained = Wei(gained.0.saturating_sub(wide::sub(flows.lost, state.flows.lost)?.0));
+    let epochs = state.reported.map(|last| report.epoch.0.saturating_sub(last.0));
+    state.pace = epochs.filter(|epochs| *epochs > 0).map(|epochs| Pace { gained, epochs });
     (state.books, state.flows, state.shares) = (books, flows, shares);
-    state.reported = Some(report.epoch);
+    (state.reported, state.due) = (Some(report.epoch), left);
     for served in served {
         if let Some(request) = state.queue.requests.get_mut(&served.request) {
             request.eth = served.eth;

@@ -55,6 +55,8 @@ pub enum Seen {
     Rewards(Payment),
     /// Somebody paid for a loss.
     Cover(Payment),
+    /// Somebody paid for the reserve.
+    Endowed(Payment),
     /// The pool paid.
     PaidOut(SeenPayout),
 }
@@ -66,6 +68,7 @@ impl Seen {
             Self::Payment(payment) => Command::Payment(payment),
             Self::Rewards(payment) => Command::Rewards(payment),
             Self::Cover(payment) => Command::Cover(payment),
+            Self::Endowed(payment) => Command::Endow(payment),
             Self::PaidOut(SeenPayout { payout, payment, to, eth }) => {
                 Command::PaidOut { payout, payment, to, eth }
             }
@@ -75,7 +78,10 @@ impl Seen {
     /// What the chain names it by.
     pub fn reference(&self) -> Reference {
         match self {
-            Self::Payment(payment) | Self::Rewards(payment) | Self::Cover(payment) => payment.reference,
+            Self::Payment(payment)
+            | Self::Rewards(payment)
+            | Self::Cover(payment)
+            | Self::Endowed(payment) => payment.reference,
             Self::PaidOut(paid) => paid.payment,
         }
     }

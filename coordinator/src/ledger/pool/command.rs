@@ -1,5 +1,6 @@
 //! What the book is told and asked, by which rules, and what comes of it.
 
+use super::due::Taken;
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::rebase::Bounds;
 use crate::formulas::shares::{Rate, Shares};
@@ -56,6 +57,20 @@ pub enum Command {
     Rewards(Payment),
     /// Bonds, a guarantee or an insurance paid for a loss. No shares, no fee: the next report gives it to all.
     Cover(Payment),
+    /// Somebody paid for the reserve: it gets shares for it.
+    Endow(Payment),
+    /// The reserve, or the operators' account, pays for a loss with its shares.
+    Forgive {
+        /// Which.
+        holder: Address,
+        /// How much.
+        eth: Wei,
+    },
+    /// The operators' account gives shares to the reserve.
+    Restore {
+        /// How much.
+        eth: Wei,
+    },
     /// A payout was seen on the chain.
     PaidOut {
         /// Which.
@@ -188,6 +203,10 @@ pub struct Reported {
     pub rewards: Wei,
     /// Cover that it counts.
     pub cover: Wei,
+    /// Shares that it burns for what was forgiven.
+    pub forgiven: Vec<Taken>,
+    /// Shares that the operators' account gives to the reserve.
+    pub restored: Option<Taken>,
     /// Requests that it serves, in the queue's order.
     pub served: Vec<Served>,
     /// New shares: of operators, treasury, reserve.
@@ -217,6 +236,25 @@ pub enum Event {
     Rewarded(Payment),
     /// A payment for a loss waits for a report.
     Covered(Payment),
+    /// A payment bought shares for the reserve.
+    Endowed {
+        /// Which.
+        payment: Payment,
+        /// The shares.
+        shares: Shares,
+    },
+    /// Shares of the holder worth so much are due, and burnt by reports.
+    Forgiven {
+        /// Whose.
+        holder: Address,
+        /// How much.
+        eth: Wei,
+    },
+    /// Shares of the operators' account worth so much are due to the reserve.
+    Restored {
+        /// How much.
+        eth: Wei,
+    },
     /// A payout is done.
     PaidOut {
         /// Which.

@@ -1,6 +1,7 @@
 //! Whether a command is obeyed, and what follows from it. Nothing changes here.
 
 use super::command::{Amount, Command, Event, Payment, Payout, PayoutReason, Rules};
+use super::due::may_owe;
 use super::queue::OPEN_MAX;
 use super::{OBSERVED_MAX, State, is_held, is_nobody, may_collect, report};
 use crate::formulas::rebase::RebaseError;
@@ -38,6 +39,12 @@ pub enum Refusal {
     #[error("the shares of {account} are not the books' to give")]
     NotHeld {
         /// Which.
+        account: Address,
+    },
+    /// An account whose shares pay for no loss.
+    #[error("the shares of {account} pay for no loss")]
+    OwesNothing {
+        /// The account.
         account: Address,
     },
     /// A closed pool does not name who would get shares.
@@ -157,6 +164,19 @@ pub fn decide(state: &State, rules: &Rules<'_>, now: u64, command: &Command) -> 
         Command::Payment(payment) => paid(state, rules, payment)?,
         Command::Rewards(payment) => Event::Rewarded(*observed(state, payment)?),
         Command::Cover(payment) => Event::Covered(*observed(state, payment)?),
+        Command::Endow(payment) => {
+            let payment = *observed(state, payment)?;
+            let shares = quote(state, payment.eth)?;
+            if shares == Shares::ZERO {
+                return Err(Refusal::NoShares);
+            }
+            Event::Endowed { payment, shares }
+        }
+        Command::Forgive { holder, .. } if !may_owe(*holder) => {
+            return Err(Refusal::OwesNothing { account: *holder });
+        }
+        Command::Forgive { holder, eth } => Event::Forgiven { holder: *holder, eth: some(*eth)? },
+        Command::Restore { eth } => Event::Restored { eth: some(*eth)? },
         Command::PaidOut { payout, payment, to, eth } => {
             let due = *state.payouts.get(payout).ok_or(Refusal::NoPayout { payout: *payout })?;
             uncounted(state, *payment)?;
@@ -190,8 +210,12 @@ fn uncounted(state: &State, reference: Reference) -> Result<(), Refusal> {
 /// A payment that counts: an amount, and not counted before.
 fn observed<'a>(state: &State, payment: &'a Payment) -> Result<&'a Payment, Refusal> {
     uncounted(state, payment.reference)?;
-    let eth = payment.eth;
-    if eth == Wei::ZERO || eth > OBSERVED_MAX { Err(Refusal::NoAmount { eth }) } else { Ok(payment) }
+    some(payment.eth).map(|_| payment)
+}
+
+/// An amount of something.
+fn some(eth: Wei) -> Result<Wei, Refusal> {
+    if eth == Wei::ZERO || eth > OBSERVED_MAX { Err(Refusal::NoAmount { eth }) } else { Ok(eth) }
 }
 
 /// As much as the pool has room for buys shares; what does not is owed back.

@@ -3,7 +3,7 @@
 //! ```text
 //! payment -> buffer -> planned -> transient -> validators -> (withdrawn) -> buffer
 //!         -> refunds -> paid                     request: buffer -> locked -> payable -> paid
-//! rewards of blocks -> rewards -> buffer         for losses:  cover -> buffer
+//! rewards of blocks -> rewards -> buffer         for losses:  cover -> buffer; for the reserve: -> buffer
 //! ```
 //!
 //! **Shares.** A payment that is observed buys shares for its payer at the rate of the last report. What buys none is owed
@@ -14,6 +14,9 @@
 //! what the chain's finalized state holds. Gains pay a fee in new shares, losses are everybody's, and a report beyond the
 //! policy's bounds is refused until governance has looked. Of rewards of blocks a report takes as much as the bounds allow;
 //! the rest waits for the next, so a lucky block delays nothing.
+//!
+//! **Reserve.** It is shares. What it pays for a loss is burnt by the next report, so that the others are worth more; what
+//! comes for it buys shares like any payment.
 //!
 //! **Queue.** A request moves shares out of its owner's account, and remembers what they are worth. Requests are served in
 //! their order, whole, only by a report, and at its rate, but never better than at the request (Lido's rule: who leaves
@@ -33,6 +36,7 @@ mod asked;
 pub mod books;
 mod command;
 mod decide;
+mod due;
 mod queue;
 mod report;
 
@@ -43,6 +47,7 @@ pub use command::{
     Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Report, Reported, Rules, Served,
 };
 pub use decide::{Refusal, decide};
+pub use due::{Due, Taken};
 pub use queue::{OPEN_MAX, Queue, Request, SERVED_MAX};
 pub use report::{Settled, settled};
 
@@ -84,6 +89,18 @@ pub struct State {
     /// observer that starts again from an old block must change nothing.
     pub(crate) counted: BTreeSet<Reference>,
     pub(crate) reported: Option<Epoch>,
+    pub(crate) pace: Option<Pace>,
+    pub(crate) due: Due,
+}
+
+/// What a report brought in how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// The gain of both layers together; nothing where they lost.
+    pub gained: Wei,
+    /// Since the report before. More than none.
+    pub epochs: u64,
 }
 
 impl State {
@@ -125,6 +142,29 @@ impl State {
     /// The epoch of the last report.
     pub fn reported(&self) -> Option<Epoch> {
         self.reported
+    }
+
+    /// What reserve and operators owe in shares until a report takes them.
+    pub fn due(&self) -> &Due {
+        &self.due
+    }
+
+    /// What the reserve's shares are worth, without what it owes already.
+    pub fn reserve(&self) -> Wei {
+        let owed = self.due.forgiven.get(&RESERVE_HOLDER).copied().unwrap_or_default();
+        Wei(self.shares.balance(RESERVE_HOLDER).0.saturating_sub(owed.0))
+    }
+
+    /// The operators' shares, without those that pay what is due from them.
+    pub fn operators(&self) -> Result<Shares, WideError> {
+        let owed = self.due.forgiven.get(&OPERATORS_HOLDER).copied().unwrap_or_default();
+        let owed = self.rate().shares_of(wide::add(owed, self.due.restored)?)?;
+        Ok(Shares(self.shares.shares(OPERATORS_HOLDER).0.saturating_sub(owed.0)))
+    }
+
+    /// What the last report brought since the one before; nothing where there were not two.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace
     }
 
     /// What waits in the queue would get now. Cost: all open requests.

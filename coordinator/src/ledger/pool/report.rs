@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! cover first:   the rate before the report is told with it, so that it is nobody's reward and pays no fee
-//! rewards:       as much of what waits as keeps the frame within its bounds
-//! rate_queue   = (pooled' - rewards * fee) / shares, exactly
+//! burnt:         shares that are due for losses, as many as keep the frame within its bounds
+//! rewards:       as much of what waits as keeps it within them still
+//! rate_queue   = (pooled' - rewards * fee) / (shares - burnt), exactly
 //! served:        in order, while there is ETH: min(worth at the request, floor(shares * rate_queue))
 //! fee_shares   = of the frame with what is served set aside; rounded down
 //! ```
@@ -14,7 +15,7 @@
 use super::command::{Fees, Report, Reported, Rules, Served};
 use super::decide::Refusal;
 use super::queue::{Request, SERVED_MAX};
-use super::{State, may_collect, sum};
+use super::{State, due, may_collect, sum};
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::rebase::{Frame, Rebase, RebaseError, module_part};
 use crate::formulas::shares::{Rate, Shares};
@@ -69,15 +70,21 @@ pub(super) fn settle(
         fee,
         ..Frame::default()
     };
+    let wanted = due::wanted(state)?;
+    let frame = with_burnt(frame, sum(wanted.iter().map(|(_, shares)| *shares))?, rules);
     let frame = with_rewards(frame, state.books.rewards, rules)?;
+    let forgiven = due::burnt(state, &wanted, frame.burnt)?;
+    let restored = due::restored(state, &forgiven)?;
     let served = serve(state, rules, report, &frame)?;
     let locked = wide::total(served.iter().map(|served| served.eth))?;
-    let burnt = sum(served.iter().filter_map(|served| state.queue.request(served.request)).map(shares_of))?;
+    let redeemed =
+        sum(served.iter().filter_map(|served| state.queue.request(served.request)).map(shares_of))?;
+    let burnt = sum([frame.burnt, redeemed])?;
     let frame = Frame { locked, burnt, ..frame };
     let rebase = frame.settle()?;
     let fees = split(rebase.fee_shares, fee, &rules.fees)?;
-    let rewards = frame.el_rewards;
-    let reported = Reported { report: *report, rewards, cover, served, fees, after: rebase.after };
+    let (rewards, after) = (frame.el_rewards, rebase.after);
+    let reported = Reported { report: *report, rewards, cover, forgiven, restored, served, fees, after };
     Ok((Settled { frame, rebase, fees: rules.fees }, reported))
 }
 
@@ -96,26 +103,21 @@ fn fee(fees: &Fees) -> Result<BasisPoints, Refusal> {
     BasisPoints::new(sum_bp).map_err(|_| Refusal::FeeOfMoreThanAll { sum_bp })
 }
 
+fn within(frame: &Frame, rules: &Rules<'_>) -> Result<(), RebaseError> {
+    frame.settle()?.within(frame, &rules.bounds)
+}
+
+/// The frame with as many shares burnt of those that are due as keeps it within its bounds.
+fn with_burnt(frame: Frame, due: Shares, rules: &Rules<'_>) -> Frame {
+    let burning = |shares: U256| Frame { burnt: Shares(shares), ..frame };
+    burning(due::largest(due.0, |shares| within(&burning(shares), rules).is_ok()))
+}
+
 /// The frame with as much of the waiting rewards as keeps it within its bounds. Errors: none at all does.
 fn with_rewards(frame: Frame, waiting: Wei, rules: &Rules<'_>) -> Result<Frame, RebaseError> {
-    let taking = |el_rewards: Wei| {
-        let frame = Frame { el_rewards, ..frame };
-        frame.settle()?.within(&frame, &rules.bounds).map(|()| frame)
-    };
-    if let Ok(all) = taking(waiting) {
-        return Ok(all);
-    }
-    let mut best = taking(Wei::ZERO)?;
-    // Halved until there is nothing between what is within the bounds and what is not.
-    let (mut low, mut high) = (U256::ZERO, waiting.0);
-    while high - low > U256::ONE {
-        let middle = low + (high - low) / U256::from(2);
-        match taking(Wei(middle)) {
-            Ok(within) => (low, best) = (middle, within),
-            Err(_) => high = middle,
-        }
-    }
-    Ok(best)
+    within(&frame, rules)?;
+    let taking = |rewards: U256| Frame { el_rewards: Wei(rewards), ..frame };
+    Ok(taking(due::largest(waiting.0, |rewards| within(&taking(rewards), rules).is_ok())))
 }
 
 /// The requests that are served, in their order: whole ones, old enough, while there is ETH.
@@ -143,7 +145,8 @@ fn serve(state: &State, rules: &Rules<'_>, report: &Report, frame: &Frame) -> Re
 fn queue_rate(frame: &Frame, rebase: &Rebase) -> Result<Rate, Refusal> {
     let whole = U256::from(BasisPoints::WHOLE.get());
     let fee = wide::times(rebase.rewards.0, U256::from(frame.fee.get()))?;
-    let shares = wide::times(frame.before.shares.0, whole).map(Shares)?;
+    let shares = wide::difference(frame.before.shares.0, frame.burnt.0)?;
+    let shares = wide::times(shares, whole).map(Shares)?;
     let pooled = wide::difference(wide::times(rebase.after.pooled.0, whole)?, fee).map(Wei)?;
     Ok(Rate { shares, pooled })
 }

@@ -5,6 +5,7 @@ use crate::formulas::losses::{Loss, Step};
 use crate::formulas::ratio::Ratio;
 use crate::formulas::wide;
 use crate::ledger::bonds;
+use crate::ledger::chain::Reference;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::clusters::Stage;
 use crate::ledger::incidents::{self, Downtime, Fault, Key, Opened};
@@ -351,6 +352,8 @@ fn whoever_decides_in_the_pool_delegates_nothing() {
 #[test]
 fn a_cluster_with_too_many_strikes_winds_down_in_the_same_entry() {
     let (mut pool, mut jar, cluster) = begun(|_| {});
+    let index = pool.index(1);
+    let asked = |pool: &Pool| pool.state().exits.exits().get(&index).map(|exit| exit.asked.why);
     let mut idle = |pool: &mut Pool| {
         pool.reach(&mut jar).unwrap();
         let mut report = pool.frame(&jar);
@@ -363,7 +366,9 @@ fn a_cluster_with_too_many_strikes_winds_down_in_the_same_entry() {
         )
     };
     assert_eq!([1, 2].map(|_| idle(&mut pool)), [(0, Stage::Active); 2]);
+    assert_eq!(asked(&pool), None);
     assert_eq!(idle(&mut pool), (1, Stage::Exiting));
+    assert_eq!(asked(&pool), Some(exits::Why::Strikes), "its validator shall leave");
     assert_eq!(idle(&mut pool), (0, Stage::Exiting), "it does so already");
 }
 
@@ -473,7 +478,6 @@ fn what_an_operator_owes_is_repaid_of_what_it_earns() {
     let plain = after(pool.state().clone());
     let whole = plain.reports.claimable(address(114));
     let shares = |state: &State, account| state.money.shares().balance(account);
-    let near = |have: Wei, want: Wei| have.0.abs_diff(want.0) < U256::from(10);
     // It owes less than it earns: all of it is repaid, and the incident is over.
     let each = gwei(1_000);
     let paid = after(indebted(&pool, cluster, each));
@@ -492,20 +496,70 @@ fn what_an_operator_owes_is_repaid_of_what_it_earns() {
         Wei(whole.0 + each.0),
         "what its bond paid it can claim"
     );
-    assert!(near(shares(&paid, RESERVE_HOLDER), Wei(shares(&plain, RESERVE_HOLDER).0 + each.0)));
-    // The delegators' part stays in the account of the operators.
-    assert!(near(shares(&paid, OPERATORS_HOLDER), Wei(shares(&plain, OPERATORS_HOLDER).0 - each.0)));
+    // What is the reserve's and the delegators' is due until the next report, and nobody's to claim meanwhile.
+    let due = |state: &State| (state.money.due().forgiven.clone(), state.money.due().restored);
+    assert_eq!(due(&paid), ([(OPERATORS_HOLDER, each)].into(), each));
+    assert_eq!(due(&plain), (BTreeMap::new(), Wei::ZERO));
+    for account in [RESERVE_HOLDER, OPERATORS_HOLDER] {
+        assert_eq!(shares(&paid, account), shares(&plain, account));
+    }
     assert_eq!(paid.money.rate(), plain.money.rate());
-    // New bond has paid some of it already: what is repaid is no bond.
+    // New bond has paid some of it already, to delegators first: what is repaid is no bond.
     let mut eased = indebted(&pool, cluster, each);
-    eased.bonds.accounts.get_mut(&address(104)).unwrap().debt = each;
-    let eased = after(eased).bonds.account(address(104));
-    assert_eq!((eased.debt, eased.bond), (Wei::ZERO, plain.bonds.account(address(104)).bond));
+    let reference = Reference { hash: Root([9; 32]), index: 77 };
+    let deposited =
+        bonds::Deposited { operator: address(104), amount: Wei(each.0 * U256::from(2)), reference };
+    let seen = Sighting::Bonds(bonds::Sighting::Deposited(deposited));
+    eased.see(pool.now, &seen).unwrap().iter().for_each(|event| eased.apply(event).unwrap());
+    assert_eq!(eased.bonds.account(address(104)).debt, each);
+    let eased = after(eased);
+    let account = eased.bonds.account(address(104));
+    assert_eq!((account.debt, account.bond), (Wei::ZERO, plain.bonds.account(address(104)).bond));
+    assert_eq!(due(&eased), (BTreeMap::new(), Wei::ZERO));
+    assert_eq!(eased.reports.claimable(address(111)), Wei(whole.0 + each.0));
+    // Where both books do not say the same is owed, nothing is repaid of what one of them does not know.
+    let mut apart = indebted(&pool, cluster, each);
+    apart.bonds.accounts.get_mut(&address(104)).unwrap().debt = each;
+    let (operator, amount) = (address(104), Wei(each.0 * U256::from(3)));
+    let not_owed = incidents::Refusal::NotOwed { operator, amount, owed: each };
+    assert_eq!(apart.see(pool.now, &report), Err(not_owed.into()));
     // It owes more: delegators are paid first, and it keeps nothing.
     let poor = after(indebted(&pool, cluster, Wei(whole.0 * U256::from(2))));
     assert_eq!(poor.reports.claimable(address(114)), Wei::ZERO);
     assert_eq!(poor.reports.claimable(address(111)), whole);
     assert_eq!(poor.incidents.owed(address(104)), Ok(poor.bonds.account(address(104)).debt));
     assert_eq!(poor.bonds.account(address(104)).debt.0, whole.0 * U256::from(5));
-    assert!(near(shares(&poor, RESERVE_HOLDER), shares(&plain, RESERVE_HOLDER)));
+    assert_eq!(due(&poor), ([(OPERATORS_HOLDER, whole)].into(), Wei::ZERO));
+}
+
+#[test]
+fn a_claim_takes_nothing_of_what_is_due_for_losses() {
+    let (mut pool, mut jar, cluster) = begun(|_| {});
+    gain(&mut pool, &mut jar, 10_000_000);
+    // The operators' shares are worth less than what operators have earned.
+    gain(&mut pool, &mut jar, -400_000_000);
+    jar.earn(key(1), 10_000_000);
+    pool.reach(&mut jar).unwrap();
+    let report = Sighting::Report(Box::new(pool.frame(&jar)));
+    let each = gwei(10_000);
+    let mut state = indebted(&pool, cluster, each);
+    let happen = |state: &mut State, events: Vec<Event>| {
+        events.iter().for_each(|event| state.apply(event).unwrap());
+    };
+    let events = state.see(pool.now, &report).unwrap();
+    happen(&mut state, events);
+    let due = Wei(each.0 * U256::from(2));
+    let left = |state: &State| [111, 112, 113, 114].map(|who| state.reports.claimable(address(who)));
+    for who in [111, 112, 113, 114] {
+        let events = state.claim_rewards(pool.now, address(who)).unwrap();
+        happen(&mut state, events);
+    }
+    let [first, second, third, last] = left(&state);
+    assert_eq!([first, second, third], [Wei::ZERO; 3]);
+    assert!(last > Wei::ZERO, "the last one waits");
+    assert_eq!(state.money.operators(), Ok(Shares::ZERO));
+    let holds = |state: &State| state.money.shares().balance(OPERATORS_HOLDER);
+    assert!(due.0.abs_diff(holds(&state).0) <= U256::ONE, "{} of {due}", holds(&state));
+    let refused = state.claim_rewards(pool.now, address(114));
+    assert_eq!(refused, Err(Refusal::Money(pool::Refusal::NoShares)), "what is there is due");
 }

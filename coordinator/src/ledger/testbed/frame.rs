@@ -14,7 +14,7 @@ use crate::text::Text;
 use alloy_primitives::U256;
 use serde_json::json;
 use std::collections::BTreeMap;
-use types::{Address, ClusterId, Epoch, Gwei, Root, Slot, ValidatorStatus};
+use types::{Address, ClusterId, Gwei, Root, Slot, ValidatorStatus};
 
 /// Duties of a validator in a frame, whichever.
 pub(crate) const DUE: u64 = 225;
@@ -70,11 +70,8 @@ impl Pool {
         while 32 * epoch <= looked || self.time_of(32 * epoch) < self.now {
             epoch += step;
         }
-        (jar.slot, self.now) = (32 * epoch, self.time_of(32 * epoch));
-        if Epoch(epoch) > self.state().chain.finalized.epoch {
-            let root = Root([7; 32]);
-            self.see("finalized", &json!({"epoch": epoch.to_string(), "root": root}))?;
-        }
+        jar.go_to(32 * epoch);
+        self.now = self.time_of(jar.slot);
         self.look(jar).map(drop)
     }
 

@@ -92,8 +92,11 @@ fn validators_are_read_with_the_epochs_of_their_life() {
         effective_balance: Gwei(32_000_000_000),
         status: ValidatorStatus::ActiveOngoing,
         slashed: false,
+        activation: Some(Epoch(5)),
+        exit: None,
+        withdrawable: None,
     };
-    assert_eq!(found[&key(1)], Found { seen, activation: Some(Epoch(5)), exit: None, withdrawable: None });
+    assert_eq!(found[&key(1)], seen);
     let other = found[&key(2)];
     assert_eq!((other.exit, other.withdrawable), (Some(Epoch(9)), Some(Epoch(265))));
     assert_eq!(read(&asked(&[1, 2]), &of_state(json!([])).to_string()), Ok(Said::Validators([].into())));

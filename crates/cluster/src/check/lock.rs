@@ -9,7 +9,7 @@ use crate::{
 };
 use crypto::{PublicKeyPoint, cores};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{ClusterSize, PublicKey, ShareIndex, Signature, Threshold};
+use types::{ClusterSize, PublicKey, ShareIndex, Signature};
 
 /// Detail of checks that need keys which are not there; another check says why.
 const MALFORMED: &str = "not verifiable: keys or public shares are malformed";
@@ -134,17 +134,11 @@ impl Lock {
             if shares.len() != size.operators() {
                 return Err(MALFORMED.to_owned());
             }
-            let (first, rest) = indexed.split_at(threshold - 1);
-            for last in rest {
-                let chosen = [first, &[*last]].concat();
-                let made = crypto::combine_public(&chosen, Threshold(chosen.len() as u8));
-                if made.as_ref() != Ok(key) {
-                    let last = last.0;
-                    return Err(format!(
-                        "validator {number}: shares 1 to {} with {last} do not make its key",
-                        threshold - 1
-                    ));
-                }
+            if let Some(last) = super::shares::odd_one(size, key, &indexed) {
+                return Err(format!(
+                    "validator {number}: shares 1 to {} with {last} do not make its key",
+                    threshold - 1
+                ));
             }
             Ok(())
         });

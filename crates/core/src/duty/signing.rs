@@ -207,12 +207,7 @@ impl Signing {
     }
 
     /// Takes halves that match what was agreed. `refused` and positions are of the client's request.
-    pub(crate) fn halves(
-        &mut self,
-        desk: &mut Desk<'_>,
-        mut request: SignRequest,
-        halves: Vec<Half>,
-    ) {
+    pub(crate) fn halves(&mut self, desk: &mut Desk<'_>, mut request: SignRequest, halves: Vec<Half>) {
         if self.stage == Stage::Journaling {
             return self.early.push((request, halves));
         }

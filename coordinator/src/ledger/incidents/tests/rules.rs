@@ -11,14 +11,19 @@ macro_rules! row {
 }
 
 fn opening(fault: Fault) -> Command {
-    Command::Open { fault, evidence: evidence() }
+    let evidence = if matches!(fault, Fault::MissedExit(_)) { Evidence::new() } else { evidence() };
+    Command::Open { fault, evidence }
 }
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     row!(|_| opening(Fault::Slashing(slashed(100, 900))), Refusal::Known { .. }),
     row!(
         |_| Command::Open { fault: stolen(100, 1, 1), evidence: Evidence::new() },
         Refusal::Evidence { have: 0 }
+    ),
+    row!(
+        |_| Command::Open { fault: Fault::MissedExit(ValidatorIndex(100)), evidence: evidence() },
+        Refusal::Evidence { have: 1 }
     ),
     row!(|_| opening(Fault::Slashing(slashed(300, 900))), Refusal::NotOurs { .. }),
     row!(
@@ -141,7 +146,7 @@ proptest! {
     ) {
         let mut world = World::new();
         world.bonds = (1..).zip(&bonds).map(|(no, gwei)| (operator(no), wide::wei(Gwei(*gwei)))).collect();
-        (world.reserve, world.stands) = (wide::wei(Gwei(reserve)), stands);
+        (world.reserve, world.terms.cluster_stands) = (wide::wei(Gwei(reserve)), stands);
         world.slash(100, 450);
         world.finalized = Epoch(451 + SLASHINGS_EPOCHS);
         world.look(0, world.finalized.0, lost).unwrap();
