@@ -12,6 +12,7 @@
 //! - [`canonical`], [`text`]: one spelling of everything that is hashed or compared; words.
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
+//! - [`board`]: what nodes say of a ceremony while it lasts. It is written nowhere.
 //!
 //! Around it:
 //!
@@ -19,6 +20,7 @@
 //! - [`api`]: the office over HTTP. [`cli`]: the program.
 
 pub mod api;
+pub mod board;
 pub mod canonical;
 pub mod cli;
 pub mod formation;

@@ -7,6 +7,7 @@
 //! What opens is replayed from its first entry and compared with every head that was ever published, so an office never
 //! serves a log that it would not verify for somebody else.
 
+use crate::board::{Board, Notice, WordRefusal};
 use crate::canonical;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
-use types::Address;
+use types::{Address, ClusterId};
 
 /// The folder of the log in a coordinator's folder.
 pub const LOG_FOLDER: &str = "log";
@@ -89,6 +90,9 @@ pub enum OfficeError {
     /// No signature.
     #[error(transparent)]
     Signature(#[from] crate::request::SignatureError),
+    /// A node's word that the board does not take.
+    #[error(transparent)]
+    Word(#[from] WordRefusal),
 }
 
 /// A head with everybody who has signed it.
@@ -107,6 +111,7 @@ pub struct Office {
     ledger: Ledger,
     store: LogStore,
     key: CoordinatorKey,
+    board: Board,
     broken: bool,
 }
 
@@ -123,14 +128,14 @@ impl Office {
             return Err(OpenError::Founded(store.len()));
         }
         store.append(&first.bytes())?;
-        Ok(Self { ledger, store, key, broken: false })
+        Ok(Self::of(ledger, store, key))
     }
 
     /// Opens the office of a folder. Cost: the whole log is replayed.
     pub fn open(folder: &Path, key: CoordinatorKey) -> Result<Self, OpenError> {
         let store = LogStore::open(&folder.join(LOG_FOLDER))?;
         let ledger = verify(&store)?;
-        Ok(Self { ledger, store, key, broken: false })
+        Ok(Self::of(ledger, store, key))
     }
 
     /// Takes another coordinator's log over, into a folder that has none.
@@ -148,7 +153,11 @@ impl Office {
         for entry in log {
             store.append(entry)?;
         }
-        Ok(Self { ledger, store, key, broken: false })
+        Ok(Self::of(ledger, store, key))
+    }
+
+    fn of(ledger: Ledger, store: LogStore, key: CoordinatorKey) -> Self {
+        Self { ledger, store, key, board: Board::default(), broken: false }
     }
 
     /// The ledger, unless what it knows may not be on the disk.
@@ -179,6 +188,19 @@ impl Office {
         let signature = self.key.sign(self.ledger.position(now).digest(&kind, &body));
         let sealed = self.ledger.observe(now, Observation { kind, body, signature })?;
         self.keep(sealed)
+    }
+
+    /// Takes a node's word of how far its ceremony is. It is kept in memory, not in the log.
+    pub fn hear(&mut self, now: u64, cluster: ClusterId, incoming: &Incoming) -> Result<(), OfficeError> {
+        if self.broken {
+            return Err(OfficeError::Broken);
+        }
+        Ok(self.board.hear(now, self.ledger.state(), cluster, incoming)?)
+    }
+
+    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster.
+    pub fn notice(&self, now: u64, cluster: ClusterId) -> Result<Option<Notice<'_>>, OfficeError> {
+        Ok(self.board.notice(now, self.ledger()?.state(), cluster))
     }
 
     /// A clock that was set back does not stop the office: time stands still until it has caught up.

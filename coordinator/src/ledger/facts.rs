@@ -5,11 +5,12 @@ use super::operators::{OperatorId, Standing};
 use super::policy::DepositSplit;
 use super::pool::{self, Fees, OPERATORS_HOLDER, RESERVE_HOLDER};
 use super::state::State;
-use super::{bonds, clusters, operators};
+use super::{bonds, ceremonies, clusters, operators};
 use crate::formulas::allocation::{self, Credentials};
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide::{GWEI_WEI, WideError};
 use cluster::deposit::withdrawal_credentials;
+use cluster::{Network, Networks};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::{ClusterId, Gwei, Wei};
@@ -82,6 +83,33 @@ impl State {
             },
             operator: &|id| self.operators.get(id),
         })
+    }
+
+    /// What a cluster's ceremony is decided by. Errors: there is no such cluster, or it gets no more stake.
+    pub(super) fn with_ceremony_facts<R>(
+        &self,
+        cluster: ClusterId,
+        ask: impl FnOnce(&ceremonies::Facts<'_>) -> R,
+    ) -> Result<R, clusters::Refusal> {
+        let have = self.deposits.keys_of(cluster);
+        let (members, most) = self.clusters.room(cluster, have)?;
+        let nodes = members.operators.iter().filter_map(|id| self.operators.get(*id));
+        let nodes: Vec<_> = nodes.map(|operator| operator.application.enr.key().0).collect();
+        let (charter, split) = (&self.charter, self.policy.terms().deposit);
+        let network = Network::from(&charter.network);
+        Ok(ask(&ceremonies::Facts {
+            cluster,
+            nodes: &nodes,
+            threshold: members.threshold,
+            keys_max: most,
+            fork_version: network.fork_version,
+            networks: &Networks::public().with(network),
+            withdrawal: charter.withdrawal_address,
+            compounding: charter.credentials == Credentials::Compounding,
+            fee_recipient: charter.fee_recipient,
+            first: split.first,
+            rest: split.rest,
+        }))
     }
 
     /// What deposits are decided by. Errors: a charter whose withdrawals go nowhere; numbers that do not fit.

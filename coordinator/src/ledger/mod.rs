@@ -12,6 +12,7 @@
 //! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
 //!   them. What moves in several books moves in one entry.
+//! - Books of keys: [`ceremonies`], what clusters make keys of, and the locks that come of it.
 //! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
 //!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
@@ -22,6 +23,7 @@
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
 
 pub mod bonds;
+pub mod ceremonies;
 pub mod chain;
 pub mod charter;
 pub mod clusters;

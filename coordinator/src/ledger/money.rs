@@ -1,5 +1,6 @@
-//! What moves in several books at once: money and deposits, clusters and bonds.
+//! What moves in several books at once: money and deposits, clusters and bonds, locks and keys.
 
+use super::ceremonies::{Made, Wish};
 use super::clusters::{self, Admission};
 use super::deposits::{self, Stage};
 use super::state::{ActRefusal, Event, Refusal, State};
@@ -71,6 +72,31 @@ impl State {
         let clusters = further.into_iter().chain(activated);
         events.extend(clusters.map(|event| Event::Clusters(Box::new(event))));
         Ok(events)
+    }
+
+    /// What is said of a cluster's keys: what they are to be made of, or the lock that they were made with.
+    pub(super) fn make(&self, wish: &Wish) -> Result<Vec<Event>, Refusal> {
+        match wish {
+            Wish::Define(cluster, definition) => {
+                let defined = self.with_ceremony_facts(*cluster, |facts| {
+                    self.ceremonies.define(facts, definition).map_err(Refusal::from)
+                })??;
+                Ok(vec![Event::Ceremonies(defined)])
+            }
+            Wish::Deliver(cluster, lock) => {
+                let Made { keys, event } = self.with_ceremony_facts(*cluster, |facts| {
+                    self.ceremonies.deliver(facts, lock).map_err(Refusal::from)
+                })??;
+                let further =
+                    self.clusters.key(*cluster, self.deposits.keys_of(*cluster), keys.len() as u64)?;
+                // To register keys moves no money.
+                let registered =
+                    self.with_deposit_rules(|rules| deposits::adopt(&self.deposits, rules, *cluster, keys))??;
+                let keyed = further.map(|event| Event::Clusters(Box::new(event)));
+                let events = [Event::Ceremonies(event), Event::Deposits(Box::new(registered))];
+                Ok(events.into_iter().chain(keyed).collect())
+            }
+        }
     }
 
     /// Clusters of which the first validator has duties now.

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::quorum::Quorum;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, chain, clusters, deposits, exits, incidents, pool, reports};
+use super::{bonds, ceremonies, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
@@ -47,6 +47,8 @@ pub struct State {
     pub bonds: bonds::State,
     /// Clusters.
     pub clusters: clusters::State,
+    /// What they make keys of, and their locks.
+    pub ceremonies: ceremonies::State,
     /// Whose the ETH is, and where it lies.
     pub money: pool::State,
     /// Validators, and the deposits that go to them.
@@ -72,6 +74,8 @@ pub enum Command {
     Shares(pool::Wish),
     /// About validators.
     Deposits(deposits::Wish),
+    /// About a cluster's keys to be.
+    Ceremonies(ceremonies::Wish),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
 }
@@ -116,6 +120,8 @@ pub enum Event {
     Bonds(bonds::Event),
     /// Clusters.
     Clusters(Box<clusters::Event>),
+    /// Definitions and locks.
+    Ceremonies(ceremonies::Event),
     /// The pool's ETH, and shares.
     Money(Box<pool::Event>),
     /// Validators, and deposits.
@@ -173,6 +179,9 @@ pub enum Refusal {
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
+    /// By the book of ceremonies.
+    #[error(transparent)]
+    Ceremonies(Box<ceremonies::Refusal>),
     /// By the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Refusal),
@@ -215,6 +224,12 @@ pub enum Refusal {
 impl From<deposits::Refusal> for Refusal {
     fn from(refusal: deposits::Refusal) -> Self {
         Self::Deposits(Box::new(refusal))
+    }
+}
+
+impl From<ceremonies::Refusal> for Refusal {
+    fn from(refusal: ceremonies::Refusal) -> Self {
+        Self::Ceremonies(Box::new(refusal))
     }
 }
 
@@ -296,6 +311,9 @@ pub enum Misfit {
     /// In the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Misfit),
+    /// In the book of ceremonies.
+    #[error(transparent)]
+    Ceremonies(#[from] ceremonies::Misfit),
     /// In the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Corrupt),
@@ -326,6 +344,7 @@ impl State {
             operators: operators::State::default(),
             bonds: bonds::State::default(),
             clusters: clusters::State::default(),
+            ceremonies: ceremonies::State::default(),
             money: pool::State::default(),
             deposits: deposits::State::default(),
             exits: exits::State::default(),
@@ -374,6 +393,7 @@ impl State {
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
+            Command::Ceremonies(wish) => self.make(wish),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
         }
     }
@@ -511,6 +531,7 @@ impl State {
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
             Event::Clusters(event) => self.clusters.apply(event)?,
+            Event::Ceremonies(event) => self.ceremonies.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
             Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,
             Event::Exits(event) => exits::apply(&mut self.exits, event)?,

@@ -1,7 +1,7 @@
 //! Whether a command is obeyed, and what follows from it. Nothing changes here.
 
 use super::command::{Command, Event, Rules, SentDeposit};
-use super::keys::{KEYS_MAX, KeyError, KeyOffer, SplitError, verify};
+use super::keys::{Charter, KEYS_MAX, KeyError, KeyOffer, Split, SplitError, fits, verify};
 use super::stage::{Stage, Step};
 use super::{Alarm, State, VALIDATORS_MAX, batch, chain};
 use std::collections::BTreeSet;
@@ -166,10 +166,36 @@ fn registered(
     cluster: ClusterId,
     keys: &[KeyOffer],
 ) -> Result<Event, Refusal> {
-    rules.split.check(&rules.charter)?;
     if keys.is_empty() || keys.len() > KEYS_MAX {
         return Err(Refusal::KeyCount { have: keys.len() });
     }
+    taken(state, rules, cluster, keys, verify)?;
+    Ok(Event::Registered { cluster, keys: keys.to_vec() })
+}
+
+/// That a cluster's keys are registered as its lock has them, any number of them.
+///
+/// - `keys`: of a lock whose checks hold, so each key is one and has signed its deposits. Everything else is checked.
+/// - Cost: no curve work.
+pub fn adopt(
+    state: &State,
+    rules: &Rules<'_>,
+    cluster: ClusterId,
+    keys: Vec<KeyOffer>,
+) -> Result<Event, Refusal> {
+    taken(state, rules, cluster, &keys, fits)?;
+    Ok(Event::Registered { cluster, keys })
+}
+
+/// Whether these keys can be registered, if each of them is good.
+fn taken(
+    state: &State,
+    rules: &Rules<'_>,
+    cluster: ClusterId,
+    keys: &[KeyOffer],
+    good: impl Fn(&KeyOffer, &Charter, Split) -> Result<(), KeyError>,
+) -> Result<(), Refusal> {
+    rules.split.check(&rules.charter)?;
     if !rules.clusters.contains_key(&cluster) {
         return Err(Refusal::NoCluster { cluster });
     }
@@ -184,9 +210,9 @@ fn registered(
         if state.validators.contains_key(&pubkey) || !list.insert(pubkey) {
             return Err(refuse(KeyError::Known));
         }
-        verify(offer, &rules.charter, rules.split).map_err(refuse)?;
+        good(offer, &rules.charter, rules.split).map_err(refuse)?;
     }
-    Ok(Event::Registered { cluster, keys: keys.to_vec() })
+    Ok(())
 }
 
 fn planned(state: &State, rules: &Rules<'_>) -> Result<Event, Refusal> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::canonical;
+use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::clusters;
 use crate::ledger::deposits::Stage;
@@ -89,6 +90,19 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     assert_eq!(pool.state().bonds.account(address(101)).keys, []);
 }
 
+/// The same operators make another cluster, of keys that a ceremony has made.
+fn ceremony(pool: &mut Pool) {
+    let definition = ceremonies::hashed(&ceremonies::file(1));
+    let cluster = definition.definition_hash();
+    ceremonies::admit(pool, [101, 102, 103, 104].map(address).to_vec(), cluster, 1).unwrap();
+    let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
+    let file = serde_json::from_str(&definition.to_json()).unwrap();
+    pool.post(101, &path("definition"), &file).unwrap();
+    let lock = ceremonies::lock(&definition);
+    pool.post(122, &path("lock"), &ceremonies::value(&lock)).unwrap();
+    assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Keyed);
+}
+
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
     let mut pool = Pool::new();
@@ -130,6 +144,7 @@ fn story() -> Pool {
     }
     pool.govern(Act::DismissOperator { operator }).unwrap();
     pool.operate(99, "POST", "depart", &json!({})).unwrap();
+    ceremony(&mut pool);
     // Everybody goes.
     let quorum = |bytes: &[u8]| Quorum::new(&bytes.iter().map(|byte| address(*byte)).collect::<Vec<_>>(), 2);
     pool.govern(Act::RotateGuardians(quorum(&[23, 24, 25]).unwrap())).unwrap();

@@ -1,0 +1,422 @@
+//! Definitions and locks of a pool's clusters, with keys that everybody knows.
+
+use super::decide::Refusal as Broken;
+use super::*;
+use crate::canonical;
+use crate::ledger::clusters::{Admission, Stage};
+use crate::ledger::governance::Act;
+use crate::ledger::log::AppendError;
+use crate::ledger::state::Refusal;
+use crate::ledger::testbed::Pool;
+use crate::ledger::{Ledger, Sealed, clusters, deposits};
+use crate::store::ENTRY_LEN_MAX;
+use crate::test_keys::Wallet;
+use cluster::{Enr, Networks, NewValidator, SignedDeposit, SignedRegistration};
+use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
+use serde_json::{Value, json};
+use types::{Address, Gwei, PublicKey, Signature, SigningRoot, ValidatorNo};
+
+/// A cluster's managers, and by 20 more its nodes.
+const MANAGERS: [u8; 4] = [101, 102, 103, 104];
+const ETH: u64 = 1_000_000_000;
+
+fn node(manager: u8) -> Wallet {
+    Wallet::new(manager + 20)
+}
+
+/// A definition as a file has it, for the pool of tests and the team in its order.
+pub(crate) fn file(validators: usize) -> Value {
+    // In the letters of EIP-55, as a wallet shows it.
+    let withdrawal = alloy_primitives::Address::from([0xaa; 20]).to_checksum(None);
+    let fees = Address([0xbb; 20]);
+    let addresses = json!({"fee_recipient_address": fees, "withdrawal_address": withdrawal});
+    let operator = |manager: &u8| json!({"enr": node(*manager).enr().as_str()});
+    json!({
+        "name": "Meadow 1", "uuid": "0", "version": "v1.10.0", "timestamp": "2027-01-15T08:00:00Z",
+        "operators": MANAGERS.iter().map(operator).collect::<Vec<_>>(),
+        "num_validators": validators, "threshold": 3,
+        "validators": vec![addresses; validators],
+        "dkg_algorithm": "default", "fork_version": "0x10000910",
+        "deposit_amounts": ["1000000000", "31000000000"], "target_gas_limit": 60_000_000,
+    })
+}
+
+/// The definition of a file, with the hashes that it has.
+pub(crate) fn hashed(file: &Value) -> Definition {
+    let unhashed = Definition::parse(file.to_string().as_bytes()).unwrap();
+    Definition::parse(unhashed.to_json().as_bytes()).unwrap()
+}
+
+fn sign(secret: Scalar, root: SigningRoot) -> Signature {
+    Signature((hash_to_g2(root.as_ref()) * secret).compress())
+}
+
+fn public(secret: Scalar) -> PublicKey {
+    PublicKeyPoint::new(G1::generator() * secret).unwrap().bytes()
+}
+
+/// A validator's secret, and its shares.
+fn secrets(validator: u64, operators: u64) -> (Scalar, Vec<Scalar>) {
+    let [secret, one, two] = [1, 2, 3].map(|number| Scalar::from(1_000 * (validator + 1) + number));
+    let share = |x: u64| secret + one * Scalar::from(x) + two * Scalar::from(x * x);
+    (secret, (1..=operators).map(share).collect())
+}
+
+/// What a ceremony makes of a validator.
+fn made(definition: &Definition, validator: u32) -> NewValidator {
+    let (secret, shares) = secrets(validator.into(), definition.operators().len() as u64);
+    let (number, key) = (ValidatorNo(validator), public(secret));
+    let fork = definition.fork_version();
+    let deposit = |message: cluster::DepositMessage| SignedDeposit {
+        message,
+        signature: sign(secret, message.signing_root(fork)),
+    };
+    let registration = definition.registration(number, key, 1_742_213_400).unwrap();
+    NewValidator {
+        public_key: key,
+        public_shares: shares.into_iter().map(public).collect(),
+        deposits: definition.deposit_messages(number, key).unwrap().into_iter().map(deposit).collect(),
+        registration: SignedRegistration {
+            message: registration,
+            signature: sign(secret, registration.signing_root(fork)),
+        },
+    }
+}
+
+/// What a ceremony makes, changed before everybody signs it.
+fn lock_of(definition: &Definition, change: impl Fn(&mut Vec<NewValidator>)) -> Lock {
+    let count = definition.validators().len() as u32;
+    let mut validators: Vec<_> = (0..count).map(|number| made(definition, number)).collect();
+    change(&mut validators);
+    let lock = Lock::unsigned(definition.clone(), validators).unwrap();
+    let operators = definition.operators().len() as u64;
+    let shares = (0..count).flat_map(|number| secrets(number.into(), operators).1);
+    let sum = shares.fold(Scalar::from(0_u64), |sum, share| sum + share);
+    let aggregate = sign(sum, lock.signing_root());
+    let nodes: Vec<[u8; 65]> = MANAGERS.iter().map(|manager| bytes(*manager, lock.lock_hash())).collect();
+    lock.with_signatures(aggregate, &nodes)
+}
+
+fn bytes(manager: u8, digest: Root) -> [u8; 65] {
+    let text = node(manager).sign(digest).to_string();
+    types::bytes::hex_array(&text).unwrap()
+}
+
+/// The lock of a definition.
+pub(crate) fn lock(definition: &Definition) -> Lock {
+    lock_of(definition, |_| {})
+}
+
+pub(crate) fn value(lock: &Lock) -> Value {
+    serde_json::from_str(&lock.to_json()).unwrap()
+}
+
+/// A pool whose team makes a cluster of this definition, for two validators.
+fn pool(definition: &Definition) -> Pool {
+    let mut pool = Pool::new();
+    let operators = pool.team();
+    admit(&mut pool, operators, definition.definition_hash(), 2).unwrap();
+    pool
+}
+
+/// Governance takes a cluster of so many validators.
+pub(crate) fn admit(
+    pool: &mut Pool,
+    operators: Vec<Address>,
+    cluster: ClusterId,
+    keys: u32,
+) -> Result<Sealed, AppendError> {
+    let stake = Gwei(u64::from(keys) * 32 * ETH);
+    pool.govern(Act::AdmitCluster(Admission { cluster, operators, threshold: 3, keys, stake }))
+}
+
+fn path(cluster: ClusterId, rest: &str) -> String {
+    format!("/v1/clusters/{cluster}/{rest}")
+}
+
+/// The refusal of this book.
+fn broken(refused: Result<Sealed, AppendError>) -> Broken {
+    match refused {
+        Err(AppendError::Refused(Refusal::Ceremonies(broken))) => *broken,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_lock_registers_its_keys_once_whoever_brings_it() {
+    let definition = hashed(&file(2));
+    let (cluster, lock) = (definition.definition_hash(), lock(&definition));
+    let mut pool = pool(&definition);
+    let at = path(cluster, "lock");
+    // Neither somebody, nor an operator's reward address, nor a node of another cluster.
+    for stranger in [99, 111, 51] {
+        let refused = pool.post(stranger, &at, &value(&lock));
+        assert!(matches!(refused, Err(AppendError::Refused(Refusal::Role { .. }))), "{refused:?}");
+    }
+    pool.post(122, &at, &value(&lock)).unwrap();
+    let state = pool.state();
+    let registered: Vec<_> = state.deposits.validators().keys().copied().collect();
+    let mut wanted: Vec<_> = lock.group_keys().collect();
+    wanted.sort();
+    assert_eq!(registered, wanted);
+    for deposit in lock.deposits().unwrap() {
+        let validator = &state.deposits.validators()[&deposit.message.public_key];
+        let signed = if deposit.message.amount == Gwei(ETH) { validator.predeposit } else { validator.rest };
+        let want = deposits::Signed { amount: deposit.message.amount, signature: deposit.signature };
+        assert_eq!((signed, validator.cluster), (want, cluster));
+    }
+    assert_eq!(state.clusters.get(cluster).unwrap().stage, Stage::Keyed);
+    assert_eq!(state.ceremonies.locks[&cluster], Locked { lock: lock.lock_hash(), generation: 0 });
+    let replayed = Ledger::replay(&pool.log).unwrap();
+    assert_eq!(replayed.head(), pool.ledger.head());
+
+    let again = pool.post(101, &at, &value(&lock));
+    assert_eq!(broken(again), Broken::HaveIt { cluster, lock: lock.lock_hash() });
+    let other = lock_of(&definition, |validators| validators.swap(0, 1));
+    let (have, known) = (other.lock_hash(), lock.lock_hash());
+    assert_eq!(broken(pool.post(101, &at, &value(&other))), Broken::OtherLock { cluster, have, known });
+}
+
+#[test]
+fn a_definition_is_there_for_everybody_once_and_is_the_clusters() {
+    let definition = hashed(&file(2));
+    let cluster = definition.definition_hash();
+    let mut pool = pool(&definition);
+    let at = path(cluster, "definition");
+    let told: Value = serde_json::from_str(&definition.to_json()).unwrap();
+    let mut other = file(2);
+    other["name"] = json!("Meadow 2");
+    let other = hashed(&other);
+    let refused = pool.post(101, &at, &serde_json::from_str(&other.to_json()).unwrap());
+    let want = Broken::OtherDefinition { have: other.definition_hash(), want: cluster };
+    assert_eq!(broken(refused), want);
+    pool.post(124, &at, &told).unwrap();
+    assert_eq!(pool.state().ceremonies.definitions[&cluster], definition.to_json());
+    assert_eq!(broken(pool.post(11, &at, &told)), Broken::Defined(cluster));
+    let nowhere = pool.post(11, &path(Root([9; 32]), "definition"), &told);
+    let unknown = Refusal::Clusters(clusters::Refusal::Unknown(Root([9; 32])));
+    assert_eq!(nowhere, Err(AppendError::Refused(unknown)));
+}
+
+#[test]
+fn a_definition_that_is_not_the_pools_is_refused_by_name_before_there_are_keys() {
+    let (ours, theirs) = (Address([0xaa; 20]), Address([0x66; 20]));
+    let fees = Address([0xbb; 20]);
+    let nodes: Vec<_> = MANAGERS.iter().map(|manager| node(*manager).enr().key()).collect();
+    let refused = |change: &dyn Fn(&mut Value), want: Broken| {
+        let mut file = file(2);
+        change(&mut file);
+        let definition = hashed(&file);
+        let cluster = definition.definition_hash();
+        let mut pool = pool(&definition);
+        let told = serde_json::from_str(&definition.to_json()).unwrap();
+        assert_eq!(broken(pool.post(101, &path(cluster, "definition"), &told)), want);
+        if definition.version().has_deposit_amounts() {
+            // The lock of such a definition is refused by the same name, though everything in it is signed.
+            let lock = lock(&definition);
+            assert_eq!(broken(pool.post(101, &path(cluster, "lock"), &value(&lock))), want);
+        }
+    };
+    refused(
+        &|file| file["validators"][1]["withdrawal_address"] = json!(theirs),
+        Broken::Withdrawal { validator: 1, have: Some(theirs), want: ours },
+    );
+    refused(
+        &|file| file["validators"][1]["fee_recipient_address"] = json!(theirs),
+        Broken::FeeRecipient { validator: 1, have: Some(theirs), want: fees },
+    );
+    refused(&|file| file["compounding"] = json!(true), Broken::Compounding { have: true, want: false });
+    refused(
+        &|file| file["operators"].as_array_mut().unwrap().swap(1, 2),
+        Broken::Node { place: 2, have: Some(nodes[2]), want: nodes[1] },
+    );
+    let (first, rest) = (Gwei(ETH), Gwei(31 * ETH));
+    refused(
+        &|file| file["deposit_amounts"] = json!(["1000000000", "32000000000"]),
+        Broken::Amounts { have: vec![Gwei(ETH), Gwei(32 * ETH)], first, rest },
+    );
+    refused(
+        &|file| file["threshold"] = json!(4),
+        Broken::Size { operators: 4, threshold: 4, want_operators: 4, want_threshold: 3 },
+    );
+    let (have, want) = (types::ForkVersion([0; 4]), types::ForkVersion([0x10, 0, 9, 0x10]));
+    refused(&|file| file["fork_version"] = json!("0x00000000"), Broken::Network { have, want });
+    refused(&|file| file["version"] = json!("v1.7.0"), Broken::OldVersion("v1.7.0".parse().unwrap()));
+    refused(
+        &|file| {
+            file["num_validators"] = json!(3);
+            let one = file["validators"][0].clone();
+            file["validators"].as_array_mut().unwrap().push(one);
+        },
+        Broken::Validators { have: 3, most: 2 },
+    );
+}
+
+#[test]
+fn a_definition_on_which_no_ceremony_may_run_is_refused() {
+    let mut file = file(2);
+    file["name"] = json!("");
+    let definition = hashed(&file);
+    let mut pool = pool(&definition);
+    let told = serde_json::from_str(&definition.to_json()).unwrap();
+    let refused = pool.post(101, &path(definition.definition_hash(), "definition"), &told);
+    assert_eq!(broken(refused), Broken::NotReady(cluster::NotReady::NoName));
+}
+
+#[test]
+fn a_lock_with_anything_wrong_in_it_registers_nothing() {
+    let definition = hashed(&file(2));
+    let cluster = definition.definition_hash();
+    let mut pool = pool(&definition);
+    let at = path(cluster, "lock");
+    let entries = pool.log.len();
+    let check = |refused: Broken| match refused {
+        Broken::Check { name, .. } => name,
+        other => panic!("{other:?}"),
+    };
+    // Signed by everybody, and yet wrong.
+    let changes: [(&str, fn(&mut Vec<NewValidator>)); 4] = [
+        ("public_shares", |made| made[0].public_shares[3] = made[0].public_shares[2]),
+        ("share_interpolation", |made| made[1].public_shares[3] = public(Scalar::from(5_u64))),
+        ("deposit_signatures", |made| made[1].deposits[0].signature = made[1].deposits[1].signature),
+        ("builder_registrations", |made| made[0].registration.message.fee_recipient = Address([0x66; 20])),
+    ];
+    for (name, change) in changes {
+        let lock = lock_of(&definition, change);
+        assert_eq!(check(broken(pool.post(101, &at, &value(&lock)))), name);
+    }
+    // Changed after it was signed.
+    let good = lock(&definition);
+    let share = public(Scalar::from(5_u64));
+    let other = Signature([0xc0; 96]);
+    let changes: [(&str, &dyn Fn(&mut Value)); 5] = [
+        ("lock_hash", &|lock| lock["distributed_validators"][0]["public_shares"][0] = json!(share)),
+        ("lock_hash", &|lock| lock["lock_hash"] = json!(Root([1; 32]))),
+        ("signature_aggregate", &|lock| lock["signature_aggregate"] = json!(other)),
+        ("node_signatures", &|lock| lock["node_signatures"].as_array_mut().unwrap().swap(0, 1)),
+        ("config_hash", &|lock| lock["cluster_definition"]["config_hash"] = json!(Root([1; 32]))),
+    ];
+    for (name, change) in changes {
+        let mut lock = value(&good);
+        change(&mut lock);
+        assert_eq!(check(broken(pool.post(101, &at, &lock))), name);
+    }
+    // With one deposit fewer, or one more: nobody wants it, and all of it holds.
+    let fewer = lock_of(&definition, |made| made[1].deposits.truncate(1));
+    let pubkey = fewer.group_keys().nth(1).unwrap();
+    assert_eq!(broken(pool.post(101, &at, &value(&fewer))), Broken::Deposits { pubkey, have: 1 });
+    let more = lock_of(&definition, |made| {
+        let again = made[0].deposits[1];
+        let message = cluster::DepositMessage { amount: Gwei(32 * ETH), ..again.message };
+        let signature = sign(secrets(0, 4).0, message.signing_root(types::ForkVersion([0x10, 0, 9, 0x10])));
+        made[0].deposits.push(SignedDeposit { message, signature });
+    });
+    let pubkey = more.group_keys().next().unwrap();
+    assert_eq!(broken(pool.post(101, &at, &value(&more))), Broken::Deposits { pubkey, have: 3 });
+    assert_eq!(pool.log.len(), entries);
+    pool.post(101, &at, &value(&good)).unwrap();
+}
+
+#[test]
+fn keys_that_are_registered_are_not_adopted_again() {
+    let definition = hashed(&file(2));
+    let (cluster, lock) = (definition.definition_hash(), lock(&definition));
+    let mut pool = pool(&definition);
+    let keys = pool.state().with_ceremony_facts(cluster, |facts| facts_of(facts, &lock)).unwrap();
+    pool.post(101, &path(cluster, "keys"), &json!({"keys": [keys[1]]})).unwrap();
+    let refused = pool.post(101, &path(cluster, "lock"), &value(&lock));
+    // One of two places is taken.
+    assert_eq!(broken(refused), Broken::Validators { have: 2, most: 1 });
+}
+
+fn facts_of(facts: &Facts<'_>, lock: &Lock) -> Vec<deposits::KeyOffer> {
+    State::default().deliver(facts, lock).unwrap().keys
+}
+
+/// A file of so many validators among so many operators, whose digits are as many as there can be. Nothing in it is signed.
+fn large(operators: usize, validators: usize) -> Lock {
+    let mut file = file(validators);
+    file["name"] = json!("\u{7}".repeat(256));
+    file["target_gas_limit"] = json!(u64::MAX);
+    let enrs = (1..=operators).map(|byte| Wallet::new(byte as u8).enr());
+    let operator = |enr: Enr| {
+        let signature = format!("0x{}", "ab".repeat(65));
+        json!({"address": Address([0xab; 20]), "enr": enr.as_str(), "config_signature": signature, "enr_signature": signature})
+    };
+    file["operators"] = enrs.map(operator).collect();
+    let definition = hashed(&file);
+    let key = PublicKey([0xab; 48]);
+    let validator = |number| {
+        let signature = Signature([0xab; 96]);
+        let messages = definition.deposit_messages(ValidatorNo(number), key).unwrap();
+        let message = definition.registration(ValidatorNo(number), key, u64::from(u32::MAX)).unwrap();
+        NewValidator {
+            public_key: key,
+            public_shares: vec![key; operators],
+            deposits: messages.into_iter().map(|message| SignedDeposit { message, signature }).collect(),
+            registration: SignedRegistration { message, signature },
+        }
+    };
+    let made = (0..validators as u32).map(validator).collect();
+    let nodes = vec![[0xab; 65]; operators];
+    Lock::unsigned(definition.clone(), made).unwrap().with_signatures(Signature([0xab; 96]), &nodes)
+}
+
+#[test]
+fn the_largest_lock_fits_into_a_request_and_an_entry_and_one_more_is_refused() {
+    assert_eq!(validators_max(4), LOCK_VALIDATORS_MAX);
+    for operators in [4, 7, 13] {
+        let most = validators_max(operators);
+        let lock = large(operators, most);
+        let body = lock.to_json();
+        assert!(body.len() <= LOCK_LEN_MAX, "{operators}: {}", body.len());
+        let offered = |amount| deposits::Offered {
+            credentials: Root([0xab; 32]),
+            amount: Gwei(amount),
+            signature: Signature([0xab; 96]),
+        };
+        let offer = deposits::KeyOffer {
+            pubkey: PublicKey([0xab; 48]),
+            predeposit: offered(ETH),
+            rest: offered(31 * ETH),
+        };
+        let cluster = Root([0xab; 32]);
+        let event = deposits::Event::Registered { cluster, keys: vec![offer; most] };
+        let stored = canonical::bytes(&body).len() + canonical::bytes(&event).len();
+        // What is beside body and keys in an entry is some kilobytes.
+        assert!(stored + (64 << 10) <= ENTRY_LEN_MAX, "{operators}: {stored}");
+
+        let definition = lock.definition();
+        let facts = Facts {
+            cluster,
+            nodes: &[],
+            threshold: 3,
+            keys_max: u64::MAX,
+            networks: &Networks::public(),
+            fork_version: definition.fork_version(),
+            withdrawal: Address([0xaa; 20]),
+            compounding: false,
+            fee_recipient: Address([0xbb; 20]),
+            first: Gwei(ETH),
+            rest: Gwei(31 * ETH),
+        };
+        let fits = State::default().define(&facts, definition);
+        assert!(matches!(fits, Err(Broken::OtherDefinition { .. })), "{fits:?}");
+        let more = large(operators, most + 1);
+        let refused = Broken::TooMany { have: most + 1, operators, most };
+        assert_eq!(State::default().define(&facts, more.definition()), Err(refused));
+    }
+}
+
+#[test]
+fn an_event_that_does_not_fit_changes_nothing() {
+    let cluster = Root([1; 32]);
+    let mut state = State::default();
+    let defined = Event::Defined { cluster, definition: "{}".to_owned() };
+    let locked = Event::Locked { cluster, locked: Locked { lock: Root([2; 32]), generation: 0 } };
+    assert_eq!((state.apply(&defined), state.apply(&locked)), (Ok(()), Ok(())));
+    let before = state.clone();
+    assert_eq!(state.apply(&defined), Err(Misfit::Defined(cluster)));
+    assert_eq!(state.apply(&locked), Err(Misfit::Locked(cluster)));
+    assert_eq!(state, before);
+}
