@@ -6,8 +6,8 @@ mod pool;
 use chain::{ETH, FORK, World, cluster, key, offer, ours, root, signed, theirs};
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::ledger::deposits::{
-    Alarm, Charter, CharterError, Command, Corrupt, Event, KeyError, KeyOffer, Limit, NotSendable, Offered,
-    Purpose, Refusal, SentDeposit, Split, SplitError, Stage, apply, calldata, decide,
+    Alarm, Charter, CharterError, Command, Corrupt, Event, KEYS_MAX, KeyError, KeyOffer, Limit, NotSendable,
+    Offered, Purpose, Refusal, SentDeposit, Split, SplitError, Stage, adopt, apply, calldata, decide,
 };
 use pool::{account, bp, eth};
 use types::{ForkVersion, Gwei, Root, Signature, Slot, Wei};
@@ -80,6 +80,30 @@ fn a_key_is_registered_only_if_everything_about_it_is_right_and_the_error_names_
     assert_eq!(world.run(&nobody), Err(Refusal::NoCluster { cluster: cluster(9) }));
     let none = Command::Register { cluster: cluster(1), keys: Vec::new() };
     assert_eq!(world.run(&none), Err(Refusal::KeyCount { have: 0 }));
+}
+
+#[test]
+fn keys_of_a_lock_are_adopted_unverified_and_everything_else_about_them_must_be_right() {
+    let mut world = World::funded("100", false);
+    world.register(1, &[1]);
+    let good = offer(3, ours(false));
+    let ask = |no: u8, keys: Vec<KeyOffer>| adopt(&world.state, &world.rules(), cluster(no), keys);
+    let refuse = |bad: KeyOffer, why: KeyError| {
+        let refused = ask(1, vec![offer(2, ours(false)), bad]);
+        assert_eq!(refused, Err(Refusal::Key { at: 1, pubkey: bad.pubkey, why }));
+    };
+    refuse(offer(1, ours(false)), KeyError::Known);
+    refuse(offer(2, ours(false)), KeyError::Known);
+    refuse(offer(3, theirs()), KeyError::Credentials { have: theirs() });
+    let two = signed(3, ours(false), 2 * ETH);
+    refuse(KeyOffer { rest: two, ..good }, KeyError::Amount { have: Gwei(2 * ETH), want: Gwei(31 * ETH) });
+    assert_eq!(ask(9, vec![good]), Err(Refusal::NoCluster { cluster: cluster(9) }));
+    assert_eq!(ask(1, Vec::new()), Err(Refusal::KeyCount { have: 0 }));
+    // Whoever adopts has verified: nothing is computed here. And there may be more of them than of one request.
+    let unsigned = Offered { signature: Signature::INFINITY, ..good.rest };
+    let keys = (3..3 + 2 * KEYS_MAX as u64).map(|no| KeyOffer { pubkey: key(no), rest: unsigned, ..good });
+    let keys: Vec<_> = keys.collect();
+    assert_eq!(ask(1, keys.clone()), Ok(Event::Registered { cluster: cluster(1), keys }));
 }
 
 #[test]

@@ -166,14 +166,14 @@ fn registered(
     cluster: ClusterId,
     keys: &[KeyOffer],
 ) -> Result<Event, Refusal> {
-    if keys.is_empty() || keys.len() > KEYS_MAX {
+    if keys.len() > KEYS_MAX {
         return Err(Refusal::KeyCount { have: keys.len() });
     }
     taken(state, rules, cluster, keys, verify)?;
     Ok(Event::Registered { cluster, keys: keys.to_vec() })
 }
 
-/// That a cluster's keys are registered as its lock has them, any number of them.
+/// That a cluster's keys are registered as its lock has them, one or more.
 ///
 /// - `keys`: of a lock whose checks hold, so each key is one and has signed its deposits. Everything else is checked.
 /// - Cost: no curve work.
@@ -195,6 +195,9 @@ fn taken(
     keys: &[KeyOffer],
     good: impl Fn(&KeyOffer, &Charter, Split) -> Result<(), KeyError>,
 ) -> Result<(), Refusal> {
+    if keys.is_empty() {
+        return Err(Refusal::KeyCount { have: 0 });
+    }
     rules.split.check(&rules.charter)?;
     if !rules.clusters.contains_key(&cluster) {
         return Err(Refusal::NoCluster { cluster });

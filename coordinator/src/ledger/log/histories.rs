@@ -5,11 +5,13 @@ use super::*;
 use crate::canonical;
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide;
+use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::governance::Act;
 use crate::ledger::operators::Reason;
 use crate::ledger::policy::Policy;
 use crate::ledger::testbed::jar::{Jar, key, theirs};
 use crate::ledger::testbed::{Pool, address};
+use cluster::Lock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
@@ -31,6 +33,8 @@ enum Try {
     PaidOut(u64, u32),
     /// Keys of the cluster, signed by one of these.
     Register(u8, u64),
+    /// The lock of the other cluster, by one of its nodes or somebody else.
+    Deliver(u8),
     Plan,
     Approve(u64),
     Send(u64),
@@ -73,6 +77,7 @@ fn one() -> impl Strategy<Value = Try> {
     ];
     let deposits = prop_oneof![
         2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Register(who, secret)),
+        1 => (120..126u8).prop_map(Try::Deliver),
         2 => Just(Try::Plan),
         1 => batch().prop_map(Try::Approve),
         1 => batch().prop_map(Try::Send),
@@ -110,9 +115,10 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 27] = [
+const HAPPENS: [&str; 28] = [
     "bonds/claimed",
     "bonds/deposited",
+    "ceremonies/locked",
     "chain/finalized",
     "chain/stake",
     "clusters/stands",
@@ -151,12 +157,16 @@ fn charter() -> Charter {
     charter
 }
 
+/// Another cluster's lock.
+static LOCK: LazyLock<Lock> = LazyLock::new(|| ceremonies::lock(&ceremonies::hashed(&ceremonies::file(1))));
+
 static BEGUN: LazyLock<(Pool, Replay)> = LazyLock::new(|| {
     let mut pool = Pool::of(charter());
     pool.finalize(1000);
     pool.see("network-stake", &json!({"epoch": "1000", "active": "35000000000000000"})).unwrap();
     let team = pool.team();
-    let cluster = pool.cluster(team, 3);
+    let cluster = pool.cluster(team.clone(), 3);
+    ceremonies::admit(&mut pool, team, LOCK.definition().definition_hash(), 1).unwrap();
     pool.pay(70, "100", 0).unwrap();
     let keys = json!({"keys": [pool.offer(1)]});
     pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
@@ -175,7 +185,8 @@ fn eth(amount: impl std::fmt::Display) -> Wei {
 impl World {
     fn begun() -> Self {
         let pool = BEGUN.0.clone();
-        let cluster = *pool.state().clusters.clusters.keys().next().unwrap();
+        let other = LOCK.definition().definition_hash();
+        let cluster = *pool.state().clusters.clusters.keys().find(|cluster| **cluster != other).unwrap();
         Self { pool, jar: Jar::new(), cluster }
     }
 
@@ -230,9 +241,12 @@ impl World {
             Try::Arrive(..) | Try::Transfer(..) | Try::Request(..) | Try::Claim(..) | Try::PaidOut(..) => {
                 self.ask_money(one)
             }
-            Try::Register(..) | Try::Plan | Try::Approve(_) | Try::Send(_) | Try::GiveUp(..) => {
-                self.ask_deposits(one)
-            }
+            Try::Register(..)
+            | Try::Deliver(_)
+            | Try::Plan
+            | Try::Approve(_)
+            | Try::Send(_)
+            | Try::GiveUp(..) => self.ask_deposits(one),
             other => self.ask_office(other),
         }
     }
@@ -282,6 +296,10 @@ impl World {
             Try::Register(who, secret) => {
                 let body = json!({"keys": [self.pool.offer(secret)]});
                 self.pool.post(who, &format!("/v1/clusters/{}/keys", self.cluster), &body).map(drop)
+            }
+            Try::Deliver(who) => {
+                let path = format!("/v1/clusters/{}/lock", LOCK.definition().definition_hash());
+                self.pool.post(who, &path, &ceremonies::value(&LOCK)).map(drop)
             }
             Try::Plan => self.pool.see("plan", &json!({})).map(drop),
             Try::Approve(batch) => self.pool.approve(batch),
