@@ -228,12 +228,13 @@ impl Desk {
             let list: Vec<_> = missing.iter().map(|one| one.get().to_string()).collect();
             return Delivery::Not(format!("operators {} have not confirmed their files", list.join(", ")));
         }
-        match std::fs::read(data_dir.join(folder::LOCK)) {
+        let path = data_dir.join(folder::LOCK);
+        match std::fs::read(&path) {
             Ok(lock) => match self.deliver(lock.into(), patience).await {
                 Ok(receipt) => receipt.into(),
                 Err(error) => Delivery::Not(error.to_string()),
             },
-            Err(error) => Delivery::Not(error.to_string()),
+            Err(error) => Delivery::Not(format!("cannot read {}: {error}", path.display())),
         }
     }
 }
