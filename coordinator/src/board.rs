@@ -3,7 +3,7 @@
 //! ```text
 //! a node     says: this step, waiting for these, done; signed as a request is
 //! the board  remembers the newest word of each, for ten minutes
-//! anybody    reads: the definition, who is there, who is missing, what is to be signed
+//! anybody    reads: the definition, who has accepted it, who is there, who is missing
 //! ```
 //!
 //! Nothing depends on it. What a node says of itself, or of others, is believed by nobody: the ceremony goes its own way
@@ -15,8 +15,8 @@
 
 use crate::formulas::allocation::Credentials;
 use crate::ledger::State;
-use crate::ledger::clusters::Cluster;
-use crate::ledger::operators::{Operator, OperatorId};
+use crate::ledger::calls::Outline;
+use crate::ledger::operators::OperatorId;
 use crate::request::{Incoming, Nonce, RequestRefusal, VALID_MAX_S};
 use cluster::deposit::withdrawal_credentials;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,8 @@ pub enum WordRefusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Its operators are asked, and not all have accepted: nobody speaks yet.
+    Asked,
     /// Somebody is missing, and nobody has begun.
     Waiting,
     /// Somebody has begun, or everybody is there.
@@ -133,6 +135,8 @@ pub struct Place<'a> {
     pub enr: &'a str,
     /// The address that its node signs as.
     pub node: Address,
+    /// Whether it has accepted the definition.
+    pub accepted: bool,
     /// What its node says, if it was heard of late.
     pub present: Option<&'a Present>,
 }
@@ -148,8 +152,8 @@ pub struct Notice<'a> {
     pub cluster: ClusterId,
     /// How far it is.
     pub stage: Stage,
-    /// The definition's file, if it is known here.
-    pub definition: Option<&'a str>,
+    /// The definition's file: who reads it hashes it, and accepts that hash.
+    pub definition: String,
     /// Its operators.
     pub operators: Vec<Place<'a>>,
     /// How many of them sign.
@@ -160,7 +164,7 @@ pub struct Notice<'a> {
     pub withdrawal_credentials: Root,
     /// Who takes fees.
     pub fee_recipient: Address,
-    /// What is deposited first, and then.
+    /// What is deposited first, and then, as it was when the operators were asked.
     pub amounts: [Gwei; 2],
     /// The lock's hash, if the pool has it.
     pub lock: Option<Root>,
@@ -186,17 +190,17 @@ impl Board {
     ) -> Result<(), WordRefusal> {
         self.forget(now);
         let (pool, chain_id) = (state.pool, state.charter.network.chain_id);
-        incoming.claims(pool, chain_id)?;
-        let found = state.clusters.get(cluster).ok_or(WordRefusal::NoCluster(cluster))?;
-        let node = |(place, _, operator): &(u8, OperatorId, &Operator)| {
-            (operator.node_address() == incoming.signer).then_some(*place)
-        };
-        let place = places(state, found).find_map(|one| node(&one));
-        let place = place.ok_or(WordRefusal::Stranger(incoming.signer))?;
+        let signer = incoming.claims(pool, chain_id)?;
+        let formed = state.clusters.get(cluster).is_some();
+        let outline = state.calls.outlines.get(&cluster).filter(|_| formed);
+        let outline = outline.ok_or(WordRefusal::NoCluster(cluster))?;
+        let mut places = (1..=u8::MAX).zip(&outline.members);
+        let place = places.find(|(_, member)| member.node.key().0.address() == signer);
+        let (place, _) = place.ok_or(WordRefusal::Stranger(signer))?;
         let before = self.present.get(&(cluster, place));
         let last = |_| before.map(|present| present.nonce);
-        incoming.request.signer(pool, chain_id, now, WORD_LEN_MAX, last)?;
-        let word = word(&incoming.request.body, found.operators().len())?;
+        incoming.request.valid(Ok(signer), now, WORD_LEN_MAX, last)?;
+        let word = word(&incoming.request.body, outline.members.len())?;
         if before.is_none() && self.present.len() >= PRESENT_MAX {
             return Err(WordRefusal::Full);
         }
@@ -207,25 +211,20 @@ impl Board {
         Ok(())
     }
 
-    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster.
+    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster and asks for none.
+    ///
+    /// Cost: the definition is made again: some hashes for every validator.
     pub fn notice<'a>(&'a self, now: u64, state: &'a State, cluster: ClusterId) -> Option<Notice<'a>> {
-        let found = state.clusters.get(cluster)?;
+        let outline = state.calls.outlines.get(&cluster)?;
+        let definition = state.definition(cluster)?.to_json();
         let charter = &state.charter;
-        let split = state.policy.terms().deposit;
-        let operators: Vec<_> = places(state, found)
-            .map(|(place, id, operator)| Place {
-                place,
-                operator: id,
-                enr: operator.application.enr.as_str(),
-                node: operator.node_address(),
-                present: self.present.get(&(cluster, place)).filter(|present| !present.silent(now)),
-            })
-            .collect();
+        let operators = self.places(now, state, cluster, outline);
         let missing = operators.iter().filter(|one| one.present.is_none()).map(|one| one.place);
         let missing: Vec<_> = missing.collect();
         let begun = operators.iter().filter_map(|one| one.present).any(|one| one.word.step > Step::Gather);
         let lock = state.ceremonies.locks.get(&cluster).map(|locked| locked.lock);
         let stage = match lock {
+            _ if state.clusters.get(cluster).is_none() => Stage::Asked,
             Some(_) => Stage::Delivered,
             None if begun || missing.is_empty() => Stage::Running,
             None => Stage::Waiting,
@@ -236,15 +235,39 @@ impl Board {
             chain_id: charter.network.chain_id,
             cluster,
             stage,
-            definition: state.ceremonies.definitions.get(&cluster).map(String::as_str),
+            definition,
             operators,
-            threshold: found.members.last().map_or(0, |members| members.threshold),
+            threshold: outline.threshold,
             missing,
             withdrawal_credentials: withdrawal_credentials(charter.withdrawal_address, compounding),
             fee_recipient: charter.fee_recipient,
-            amounts: [split.first, split.rest],
+            amounts: [outline.deposit.first, outline.deposit.rest],
             lock,
         })
+    }
+
+    /// A cluster's operators in their places.
+    fn places<'a>(
+        &'a self,
+        now: u64,
+        state: &State,
+        cluster: ClusterId,
+        outline: &'a Outline,
+    ) -> Vec<Place<'a>> {
+        let asked = state.calls.answers.clusters.get(&cluster);
+        let accepted = asked.map_or(&[][..], |asked| &asked.accepted);
+        let heard = |place| self.present.get(&(cluster, place)).filter(|present| !present.silent(now));
+        let places = (1..=u8::MAX).zip(&outline.members);
+        places
+            .map(|(place, member)| Place {
+                place,
+                operator: member.operator,
+                enr: member.node.as_str(),
+                node: member.node.key().0.address(),
+                accepted: accepted.contains(&member.operator),
+                present: heard(place),
+            })
+            .collect()
     }
 
     /// Forgets who was silent for too long.
@@ -257,15 +280,6 @@ impl Present {
     fn silent(&self, now: u64) -> bool {
         now.saturating_sub(self.heard) > SILENCE_S
     }
-}
-
-/// A cluster's operators with their places.
-fn places<'a>(
-    state: &'a State,
-    cluster: &'a Cluster,
-) -> impl Iterator<Item = (u8, OperatorId, &'a Operator)> + 'a {
-    let operators = (1..=u8::MAX).zip(cluster.operators());
-    operators.filter_map(|(place, id)| Some((place, *id, state.operators.get(*id)?)))
 }
 
 fn word(body: &str, operators: usize) -> Result<Word, WordRefusal> {

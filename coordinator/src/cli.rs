@@ -1,14 +1,17 @@
 //! The command line of `dvt-coordinator`.
 
+mod report;
+
 use crate::api::{self, Shared};
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::quorum::Quorum;
-use crate::ledger::{Ledger, audit, policy};
-use crate::office::{LOG_FOLDER, Office, Published, verify};
+use crate::ledger::{Audit, Ledger, Replay, policy};
+use crate::office::{LOG_FOLDER, Office, Published, verify_store};
 use crate::store::LogStore;
 use crate::text::Text;
+use crate::verify;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use rand_core::OsRng;
@@ -58,6 +61,9 @@ enum Command {
     /// What can be done with a log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// What a log says of its reports.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +232,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Log(LogCommand::Verify(args)) => verify_log(&args),
         Command::Log(LogCommand::Export(args)) => export(&args),
         Command::Log(LogCommand::TakeOver(args)) => take_over(&args),
+        Command::Report(command) => report::run(&command),
     }
 }
 
@@ -308,7 +315,7 @@ fn told(as_json: bool, ledger: &Ledger) -> anyhow::Result<()> {
 
 fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
     let ledger = match (&args.data_dir, &args.file) {
-        (Some(folder), _) => verify(&LogStore::open(&folder.join(LOG_FOLDER))?)?,
+        (Some(folder), _) => verify_store(&LogStore::open(&folder.join(LOG_FOLDER))?)?,
         (None, Some(file)) => {
             let head = |path: &PathBuf| -> anyhow::Result<_> {
                 let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -316,7 +323,7 @@ fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
                 Ok(read.with_context(|| format!("{} is no head", path.display()))?.signed)
             };
             let heads: Vec<_> = args.head.iter().map(head).collect::<anyhow::Result<_>>()?;
-            audit(&lines(file)?, &heads)?
+            verify::finish(Audit::new(Replay::default(), &heads), None, lines(file)?)?
         }
         (None, None) => bail!("a folder or a file is needed"),
     };
@@ -324,19 +331,19 @@ fn verify_log(args: &VerifyArgs) -> anyhow::Result<()> {
 }
 
 /// The entries of an exported log.
-fn lines(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = BufReader::new(file).split(b'\n');
-    lines.collect::<Result<_, _>>().with_context(|| format!("cannot read {}", path.display()))
+fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Vec<u8>>> + Send> {
+    let cannot = format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(|| cannot.clone())?;
+    Ok(BufReader::new(file).split(b'\n').map(move |line| line.with_context(|| cannot.clone())))
 }
 
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let store = LogStore::open(&args.data_dir.join(LOG_FOLDER))?;
-    verify(&store)?;
+    verify_store(&store)?;
     let path = args.out.display();
     let open = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&args.out);
     let mut file = open.with_context(|| format!("cannot make {path}"))?;
-    for entry in store.entries() {
+    for entry in store.entries_from(0) {
         file.write_all(&entry?)
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write {path}"))?;
@@ -345,7 +352,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 fn take_over(args: &TakeOverArgs) -> anyhow::Result<()> {
-    let log = lines(&args.file)?;
+    let log: Vec<_> = lines(&args.file)?.collect::<anyhow::Result<_>>()?;
     let key = key_of(&args.folder.data_dir)?;
     let office = Office::take_over(&args.folder.data_dir, key, &log)?;
     told(args.folder.json, office.ledger()?)
@@ -363,8 +370,13 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind(args.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
-        let served = axum::serve(listener, api::router(Shared::new(office)));
-        served.with_graceful_shutdown(stopped()).await.context("the server has failed")
+        let office = Shared::new(office);
+        let served = axum::serve(listener, api::router(office.clone()));
+        served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
+        if let Err(error) = office.with(|office| Ok(office.close()?)).await {
+            tracing::warn!("no snapshot is kept: {error}");
+        }
+        Ok(())
     })
 }
 

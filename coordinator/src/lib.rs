@@ -16,6 +16,7 @@
 //!
 //! Around it:
 //!
+//! - [`verify`]: a log replayed with all cores.
 //! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
 //! - [`api`]: the office over HTTP. [`cli`]: the program.
 
@@ -32,6 +33,7 @@ pub mod office;
 pub mod request;
 pub mod store;
 pub mod text;
+pub mod verify;
 
 #[cfg(test)]
 mod test_keys;

@@ -12,15 +12,20 @@ use crate::canonical;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
 use crate::ledger::head::AuditError;
-use crate::ledger::{AppendError, Ledger, Observation, Sealed, SignedHead, audit};
+use crate::ledger::snapshot::{self, SnapshotError};
+use crate::ledger::{AppendError, Audit, Head, Ledger, Observation, Replay, Sealed, SignedHead};
 use crate::request::{Incoming, WalletSignature};
 use crate::store::{LogStore, StoreError};
 use crate::text::Label;
+use crate::verify;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
 use types::{Address, ClusterId};
+
+/// Entries after which a head's state is kept as a snapshot.
+const SNAPSHOT_ENTRIES: u64 = 10_000;
 
 /// The folder of the log in a coordinator's folder.
 pub const LOG_FOLDER: &str = "log";
@@ -34,6 +39,9 @@ pub enum OpenError {
     /// The log is not what it was.
     #[error("the log does not verify: {0}")]
     Audit(#[from] AuditError),
+    /// A snapshot that is not believed.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A head that nobody wrote so.
     #[error("the log is damaged: a head that was published cannot be read: {0}")]
     Head(#[from] canonical::CanonicalError),
@@ -113,6 +121,8 @@ pub struct Office {
     key: CoordinatorKey,
     board: Board,
     broken: bool,
+    /// Entries when the last snapshot was kept, or when the office was opened from one.
+    kept: u64,
 }
 
 impl Office {
@@ -128,14 +138,17 @@ impl Office {
             return Err(OpenError::Founded(store.len()));
         }
         store.append(&first.bytes())?;
-        Ok(Self::of(ledger, store, key))
+        Ok(Self::of(ledger, store, key, 0))
     }
 
-    /// Opens the office of a folder. Cost: the whole log is replayed.
+    /// Opens the office of a folder. Cost: what came after the last snapshot is replayed; without one, the whole log.
     pub fn open(folder: &Path, key: CoordinatorKey) -> Result<Self, OpenError> {
         let store = LogStore::open(&folder.join(LOG_FOLDER))?;
-        let ledger = verify(&store)?;
-        Ok(Self::of(ledger, store, key))
+        let (ledger, kept) = match reopen(&store)? {
+            Some(ledger) => (ledger, store.len()),
+            None => (verify_store(&store)?, 0),
+        };
+        Ok(Self::of(ledger, store, key, kept))
     }
 
     /// Takes another coordinator's log over, into a folder that has none.
@@ -145,7 +158,8 @@ impl Office {
         if log.is_empty() {
             return Err(OpenError::Empty);
         }
-        let ledger = audit(log, &[])?;
+        let read = log.iter().map(|entry| Ok::<_, AuditError>(entry.clone()));
+        let ledger = verify::finish(Audit::new(Replay::default(), &[]), None, read)?;
         let mut store = LogStore::open_or_make(&folder.join(LOG_FOLDER))?;
         if !store.is_empty() {
             return Err(OpenError::Founded(store.len()));
@@ -153,11 +167,11 @@ impl Office {
         for entry in log {
             store.append(entry)?;
         }
-        Ok(Self::of(ledger, store, key))
+        Ok(Self::of(ledger, store, key, 0))
     }
 
-    fn of(ledger: Ledger, store: LogStore, key: CoordinatorKey) -> Self {
-        Self { ledger, store, key, board: Board::default(), broken: false }
+    fn of(ledger: Ledger, store: LogStore, key: CoordinatorKey, kept: u64) -> Self {
+        Self { ledger, store, key, board: Board::default(), broken: false, kept }
     }
 
     /// The ledger, unless what it knows may not be on the disk.
@@ -198,7 +212,7 @@ impl Office {
         Ok(self.board.hear(now, self.ledger.state(), cluster, incoming)?)
     }
 
-    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster.
+    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster and asks for none.
     pub fn notice(&self, now: u64, cluster: ClusterId) -> Result<Option<Notice<'_>>, OfficeError> {
         Ok(self.board.notice(now, self.ledger()?.state(), cluster))
     }
@@ -232,7 +246,27 @@ impl Office {
         let signature = self.key.sign(head.digest(self.ledger.state().charter.network.chain_id));
         let published = Published { signed: SignedHead { head, signature }, countersigned: BTreeMap::new() };
         self.store.keep_head(size, &canonical::bytes(&published))?;
+        if size - self.kept >= SNAPSHOT_ENTRIES {
+            self.snapshot(&head);
+        }
         Ok(published)
+    }
+
+    /// Keeps what the next start goes on from. It may fail: then more is replayed.
+    fn snapshot(&mut self, head: &Head) {
+        match self.store.keep_snapshot(&self.ledger.snapshot(head)) {
+            Ok(()) => self.kept = head.size,
+            Err(error) => tracing::warn!("no snapshot is kept: {error}"),
+        }
+    }
+
+    /// What is done before the office closes: a head of all that is in the log, and a snapshot of it.
+    pub fn close(&mut self) -> Result<(), OfficeError> {
+        let head = self.head()?.signed.head;
+        if self.kept < head.size {
+            self.snapshot(&head);
+        }
+        Ok(())
     }
 
     /// The head that was published at a size.
@@ -266,11 +300,35 @@ impl Office {
 }
 
 /// Replays a stored log, and compares it with every head that was published of it.
-pub fn verify(store: &LogStore) -> Result<Ledger, OpenError> {
-    let heads: Vec<SignedHead> = store
-        .heads()
-        .map(|head| Ok(canonical::read::<Published>(&head?)?.signed))
-        .collect::<Result<_, OpenError>>()?;
-    let entries: Vec<Vec<u8>> = store.entries().collect::<Result<_, _>>()?;
-    Ok(audit(&entries, &heads)?)
+pub fn verify_store(store: &LogStore) -> Result<Ledger, OpenError> {
+    let entries = store.entries_from(0).map(|entry| Ok::<_, OpenError>(entry?));
+    verify::finish(Audit::new(Replay::default(), &heads(store)?), None, entries)
 }
+
+/// Goes on from a store's snapshot, if it has one that a published head is of, and replays what came after.
+fn reopen(store: &LogStore) -> Result<Option<Ledger>, OpenError> {
+    let Some(snapshot) = store.snapshot()? else { return Ok(None) };
+    let resumed = || {
+        let size = snapshot::head_of(&snapshot)?.size;
+        let of_it = heads(store)?.into_iter().find(|signed| signed.head.size == size);
+        Ok::<_, OpenError>(Ledger::resume(&snapshot, &of_it.ok_or(SnapshotError::NoHead)?)?)
+    };
+    let ledger = match resumed() {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            tracing::warn!("the snapshot is not used, and the whole log is replayed: {error}");
+            return Ok(None);
+        }
+    };
+    let of = (ledger.state().pool, ledger.state().charter.network.chain_id);
+    let tail = store.entries_from(ledger.tree().size()).map(|entry| Ok::<_, OpenError>(entry?));
+    verify::finish(Audit::new(ledger.into(), &heads(store)?), Some(of), tail).map(Some)
+}
+
+/// All heads that were published.
+fn heads(store: &LogStore) -> Result<Vec<SignedHead>, OpenError> {
+    store.heads().map(|head| Ok(canonical::read::<Published>(&head?)?.signed)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ pub const ENTRY_LEN_MAX: usize = 8 << 20;
 const ENTRIES: &str = "entries";
 const HEADS: &str = "heads";
 const TIP: &str = "tip";
+const SNAPSHOT: &str = "snapshot";
 
 /// Why the log does not open, or takes no entry.
 #[derive(Debug, Error)]
@@ -171,9 +172,9 @@ impl LogStore {
         self.len == 0
     }
 
-    /// All entries, in order.
-    pub fn entries(&self) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> {
-        self.entries.iter().values().map(|value| Ok(value?.to_vec()))
+    /// All entries from a number on, in order.
+    pub fn entries_from(&self, seq: u64) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> + use<> {
+        self.entries.range(key_of(seq)..).values().map(|value| Ok(value?.to_vec()))
     }
 
     /// One entry; `None` beyond the last.
@@ -202,6 +203,13 @@ impl LogStore {
         Ok(seq)
     }
 
+    /// Writes over an entry, as only a broken disk does.
+    #[cfg(test)]
+    pub(crate) fn put(&self, seq: u64, entry: &[u8]) {
+        self.entries.insert(key_of(seq), entry).unwrap();
+        self.sync().unwrap();
+    }
+
     /// Keeps what was said of the log at a size, durably: a head, and who has signed it.
     pub fn keep_head(&mut self, size: u64, head: &[u8]) -> Result<(), StoreError> {
         if self.failed {
@@ -221,17 +229,36 @@ impl LogStore {
         self.heads.iter().values().map(|value| Ok(value?.to_vec()))
     }
 
+    /// Keeps a snapshot in the place of the last, durably.
+    pub fn keep_snapshot(&self, snapshot: &[u8]) -> Result<(), StoreError> {
+        self.replace(SNAPSHOT, snapshot)
+    }
+
+    /// The last snapshot, if there is one.
+    pub fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.folder.join(SNAPSHOT);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.database.flush()?;
         fdatasync(&self.file).map_err(|error| StoreError::Sync(error.into()))
     }
 
-    /// Writes the tip: another file first, which then takes its name, so that there is always a whole one.
     fn write_tip(&self) -> Result<(), StoreError> {
-        let (path, fresh) = (self.folder.join(TIP), self.folder.join("tip.new"));
+        self.replace(TIP, format!("{}\n", self.len).as_bytes())
+    }
+
+    /// Writes a file: another first, which then takes its name, so that there is always a whole one.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let (path, fresh) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
         let open = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh);
         let mut file = open.map_err(at(&fresh))?;
-        writeln!(file, "{}", self.len).map_err(at(&fresh))?;
+        file.write_all(bytes).map_err(at(&fresh))?;
         fsync(&file).map_err(|error| StoreError::Sync(error.into()))?;
         std::fs::rename(&fresh, &path).map_err(at(&path))?;
         sync_folder(&self.folder)
@@ -287,7 +314,7 @@ mod tests {
     use super::*;
 
     fn all(store: &LogStore) -> Vec<Vec<u8>> {
-        store.entries().collect::<Result<_, _>>().unwrap()
+        store.entries_from(0).collect::<Result<_, _>>().unwrap()
     }
 
     #[test]

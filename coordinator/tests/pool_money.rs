@@ -8,8 +8,8 @@ use coordinator::formulas::shares::{DEAD_HOLDER, DEAD_SHARES, Shares};
 use coordinator::formulas::wide;
 use coordinator::ledger::chain::Reference;
 use coordinator::ledger::pool::{
-    Amount, Command, Corrupt, Event, Payment, PayoutReason, QUEUE_HOLDER, Refusal, Report, Rules, State,
-    apply, decide,
+    Amount, Command, Corrupt, Event, OPERATORS_HOLDER, Payment, PayoutReason, QUEUE_HOLDER, RESERVE_HOLDER,
+    Refusal, Report, Rules, State, apply, decide,
 };
 use pool::{Book, account, bp, eth, gwei, reference, rules};
 use proptest::prelude::*;
@@ -19,17 +19,46 @@ use types::{Address, Epoch, Gwei, Wei};
 /// Something that is tried; numbers are parts of what there is, in thousandths.
 #[derive(Clone, Copy, Debug)]
 enum Try {
-    Pay { payer: u8, wei: u128, again: bool },
+    Pay {
+        payer: u8,
+        wei: u128,
+        again: bool,
+    },
     Rewards(u64),
     Cover(u64),
-    Transfer { owner: u8, to: u8, part: u16 },
-    Request { owner: u8, part: u16 },
-    Claim { owner: u8, request: u64 },
-    PaidOut { payout: u64, honest: bool },
+    Transfer {
+        owner: u8,
+        to: u8,
+        part: u16,
+    },
+    Request {
+        owner: u8,
+        part: u16,
+    },
+    Claim {
+        owner: u8,
+        request: u64,
+    },
+    PaidOut {
+        payout: u64,
+        honest: bool,
+    },
     Plan(u16),
     Unplan(u16),
     Send(u16),
-    Report { balance: u16, arrived: u16, withdrawn: u16, incident: bool, later: bool },
+    Report {
+        balance: u16,
+        arrived: u16,
+        withdrawn: u16,
+        incident: bool,
+        later: bool,
+    },
+    /// Out of what the books hold, or out of what they do not; to an account, or to the reserve.
+    Give {
+        from: u8,
+        to: u8,
+        part: u16,
+    },
 }
 
 fn tries(losses: bool) -> impl Strategy<Value = Vec<Try>> {
@@ -50,6 +79,7 @@ fn tries(losses: bool) -> impl Strategy<Value = Vec<Try>> {
         3 => (balance, part(), 0u16..500, prop::bool::weighted(0.2), prop::bool::weighted(0.9)).prop_map(
             |(balance, arrived, withdrawn, incident, later)| Try::Report { balance, arrived, withdrawn, incident, later }
         ),
+        2 => (0..3u8, 0..6u8, part()).prop_map(|(from, to, part)| Try::Give { from, to, part }),
     ];
     prop::collection::vec(one, 1..80)
 }
@@ -89,6 +119,15 @@ fn command(book: &Book, one: Try) -> Command {
             let due = state.payouts().get(&payout).map(|due| (due.to, due.eth)).unwrap_or_default();
             let eth = if honest { due.1 } else { Wei(due.1.0 + U256::ONE) };
             Command::PaidOut { payout, payment: reference(book.steps), to: due.0, eth }
+        }
+        Try::Give { from, to, part } => {
+            let from = [OPERATORS_HOLDER, RESERVE_HOLDER, account(0)][usize::from(from)];
+            let to = match to {
+                4 => QUEUE_HOLDER,
+                5 => RESERVE_HOLDER,
+                no => account(no),
+            };
+            Command::Give { from, to, eth: Wei(part_of(state.shares().balance(from).0, part)) }
         }
         Try::Plan(part) => Command::Plan(gwei_of(state.books().buffer, part)),
         Try::Unplan(part) => Command::Unplan(gwei_of(state.books().planned, part)),
@@ -391,17 +430,55 @@ fn fees_are_of_gains_only_and_split_to_the_last_share() {
     book.stake("32");
     book.bounds.positive_rebase_max_ppb = 10_000_000;
     book.report(32 * wide::ETH_GWEI, 32 * wide::ETH_GWEI, 0).unwrap();
-    let of = |book: &Book, no: u8| book.state.shares().shares(account(no)).0;
-    assert_eq!(of(&book, 20) + of(&book, 21) + of(&book, 22), U256::ZERO, "a deposit is no gain");
+    let collectors = [OPERATORS_HOLDER, account(21), RESERVE_HOLDER];
+    let have = |book: &Book| collectors.map(|account| book.state.shares().shares(account).0);
+    assert_eq!(have(&book), [U256::ZERO; 3], "a deposit is no gain");
     let before = book.state.rate().shares.0;
     book.report(32 * wide::ETH_GWEI + wide::ETH_GWEI / 10, 0, 0).unwrap();
     let minted = book.state.rate().shares.0 - before;
-    let [operators, treasury, reserve] = [20, 21, 22].map(|no| of(&book, no));
+    let [operators, treasury, reserve] = have(&book);
     assert_eq!(operators + treasury + reserve, minted);
     assert_eq!(operators, minted * U256::from(500) / U256::from(1000));
     assert_eq!(reserve, minted * U256::from(100) / U256::from(1000));
     let fee = book.state.rate().eth_of(Shares(minted)).unwrap();
     assert!(eth("0.01").0 - fee.0 <= U256::from(2), "a tenth of 0.1 ETH: {fee}");
+}
+
+#[test]
+fn the_books_give_away_what_they_hold_and_nothing_else() {
+    let mut book = Book::funded([("64", 0)]);
+    book.stake("32");
+    book.report(32 * wide::ETH_GWEI, 32 * wide::ETH_GWEI, 0).unwrap();
+    book.report(32 * wide::ETH_GWEI + wide::ETH_GWEI / 10, 0, 0).unwrap();
+    let give = |from, to, eth| Command::Give { from, to, eth };
+    let (one, wei) = (account(1), Wei(U256::from(1000)));
+    for other in [account(0), QUEUE_HOLDER, DEAD_HOLDER, OPERATORS_HOLDER] {
+        let refused = book.run(&give(other, OPERATORS_HOLDER, wei));
+        assert_eq!(refused, Err(Refusal::NotHeld { account: other }));
+        let shares = Shares(U256::ONE);
+        let event = Event::Given { from: other, to: OPERATORS_HOLDER, shares };
+        let corrupt = apply(&mut book.state.clone(), &event);
+        assert_eq!(corrupt, Err(Corrupt::Nobody { account: other }));
+    }
+    for nobody in [QUEUE_HOLDER, DEAD_HOLDER, Address::ZERO] {
+        let refused = Err(Refusal::Nobody { account: nobody });
+        assert_eq!(book.run(&give(OPERATORS_HOLDER, nobody, wei)), refused);
+        let event = Event::Given { from: OPERATORS_HOLDER, to: nobody, shares: Shares(U256::ONE) };
+        let corrupt = apply(&mut book.state.clone(), &event);
+        assert_eq!(corrupt, Err(Corrupt::Nobody { account: nobody }));
+    }
+    assert_eq!(book.run(&give(RESERVE_HOLDER, one, Wei::ZERO)), Err(Refusal::NoShares));
+    // Worth no more than it is said to be, and a pool that is closed to an account can owe it something.
+    book.named = Some(BTreeSet::new());
+    book.run(&give(OPERATORS_HOLDER, one, wei)).unwrap();
+    let [got] = book.balances([1]);
+    assert!(got <= wei && got.0 + U256::from(2) >= wei.0, "{got}");
+    // Asked for more than there is, all of it.
+    let all = book.state.shares().shares(RESERVE_HOLDER);
+    let given = book.run(&give(RESERVE_HOLDER, OPERATORS_HOLDER, eth("1"))).unwrap();
+    let (from, to) = (RESERVE_HOLDER, OPERATORS_HOLDER);
+    assert_eq!(given, [Event::Given { from, to, shares: all }]);
+    assert_eq!(book.run(&give(RESERVE_HOLDER, one, wei)), Err(Refusal::NoShares));
 }
 
 #[test]

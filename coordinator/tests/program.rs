@@ -81,6 +81,10 @@ fn a_pool_is_founded_verified_exported_and_taken_over() {
     assert!(refused(&export).contains("cannot make"), "never over another");
     assert_eq!(done(&["log", "verify", "--file", text(&log), "--json"]), founded);
 
+    // Nothing was reported yet; of a coordinator's folder and of a file it says the same.
+    assert_eq!(done(&["report", "list", "--data-dir", text(&first), "--json"]), "[]\n");
+    assert_eq!(done(&["report", "list", "--file", text(&log)]), "reports 0\n");
+
     let entry = fs::read(&log).unwrap();
     let forged = first.join("forged.jsonl");
     for at in (0..entry.len() - 1).step_by(97) {
@@ -91,6 +95,7 @@ fn a_pool_is_founded_verified_exported_and_taken_over() {
         // A byte that becomes a line's end makes another entry of the rest.
         assert!(said.contains("entry 0: "), "byte {at}: {said}");
     }
+    assert!(refused(&["report", "list", "--file", text(&forged)]).contains("entry 0: "));
 
     done(&["log", "take-over", "--data-dir", text(&second), "--file", text(&log)]);
     assert_eq!(done(&["log", "verify", "--data-dir", text(&second), "--json"]), founded);

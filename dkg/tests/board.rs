@@ -9,8 +9,9 @@ use cluster::{Definition, folder};
 use coordinator::api::{Shared, router};
 use coordinator::formulas::allocation::Credentials;
 use coordinator::key::CoordinatorKey;
+use coordinator::ledger::calls::Chosen;
 use coordinator::ledger::charter::Charter;
-use coordinator::ledger::clusters::{Admission, Stage};
+use coordinator::ledger::clusters::Stage;
 use coordinator::ledger::governance::{Act, Motion};
 use coordinator::ledger::policy::preset;
 use coordinator::ledger::quorum::Quorum;
@@ -90,12 +91,17 @@ impl Books {
         let state = self.office.ledger().unwrap().state();
         let (pool, chain_id, enr) = (state.pool, state.charter.network.chain_id, node.enr());
         let binding = Message::NodeBinding { pool, manager: address(manager), enr: &enr }.digest(chain_id);
+        // No two have anything in common.
+        let at = usize::from(manager - MANAGERS[0]);
+        let of = |names: [&'static str; 4]| names[at];
         let setup = json!({
-            "country": "DE", "hosting_as": 24940, "execution_client": "geth", "consensus_client": "lodestar",
-            "validator_client": "lodestar",
+            "country": of(["DE", "FI", "CL", "JP"]), "hosting_as": 24_940 + at,
+            "execution_client": of(["geth", "reth", "nethermind", "besu"]),
+            "consensus_client": of(["lodestar", "lighthouse", "teku", "nimbus"]),
+            "validator_client": of(["lodestar", "lighthouse", "teku", "nimbus"]),
         });
         let application = json!({
-            "entity": "Blauer Reiter", "setup": setup, "operator_type": "csm-default",
+            "entity": format!("Reiter {manager}"), "setup": setup, "operator_type": "csm-default",
             "reward": address(manager + 10), "enr": enr, "node_signature": node.sign_prehash(&binding.0),
         });
         self.post(manager, "/v1/operators", &application);
@@ -108,7 +114,14 @@ impl Books {
     }
 }
 
-/// A coordinator that serves, whose pool has the cluster of a definition.
+/// A coordinator whose pool has a cluster, and who does not serve yet.
+struct Founded {
+    folder: TempDir,
+    office: Office,
+    definition: Definition,
+}
+
+/// A coordinator that serves, whose pool has a cluster.
 struct Fair {
     _folder: TempDir,
     url: String,
@@ -144,8 +157,9 @@ fn defined(path: &Path) -> Definition {
     Definition::parse(&std::fs::read(path).unwrap()).unwrap()
 }
 
-impl Fair {
-    async fn of(pool: &Pool, definition: &Path) -> Self {
+impl Founded {
+    /// A pool of all operators, who have accepted a cluster of so many validators.
+    fn of(pool: &Pool, keys: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
         let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -155,18 +169,27 @@ impl Fair {
         for (manager, dir) in MANAGERS.into_iter().zip(&pool.dirs) {
             books.join(manager, &NodeKey::load(&dir.join(KEY_FILE)).unwrap());
         }
-        let definition = defined(definition);
-        let (cluster, keys) = (definition.definition_hash(), definition.validators().len() as u32);
         let stake = Gwei(u64::from(keys) * 32_000_000_000);
         let operators = MANAGERS.map(address).to_vec();
-        books.govern(Act::AdmitCluster(Admission { cluster, operators, threshold: 3, keys, stake }));
-        let file = serde_json::from_str(&definition.to_json()).unwrap();
-        books.post(101, &format!("/v1/clusters/{cluster}/definition"), &file);
-        let shared = Shared::new(books.office);
-        let (url, server) = serve(router(shared.clone())).await;
-        Self { _folder: folder, url, shared, cluster, server }
+        books.govern(Act::ChooseCluster(Chosen { operators, threshold: 3, keys, stake }));
+        let asked = &books.office.ledger().unwrap().state().calls.outlines;
+        let cluster = *asked.keys().next().unwrap();
+        for manager in MANAGERS {
+            books.post(manager, &format!("/v1/clusters/{cluster}/accept"), &json!({}));
+        }
+        let definition = books.office.ledger().unwrap().state().definition(cluster).unwrap();
+        Self { folder, office: books.office, definition }
     }
 
+    async fn open(self) -> Fair {
+        let shared = Shared::new(self.office);
+        let (url, server) = serve(router(shared.clone())).await;
+        let cluster = self.definition.definition_hash();
+        Fair { _folder: self.folder, url, shared, cluster, server }
+    }
+}
+
+impl Fair {
     /// How many validators the cluster has registered, and how far it is.
     async fn registered(&self) -> (u64, Stage) {
         let cluster = self.cluster;
@@ -223,8 +246,7 @@ async fn all(pool: &Pool, url: &str, approved: Root) -> Vec<Finished> {
 #[tokio::test(flavor = "multi_thread")]
 async fn four_operators_that_know_a_board_and_a_hash_register_their_keys_with_the_pool() {
     let pool = pool(4);
-    let definition = pool.define("four", 2);
-    let fair = Fair::of(&pool, &definition).await;
+    let fair = Founded::of(&pool, 2).open().await;
     assert_eq!(fair.registered().await, (0, Stage::Accepted));
     let finished = all(&pool, &fair.url, fair.cluster).await;
     let taken = finished.iter().filter(|one| one.delivery == Some(Delivery::Taken)).count();
@@ -247,11 +269,11 @@ async fn four_operators_that_know_a_board_and_a_hash_register_their_keys_with_th
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_is_down_costs_a_ceremony_nothing_and_gets_the_lock_later() {
     let pool = pool(4);
-    let definition = pool.define("four", 1);
-    let hash = defined(&definition).definition_hash();
+    let founded = Founded::of(&pool, 1);
+    let hash = founded.definition.definition_hash();
     let told = json!({
         "pool": Root([1; 32]), "chain_id": 1, "missing": [], "lock": null,
-        "definition": defined(&definition).to_json(),
+        "definition": founded.definition.to_json(),
     });
     let notice = Router::new().route("/v1/ceremonies/{cluster}", get(async move || Json(told)));
     let (url, server) = serve(notice).await;
@@ -274,7 +296,7 @@ async fn a_board_that_is_down_costs_a_ceremony_nothing_and_gets_the_lock_later()
         assert!(words.contains("no connection"), "{words}");
         assert!(!one.already && one.missing.is_empty() && one.lock_hash == finished[0].lock_hash);
     }
-    let fair = Fair::of(&pool, &definition).await;
+    let fair = founded.open().await;
     let delivered = deliver_folder(board(&fair.url), &pool.dirs[2]).await.unwrap();
     assert_eq!(delivered, (finished[0].lock_hash, Delivery::Taken));
     let delivered = deliver_folder(board(&fair.url), &pool.dirs[3]).await.unwrap();

@@ -19,6 +19,12 @@ pub struct ApiError {
     message: String,
 }
 
+impl Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Display) -> Self {
         Self { status, message: message.to_string() }

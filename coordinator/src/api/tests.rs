@@ -4,7 +4,7 @@ use super::{Shared, now, router};
 use crate::key::CoordinatorKey;
 use crate::ledger::audit;
 use crate::ledger::ceremonies::LOCK_LEN_MAX;
-use crate::ledger::ceremonies::tests::{admit, file, hashed, lock};
+use crate::ledger::ceremonies::tests::lock;
 use crate::ledger::charter::{Charter, tests::charter};
 use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, address, setup};
 use crate::merkle::log_tree::{leaf_hash, verify_consistency, verify_inclusion};
@@ -286,17 +286,13 @@ async fn a_second_coordinator_takes_over_and_sees_once_governance_says_so() {
 
 #[tokio::test]
 async fn a_ceremony_is_read_spoken_of_and_delivered_and_delivered_again() {
-    let definition = hashed(&file(1));
-    let cluster = definition.definition_hash();
     let mut pool = Pool::since(charter(), now() - 30 * 86_400);
     let team = pool.team();
-    admit(&mut pool, team, cluster, 1).unwrap();
+    let cluster = pool.cluster(team, 1);
+    let definition = pool.state().definition(cluster).unwrap();
     let mut site = Site::over(&pool);
     let (notice, presence) =
         (format!("/v1/ceremonies/{cluster}"), format!("/v1/ceremonies/{cluster}/presence"));
-    let told = serde_json::from_str(&definition.to_json()).unwrap();
-    let (status, said) = site.send(101, ("POST", &format!("/v1/clusters/{cluster}/definition")), &told).await;
-    assert_eq!(status, StatusCode::CREATED, "{said}");
     let entries = site.entries().await;
 
     let word = json!({"step": "round1", "waiting_for": [2, 3], "done": false});

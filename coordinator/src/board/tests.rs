@@ -1,10 +1,15 @@
 //! The board, told everything: nodes, their words, the time.
 
 use super::*;
-use crate::ledger::ceremonies::tests::{admit, file, hashed, lock, value};
+use crate::formation::accept;
+use crate::ledger::calls::Chosen;
+use crate::ledger::ceremonies::tests::{lock, value};
+use crate::ledger::governance::Act;
+use crate::ledger::policy::{DepositSplit, Policy};
 use crate::ledger::testbed::{Pool, START, address};
 use crate::request::SignatureError;
 use crate::test_keys::Wallet;
+use cluster::Definition;
 use serde_json::json;
 
 /// Nodes of the operators in places 1 to 4.
@@ -20,10 +25,9 @@ struct Hall {
 
 impl Hall {
     fn new() -> Self {
-        let cluster = hashed(&file(1)).definition_hash();
         let mut pool = Pool::new();
         let team = pool.team();
-        admit(&mut pool, team, cluster, 1).unwrap();
+        let cluster = pool.cluster(team, 1);
         Self { pool, cluster, board: Board::default(), now: START + 9_000_000, nonce: 0 }
     }
 
@@ -55,7 +59,7 @@ fn everybody_sees_who_is_there_how_far_since_when_and_who_is_missing() {
     let mut hall = Hall::new();
     let notice = hall.notice();
     assert_eq!((notice.stage, &notice.missing[..]), (Stage::Waiting, &[1, 2, 3, 4][..]));
-    assert_eq!((notice.definition, notice.lock), (None, None));
+    assert!(notice.lock.is_none() && notice.operators.iter().all(|one| one.accepted));
     hall.say(122, "gather", &[1, 3, 4]).unwrap();
     let began = hall.now;
     hall.now += 60;
@@ -83,20 +87,55 @@ fn everybody_sees_who_is_there_how_far_since_when_and_who_is_missing() {
 #[test]
 fn what_is_to_be_signed_and_what_came_of_it_is_read_from_the_books() {
     let mut hall = Hall::new();
-    let definition = hashed(&file(1));
-    let path = |rest: &str| format!("/v1/clusters/{}/{rest}", definition.definition_hash());
-    let told = serde_json::from_str(&definition.to_json()).unwrap();
-    hall.pool.post(101, &path("definition"), &told).unwrap();
+    let definition = hall.pool.state().definition(hall.cluster).unwrap();
+    // The policy of later changes nothing of what was asked for.
+    let mut terms = hall.pool.state().policy.terms().clone();
+    terms.deposit = DepositSplit { first: Gwei(2_000_000_000), rest: Gwei(30_000_000_000) };
+    hall.pool.govern(Act::ChangePolicy(Box::new(Policy::new(terms).unwrap()))).unwrap();
     let notice = hall.notice();
-    assert_eq!(notice.definition, Some(definition.to_json().as_str()));
+    assert_eq!(notice.definition, definition.to_json());
     let ours = hall.pool.ours();
     assert_eq!((notice.withdrawal_credentials, notice.threshold), (ours, 3));
     assert_eq!(notice.amounts, [Gwei(1_000_000_000), Gwei(31_000_000_000)]);
     let lock = lock(&definition);
-    hall.pool.post(121, &path("lock"), &value(&lock)).unwrap();
+    hall.pool.post(121, &format!("/v1/clusters/{}/lock", hall.cluster), &value(&lock)).unwrap();
     let notice = hall.notice();
     assert_eq!((notice.stage, notice.lock), (Stage::Delivered, Some(lock.lock_hash())));
     assert!(hall.board.notice(0, hall.pool.state(), Root([7; 32])).is_none(), "no such cluster");
+}
+
+#[test]
+fn what_is_asked_is_read_before_it_is_accepted_and_nobody_speaks_before_all_have() {
+    let mut hall = Hall::new();
+    let team = [101, 102, 103, 104].map(address).to_vec();
+    let chosen = Chosen { operators: team, threshold: 3, keys: 2, stake: Gwei(64_000_000_000) };
+    hall.pool.govern(Act::ChooseCluster(chosen)).unwrap();
+    let open = |asked: &&accept::Asked| asked.stage == accept::Stage::Open;
+    let asked = hall.pool.state().calls.answers.clusters.values().find(open).unwrap();
+    hall.cluster = asked.proposed.definition;
+    hall.now = hall.pool.now;
+    let accepted = |hall: &Hall| hall.notice().operators.iter().map(|one| one.accepted).collect::<Vec<_>>();
+    let path = |hall: &Hall, rest: &str| format!("/v1/clusters/{}/{rest}", hall.cluster);
+    for manager in [103, 101] {
+        let notice = hall.notice();
+        assert_eq!((notice.stage, notice.lock), (Stage::Asked, None));
+        let read = Definition::parse(notice.definition.as_bytes()).unwrap();
+        assert_eq!(read.definition_hash(), hall.cluster);
+        assert_eq!(hall.say(121, "gather", &[]), Err(WordRefusal::NoCluster(hall.cluster)));
+        hall.pool.post(manager, &path(&hall, "accept"), &json!({})).unwrap();
+    }
+    assert_eq!(accepted(&hall), [true, false, true, false]);
+    for manager in [102, 104] {
+        hall.pool.post(manager, &path(&hall, "accept"), &json!({})).unwrap();
+    }
+    assert_eq!((hall.notice().stage, accepted(&hall)), (Stage::Waiting, vec![true; 4]));
+    hall.say(121, "gather", &[]).unwrap();
+    // What has fallen is not read any more.
+    let now = hall.pool.state().epoch_at(hall.pool.now).max(hall.pool.state().chain.finalized.epoch);
+    let [other] = hall.pool.drawn(1, now.0 + 1)[..] else { panic!("one") };
+    assert_eq!(hall.board.notice(hall.now, hall.pool.state(), other).unwrap().stage, Stage::Asked);
+    hall.pool.post(103, &format!("/v1/clusters/{other}/decline"), &json!({})).unwrap();
+    assert!(hall.board.notice(hall.now, hall.pool.state(), other).is_none());
 }
 
 #[test]

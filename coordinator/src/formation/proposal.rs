@@ -255,6 +255,19 @@ pub struct Proposal {
     pub shortfall: Option<Shortfall>,
 }
 
+impl ProposedCluster {
+    /// A cluster of exactly these candidates, chosen by somebody instead of the lot: every rule holds all the same.
+    ///
+    /// - `call`: of which nobody but these is a candidate, in any order. `members`: their order in the cluster.
+    /// - Errors: the first rule that does not hold, with its numbers.
+    pub fn by_hand(call: &Call, members: &[Address]) -> Result<Self, Check> {
+        let candidates = &call.terms().candidates;
+        let of = |id: &Address| candidates.iter().find(|candidate| candidate.operator == *id);
+        let members: Vec<&Candidate> = members.iter().filter_map(of).collect();
+        Seats::default().cluster(call, &members)
+    }
+}
+
 impl Proposal {
     /// Forms clusters. The same call and seed always give the same proposal.
     ///
@@ -277,7 +290,7 @@ impl Proposal {
             commitment,
             seed,
             wanted: call.terms().demand,
-            clusters: members.iter().map(|members| seats.cluster(call, members)).collect(),
+            clusters: members.iter().map(|members| seats.cluster(call, members).expect(KEPT)).collect(),
             left: drawn.iter().filter_map(|candidate| seats.left(call, candidate)).collect(),
             shortfall: short.map(|short| shortfall(call, &drawn, clusters.len(), short)),
         })
@@ -322,6 +335,9 @@ impl Proposal {
     }
 }
 
+/// Why no cluster of a formation breaks a rule.
+const KEPT: &str = "the search keeps to every rule";
+
 /// Seats given so far.
 #[derive(Default)]
 struct Seats<'a> {
@@ -330,7 +346,7 @@ struct Seats<'a> {
 }
 
 impl<'a> Seats<'a> {
-    fn cluster(&mut self, call: &Call, members: &[&'a Candidate]) -> ProposedCluster {
+    fn cluster(&mut self, call: &Call, members: &[&'a Candidate]) -> Result<ProposedCluster, Check> {
         let rules = &call.terms().rules;
         let mut checks = rule::cluster_checks(call, members);
         let mut entities: Vec<&Entity> = Vec::new();
@@ -345,14 +361,16 @@ impl<'a> Seats<'a> {
             checks.extend(rule::operator_checks(call, member, self.operators[&member.operator]));
         }
         checks.extend(entities.iter().map(|entity| rule::entity_check(call, entity, self.entities[entity])));
-        assert!(checks.iter().all(Check::holds), "the search keeps to every rule");
-        ProposedCluster {
+        if let Some(broken) = checks.iter().find(|check| !check.holds()) {
+            return Err(broken.clone());
+        }
+        Ok(ProposedCluster {
             operators: members.iter().map(|member| member.operator).collect(),
             threshold: rules.threshold,
             one_entity: entities.first().filter(|_| rules.intra_operator).map(|entity| (*entity).clone()),
             delegation: rules.delegation,
             checks,
-        }
+        })
     }
 
     fn left(&self, call: &Call, candidate: &Candidate) -> Option<Left> {

@@ -252,7 +252,8 @@ pub(crate) mod tests {
             pool.timelock_s = have;
             assert_eq!(pool.check(), Err(CharterError::Timelock { have }));
         }
-        let changes: [(&str, fn(&mut ChainSpec)); 8] = [
+        type Change = fn(&mut ChainSpec);
+        let changes: [(&str, Change); 8] = [
             ("the name", |network| network.name.push('x')),
             ("the preset", |network| network.preset = types::spec::Preset::Minimal),
             ("the genesis time", |network| network.genesis_time_ms += 1),

@@ -12,11 +12,11 @@
 use super::charter::Charter;
 use super::state::Event;
 use crate::canonical::{self, CanonicalError};
-use crate::request::{Message, Request, WalletSignature};
+use crate::request::{Message, Request, SignatureError, WalletSignature};
 use crate::text::Label;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use types::Root;
+use types::{Address, Root};
 
 /// Longest body of an observation, in bytes: a look at some ten thousand validators. In an entry it fits on the disk.
 pub const SEEN_LEN_MAX: usize = 4 << 20;
@@ -31,6 +31,13 @@ pub struct Observation {
     pub body: String,
     /// By the coordinator's key, over [`Position::digest`].
     pub signature: WalletSignature,
+}
+
+impl Observation {
+    /// Whose key signed it for this place. Nearly any signature gives somebody. Cost: one double scalar multiplication.
+    pub fn recover(&self, position: &Position) -> Result<Address, SignatureError> {
+        self.signature.signer(position.digest(&self.kind, &self.body))
+    }
 }
 
 /// Where in a log an observation goes. It is signed with it, so it counts there and nowhere else.

@@ -85,31 +85,15 @@ impl State {
         })
     }
 
-    /// What a cluster's ceremony is decided by. Errors: there is no such cluster, or it gets no more stake.
+    /// What a cluster's lock is decided by. Errors: there is no such cluster.
     pub(super) fn with_ceremony_facts<R>(
         &self,
         cluster: ClusterId,
         ask: impl FnOnce(&ceremonies::Facts<'_>) -> R,
     ) -> Result<R, clusters::Refusal> {
-        let have = self.deposits.keys_of(cluster);
-        let (members, most) = self.clusters.room(cluster, have)?;
-        let nodes = members.operators.iter().filter_map(|id| self.operators.get(*id));
-        let nodes: Vec<_> = nodes.map(|operator| operator.application.enr.key().0).collect();
-        let (charter, split) = (&self.charter, self.policy.terms().deposit);
-        let network = Network::from(&charter.network);
-        Ok(ask(&ceremonies::Facts {
-            cluster,
-            nodes: &nodes,
-            threshold: members.threshold,
-            keys_max: most,
-            fork_version: network.fork_version,
-            networks: &Networks::public().with(network),
-            withdrawal: charter.withdrawal_address,
-            compounding: charter.credentials == Credentials::Compounding,
-            fee_recipient: charter.fee_recipient,
-            first: split.first,
-            rest: split.rest,
-        }))
+        let outline = self.calls.outlines.get(&cluster).ok_or(clusters::Refusal::Unknown(cluster))?;
+        let networks = Networks::public().with(Network::from(&self.charter.network));
+        Ok(ask(&ceremonies::Facts { cluster, networks: &networks, deposit: outline.deposit }))
     }
 
     /// What deposits are decided by. Errors: a charter whose withdrawals go nowhere; numbers that do not fit.

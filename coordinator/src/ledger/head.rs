@@ -3,10 +3,10 @@
 //! Replaying shows that a log is right as far as it goes. A head shows how far it goes: a log that lacks entries, or has
 //! others, does not fit it. Two heads of one size that differ are a proof against whoever signed both.
 
-use super::log::{Corrupt, Ledger, Replay};
+use super::log::{Corrupt, Ledger, Prepared, Replay, Why};
 use crate::request::{Message, SignatureError, WalletSignature};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use types::{Address, Root};
 
@@ -119,26 +119,65 @@ pub fn audit<B: AsRef<[u8]>>(
     log: impl IntoIterator<Item = B>,
     heads: &[SignedHead],
 ) -> Result<Ledger, AuditError> {
-    let mut replay = Replay::default();
+    let mut audit = Audit::new(Replay::default(), heads);
     for stored in log {
-        replay.next(stored.as_ref())?;
-        let Some(ledger) = replay.ledger() else { continue };
-        let size = ledger.tree().size();
-        for signed in heads.iter().filter(|signed| signed.head.size == size) {
-            fits(ledger, signed)?;
-        }
+        audit.next(stored.as_ref())?;
     }
-    let ledger = replay.done()?;
-    let have = ledger.tree().size();
-    match heads.iter().find(|signed| signed.head.size > have || signed.head.size == 0) {
-        Some(signed) if signed.head.size > have => {
-            Err(AuditError::Truncated { have, want: signed.head.size })
+    audit.done()
+}
+
+/// An audit on its way.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    replay: Replay,
+    /// Heads that are to come, by size.
+    heads: BTreeMap<u64, Vec<SignedHead>>,
+}
+
+impl Audit {
+    /// Of a log that is replayed, against heads of it. Those of what was replayed before are not looked at.
+    pub fn new(replay: Replay, heads: &[SignedHead]) -> Self {
+        let mut by_size = BTreeMap::<u64, Vec<SignedHead>>::new();
+        for signed in heads {
+            by_size.entry(signed.head.size).or_default().push(*signed);
         }
-        // A log has a first entry, so no head is of none.
-        Some(signed) => {
-            Err(AuditError::Differs { size: 0, have: Box::new(ledger.head()), want: Box::new(signed.head) })
+        if let Some(ledger) = replay.ledger() {
+            by_size = by_size.split_off(&(ledger.tree().size() + 1));
         }
-        None => Ok(ledger),
+        Self { replay, heads: by_size }
+    }
+
+    /// Takes the next stored entry. Cost: for an entry that a head ends with, the hash of the whole state.
+    pub fn next(&mut self, stored: &[u8]) -> Result<(), AuditError> {
+        self.replay.next(stored)?;
+        self.compare()
+    }
+
+    /// The same with an entry that was read, or could not be.
+    pub fn take(&mut self, prepared: Result<Prepared, Why>) -> Result<(), AuditError> {
+        self.replay.take(prepared)?;
+        self.compare()
+    }
+
+    fn compare(&mut self) -> Result<(), AuditError> {
+        let Some(ledger) = self.replay.ledger() else { return Ok(()) };
+        let heads = self.heads.remove(&ledger.tree().size()).unwrap_or_default();
+        heads.iter().try_for_each(|signed| fits(ledger, signed))
+    }
+
+    /// The ledger. Errors: there was no entry; a head that the log does not reach.
+    pub fn done(self) -> Result<Ledger, AuditError> {
+        let ledger = self.replay.done()?;
+        let have = ledger.tree().size();
+        match self.heads.into_iter().next() {
+            // A log has a first entry, so no head is of none.
+            Some((0, heads)) => {
+                let want = Box::new(heads[0].head);
+                Err(AuditError::Differs { size: 0, have: Box::new(ledger.head()), want })
+            }
+            Some((want, _)) => Err(AuditError::Truncated { have, want }),
+            None => Ok(ledger),
+        }
     }
 }
 

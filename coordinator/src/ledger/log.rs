@@ -7,8 +7,8 @@
 use super::charter::{Charter, CharterError};
 use super::entry::{Cause, Entry, Observation, Position, SEEN_LEN_MAX, Sealed};
 use super::head::Head;
-use super::routes;
-use super::state::{Event, Misfit, Refusal, State};
+use super::routes::{self, Seen};
+use super::state::{Event, Misfit, Refusal, Sighting, State};
 use crate::canonical::CanonicalError;
 use crate::merkle::log_tree::LogTree;
 use crate::request::{BODY_LEN_MAX, Incoming, Request, RequestRefusal, SignatureError};
@@ -136,6 +136,11 @@ impl Ledger {
         Ok((ledger.with(&entry), entry))
     }
 
+    /// What somebody has checked to belong together.
+    pub(super) fn of(state: State, tree: LogTree, last: Root, at: u64) -> Self {
+        Self { state, tree, last, at }
+    }
+
     fn with(mut self, sealed: &Sealed) -> Self {
         self.tree.append(&sealed.hash.0);
         self.last = sealed.hash;
@@ -178,46 +183,76 @@ impl Ledger {
 
     /// Appends what somebody wishes, at a time in Unix seconds. Errors: it is refused, and nothing has changed.
     pub fn request(&mut self, at: u64, incoming: &Incoming) -> Result<Sealed, AppendError> {
-        incoming.claims(self.state.pool, self.state.charter.network.chain_id)?;
-        self.append(at, Cause::Request(incoming.request.clone()))
+        let signer = incoming.claims(self.state.pool, self.state.charter.network.chain_id)?;
+        self.append(at, Cause::Request(incoming.request.clone()), Ok(signer))
     }
 
     /// Appends what the coordinator has seen. Errors: it is refused, and nothing has changed.
     ///
     /// - `observation`: signed for [`Self::position`] at the same time.
     pub fn observe(&mut self, at: u64, observation: Observation) -> Result<Sealed, AppendError> {
-        self.append(at, Cause::Observation(observation))
+        let signer = observation.recover(&self.position(at));
+        self.append(at, Cause::Observation(observation), signer)
     }
 
-    fn append(&mut self, at: u64, cause: Cause) -> Result<Sealed, AppendError> {
-        let events = self.follows(at, &cause)?;
+    fn append(&mut self, at: u64, cause: Cause, signer: Signer) -> Result<Sealed, AppendError> {
         let Position { seq, prev, .. } = self.position(at);
-        let sealed = Entry { seq, prev, at, cause, events }.seal();
-        if let Err(misfit) = self.take(&sealed) {
+        let events = match self.advance(at, &cause, signer) {
+            Ok(events) => events,
+            Err(Why::Refused(refused)) => return Err(refused),
             // The state is half of something. Whoever restarts replays the log, which does not have this entry.
-            panic!("what was decided fits the state it was decided on: {misfit}");
-        }
+            Err(why) => panic!("what was decided fits the state it was decided on: {why}"),
+        };
+        let sealed = Entry { seq, prev, at, cause, events }.seal();
+        self.count(&sealed);
         Ok(sealed)
     }
 
-    /// What follows from a cause, if it is appended now.
-    fn follows(&self, at: u64, cause: &Cause) -> Result<Vec<Event>, AppendError> {
+    /// Decides what follows from a cause, and applies it to the state. Errors: [`Why::Refused`], and nothing has changed;
+    /// any other, after which the state is worth nothing.
+    ///
+    /// - `signer`: whose signature the cause has.
+    fn advance(&mut self, at: u64, cause: &Cause, signer: Signer) -> Result<Vec<Event>, Why> {
         if at < self.at {
-            return Err(AppendError::ClockFell { at, last: self.at });
+            return Err(AppendError::ClockFell { at, last: self.at }.into());
         }
-        match cause {
-            Cause::Charter(_) => Err(AppendError::SecondCharter),
-            Cause::Request(request) => Ok(self.wished(at, request)?),
-            Cause::Observation(observation) => self.seen(at, observation),
+        let events = match cause {
+            Cause::Charter(_) => return Err(AppendError::SecondCharter.into()),
+            Cause::Request(request) => self.wished(at, request, signer).map_err(AppendError::from)?,
+            Cause::Observation(observation) => match self.seen(observation, signer)? {
+                Seen::One(sighting) => self.state.see(at, &sighting).map_err(AppendError::from)?,
+                Seen::Many(sightings) => return Ok(self.many(at, &sightings)?),
+            },
+        };
+        for event in &events {
+            self.state.apply(event)?;
         }
+        Ok(events)
     }
 
-    fn wished(&self, at: u64, request: &Request) -> Result<Vec<Event>, Refusal> {
+    /// Many sightings, each decided on what those before it have left. One that is refused is passed over.
+    fn many(&mut self, at: u64, sightings: &[Sighting]) -> Result<Vec<Event>, Misfit> {
+        let mut all = Vec::with_capacity(sightings.len());
+        for (item, sighting) in (0..).zip(sightings) {
+            match self.state.see(at, sighting) {
+                Ok(events) => {
+                    for event in events {
+                        self.state.apply(&event)?;
+                        all.push(event);
+                    }
+                }
+                Err(_) => all.push(Event::PassedOver { item }),
+            }
+        }
+        Ok(all)
+    }
+
+    fn wished(&self, at: u64, request: &Request, signer: Signer) -> Result<Vec<Event>, Refusal> {
         let state = &self.state;
         let last = |signer| state.nonces.get(&signer).copied();
         let found = routes::find(&request.method, &request.path);
         let most = found.as_ref().map_or(BODY_LEN_MAX, |(route, _)| route.body_len_max);
-        let signer = request.signer(state.pool, state.charter.network.chain_id, at, most, last)?;
+        let signer = request.valid(signer, at, most, last)?;
         let (route, places) = found?;
         if !route.admits(state, &places, signer) {
             return Err(Refusal::Role { signer, seat: state.seat(signer), wanted: route.roles });
@@ -228,28 +263,23 @@ impl Ledger {
         Ok(events)
     }
 
-    fn seen(&self, at: u64, observation: &Observation) -> Result<Vec<Event>, AppendError> {
-        let Observation { kind, body, signature } = observation;
+    fn seen(&self, observation: &Observation, signer: Signer) -> Result<Seen, AppendError> {
+        let Observation { kind, body, .. } = observation;
         if body.len() > SEEN_LEN_MAX {
             return Err(AppendError::SeenTooMuch { have: body.len() });
         }
-        let recovered = signature.signer(self.position(at).digest(kind, body))?;
+        let recovered = signer?;
         let coordinator = self.state.governance.coordinator;
         if recovered != coordinator {
             return Err(AppendError::NotTheCoordinator { recovered, coordinator });
         }
-        let sighting = routes::sighting(kind, body).map_err(Refusal::from)?;
-        Ok(self.state.see(at, &sighting)?)
+        Ok(routes::seen(kind, body).map_err(Refusal::from)?)
     }
 
-    fn take(&mut self, sealed: &Sealed) -> Result<(), Misfit> {
-        for event in &sealed.entry.events {
-            self.state.apply(event)?;
-        }
+    fn count(&mut self, sealed: &Sealed) {
         self.tree.append(&sealed.hash.0);
         self.last = sealed.hash;
         self.at = sealed.entry.at;
-        Ok(())
     }
 
     /// Replays a log from its stored bytes. Errors: the first entry that is not what it should be.
@@ -264,10 +294,52 @@ impl Ledger {
     }
 }
 
+/// Whose signature a cause has; of a charter, nobody's matters.
+type Signer = Result<Address, SignatureError>;
+
+/// A stored entry, read, with everything that can be found out without those before it: the costly part of replaying, which
+/// may be done for many at once.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    sealed: Sealed,
+    /// Its hash, computed.
+    hash: Root,
+    signer: Signer,
+}
+
+impl Prepared {
+    /// Reads a stored entry.
+    ///
+    /// - `pool`, `chain_id`: of the log's first entry; for that one itself, anything.
+    /// - Errors: not an entry. Cost: two hashes and a signature.
+    pub fn read(stored: &[u8], pool: Root, chain_id: u64) -> Result<Self, Why> {
+        let sealed = Sealed::read(stored)?;
+        let Entry { seq, prev, at, .. } = sealed.entry;
+        let signer = match &sealed.entry.cause {
+            Cause::Charter(_) => Ok(Address::ZERO),
+            Cause::Request(request) => request.recover(pool, chain_id),
+            Cause::Observation(seen) => seen.recover(&Position { pool, chain_id, seq, prev, at }),
+        };
+        Ok(Self { hash: sealed.entry.hash(), sealed, signer })
+    }
+
+    /// The entry.
+    pub fn sealed(&self) -> &Sealed {
+        &self.sealed
+    }
+}
+
 /// A replay on its way, for whoever reads a log piece by piece.
 #[derive(Clone, Debug, Default)]
 pub struct Replay {
     ledger: Option<Ledger>,
+}
+
+impl From<Ledger> for Replay {
+    /// Goes on where a ledger is.
+    fn from(ledger: Ledger) -> Self {
+        Self { ledger: Some(ledger) }
+    }
 }
 
 impl Replay {
@@ -278,13 +350,21 @@ impl Replay {
 
     /// Replays the next entry. After an error there is nothing more to learn from this log.
     pub fn next(&mut self, stored: &[u8]) -> Result<(), Corrupt> {
-        let seq = self.ledger.as_ref().map_or(0, |ledger| ledger.tree.size());
-        self.entry(seq, stored).map_err(|why| Corrupt { seq, why })
+        let of =
+            self.ledger.as_ref().map(|ledger| (ledger.state.pool, ledger.state.charter.network.chain_id));
+        let (pool, chain_id) = of.unwrap_or_default();
+        self.take(Prepared::read(stored, pool, chain_id))
     }
 
-    fn entry(&mut self, seq: u64, stored: &[u8]) -> Result<(), Why> {
-        let sealed = Sealed::read(stored)?;
-        let (have, want) = (sealed.hash, sealed.entry.hash());
+    /// The same with an entry that was read, or could not be.
+    pub fn take(&mut self, prepared: Result<Prepared, Why>) -> Result<(), Corrupt> {
+        let seq = self.ledger.as_ref().map_or(0, |ledger| ledger.tree.size());
+        prepared.and_then(|prepared| self.entry(seq, prepared)).map_err(|why| Corrupt { seq, why })
+    }
+
+    fn entry(&mut self, seq: u64, prepared: Prepared) -> Result<(), Why> {
+        let Prepared { sealed, hash: want, signer } = prepared;
+        let have = sealed.hash;
         if have != want {
             return Err(Why::Hash { have, want });
         }
@@ -302,8 +382,9 @@ impl Replay {
             self.ledger = Some(ledger);
             return Ok(());
         };
-        same(&sealed.entry.events, &ledger.follows(sealed.entry.at, &sealed.entry.cause)?)?;
-        Ok(ledger.take(&sealed)?)
+        same(&sealed.entry.events, &ledger.advance(sealed.entry.at, &sealed.entry.cause, signer)?)?;
+        ledger.count(&sealed);
+        Ok(())
     }
 
     /// The ledger. Errors: there was no entry.
@@ -323,4 +404,4 @@ fn same(have: &[Event], want: &[Event]) -> Result<(), Why> {
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

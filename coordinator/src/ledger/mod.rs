@@ -7,14 +7,15 @@
 //! ```
 //!
 //! - [`charter`]: what a pool is for ever; its hash is the pool's id. [`policy`]: what governance may change.
-//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed.
+//! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed;
+//!   [`snapshot`]: a state that a signed head is of, to go on from; [`frames`]: all reports of a log.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
-//! - Books: [`governance`], [`operators`], [`bonds`], [`clusters`], [`chain`]. Each decides, and applies what was decided.
+//! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each
+//!   decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
-//!   them. What moves in several books moves in one entry.
-//! - Books of keys: [`ceremonies`], what clusters make keys of, and the locks that come of it.
-//! - Books of what comes of it, not yet part of [`State`]: [`reports`], what a frame of the chain brought and whose it is;
-//!   [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
+//!   them. What moves in several books moves in one entry. [`reports`]: what a frame of the chain brought, and whose it is.
+//! - Books of keys: [`ceremonies`], the locks that come of what clusters have accepted.
+//! - Books that nothing decides into yet: [`exits`], which validators leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
 //!
 //! A validator's money goes through three of them, and each step is one entry: the deposits' book decides, the book of money
@@ -23,6 +24,7 @@
 //! The time that is told is Unix seconds where people are concerned, epochs where the chain is. No book asks a clock.
 
 pub mod bonds;
+pub mod calls;
 pub mod ceremonies;
 pub mod chain;
 pub mod charter;
@@ -31,18 +33,23 @@ pub mod deposits;
 pub mod entry;
 pub mod exits;
 mod facts;
+mod forming;
+pub mod frames;
 pub mod governance;
 pub mod head;
 pub mod incidents;
 pub mod log;
+mod losses;
 mod money;
 pub mod operators;
 pub mod policy;
 pub mod pool;
 pub mod quorum;
+mod report;
 pub mod reports;
 pub mod routes;
 pub mod seat;
+pub mod snapshot;
 pub mod state;
 
 #[cfg(test)]
@@ -50,6 +57,7 @@ pub(crate) mod testbed;
 
 pub use entry::{Cause, Entry, Observation, Sealed};
 pub use facts::DepositRulesError;
-pub use head::{Head, SignedHead, audit};
-pub use log::{AppendError, Corrupt, Ledger};
+pub use head::{Audit, AuditError, Head, SignedHead, audit};
+pub use log::{AppendError, Corrupt, Ledger, Prepared, Replay};
+pub use report::OtherBalance;
 pub use state::{Command, Event, Refusal, Sighting, State};

@@ -1,12 +1,14 @@
 //! What moves in several books at once: money and deposits, clusters and bonds, locks and keys.
 
-use super::ceremonies::{Made, Wish};
+use super::ceremonies::Made;
 use super::clusters::{self, Admission};
 use super::deposits::{self, Stage};
+use super::seat::Seat;
 use super::state::{ActRefusal, Event, Refusal, State};
 use super::{bonds, pool};
+use cluster::Lock;
 use std::collections::BTreeSet;
-use types::ClusterId;
+use types::{Address, ClusterId, Gwei};
 
 impl State {
     /// What a payment that was seen leads to. One log of one transaction counts once, in one of the books.
@@ -20,30 +22,30 @@ impl State {
         {
             return Err(Refusal::StakeUnknown);
         }
-        self.spend(at, seen.command())
+        let mut rules = self.money_rules()?;
+        if let pool::Seen::Payment(payment) = seen
+            && self.is_principal(payment.payer)
+        {
+            // For whoever decides in the pool there is no room: what comes from there is owed back.
+            rules.intake_room = Gwei(0);
+        }
+        Ok(moved(pool::decide(&self.money, &rules, at, &seen.command())?))
+    }
+
+    /// Whether a key speaks for an operator, governs, guards or coordinates: it delegates nothing. A reward address may.
+    fn is_principal(&self, address: Address) -> bool {
+        match self.seat(address) {
+            Some(Seat::Coordinator | Seat::Governance | Seat::Guardian | Seat::Manager(_)) => true,
+            Some(
+                Seat::Withdrawal | Seat::FeeRecipient | Seat::Treasury | Seat::Reward(_) | Seat::Founder(_),
+            )
+            | None => false,
+        }
     }
 
     /// What a command of the book of money leads to.
     pub(super) fn spend(&self, at: u64, command: pool::Command) -> Result<Vec<Event>, Refusal> {
-        let events = pool::decide(&self.money, &self.money_rules()?, at, &command)?;
-        Ok(events.into_iter().map(|event| Event::Money(Box::new(event))).collect())
-    }
-
-    /// The report of the state that was looked at last: what validators have, and what has arrived, is the deposits' book's
-    /// to say.
-    pub(super) fn report(&self, at: u64, seen: pool::SeenReport) -> Result<pool::Report, Refusal> {
-        let pool::SeenReport { slot, epoch, at: report, withdrawn } = seen;
-        if report > at {
-            return Err(Refusal::ReportOfTomorrow { report, at });
-        }
-        let looked = self.deposits.looked();
-        if looked != Some(slot) {
-            return Err(Refusal::NotLookedAt { report: slot, looked });
-        }
-        let arrived = self.deposits.arrived(self.money.books().transient);
-        // Both books move by the same event, and only a report says what has arrived.
-        let arrived = arrived.expect("what is on its way to validators is transient in the book of money");
-        Ok(pool::Report { epoch, at: report, balance: self.deposits.balance(), arrived, withdrawn })
+        Ok(moved(pool::decide(&self.money, &self.money_rules()?, at, &command)?))
     }
 
     /// What a command of the deposits' book leads to, in all books that it moves.
@@ -74,29 +76,17 @@ impl State {
         Ok(events)
     }
 
-    /// What is said of a cluster's keys: what they are to be made of, or the lock that they were made with.
-    pub(super) fn make(&self, wish: &Wish) -> Result<Vec<Event>, Refusal> {
-        match wish {
-            Wish::Define(cluster, definition) => {
-                let defined = self.with_ceremony_facts(*cluster, |facts| {
-                    self.ceremonies.define(facts, definition).map_err(Refusal::from)
-                })??;
-                Ok(vec![Event::Ceremonies(defined)])
-            }
-            Wish::Deliver(cluster, lock) => {
-                let Made { keys, event } = self.with_ceremony_facts(*cluster, |facts| {
-                    self.ceremonies.deliver(facts, lock).map_err(Refusal::from)
-                })??;
-                let further =
-                    self.clusters.key(*cluster, self.deposits.keys_of(*cluster), keys.len() as u64)?;
-                // To register keys moves no money.
-                let registered =
-                    self.with_deposit_rules(|rules| deposits::adopt(&self.deposits, rules, *cluster, keys))??;
-                let keyed = further.map(|event| Event::Clusters(Box::new(event)));
-                let events = [Event::Ceremonies(event), Event::Deposits(Box::new(registered))];
-                Ok(events.into_iter().chain(keyed).collect())
-            }
-        }
+    /// What a cluster's lock leads to: its keys are registered. That moves no money.
+    pub(super) fn deliver(&self, cluster: ClusterId, lock: &Lock) -> Result<Vec<Event>, Refusal> {
+        let Made { keys, event } = self.with_ceremony_facts(cluster, |facts| {
+            self.ceremonies.deliver(facts, lock).map_err(Refusal::from)
+        })??;
+        let further = self.clusters.key(cluster, self.deposits.keys_of(cluster), keys.len() as u64)?;
+        let registered =
+            self.with_deposit_rules(|rules| deposits::adopt(&self.deposits, rules, cluster, keys))??;
+        let keyed = further.map(|event| Event::Clusters(Box::new(event)));
+        let events = [Event::Ceremonies(event), Event::Deposits(Box::new(registered))];
+        Ok(events.into_iter().chain(keyed).collect())
     }
 
     /// Clusters of which the first validator has duties now.
@@ -145,5 +135,9 @@ impl State {
     }
 }
 
+fn moved(events: Vec<pool::Event>) -> Vec<Event> {
+    events.into_iter().map(|event| Event::Money(Box::new(event))).collect()
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

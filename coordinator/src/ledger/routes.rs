@@ -1,19 +1,21 @@
 //! Where wishes go: method and path, who may, and what the body must be; and the kinds of sightings.
 //!
 //! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
-//! not have is refused, so nobody signs something that is then not read. Definitions and locks are the files of their format,
-//! which is laxer: what of them counts is what they hash.
+//! not have is refused, so nobody signs something that is then not read. A lock is the file of its format,
+//! which is laxer: what of it counts is what it hashes.
 
+use super::calls::Answer;
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
 use super::operators::{Announcement, Application, Command as Operators, Kind, Operator, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, ceremonies, chain, deposits, pool};
+use super::{bonds, ceremonies, chain, deposits, pool, reports};
 use crate::request::BODY_LEN_MAX;
 use crate::text::Label;
-use cluster::{Definition, Lock};
-use serde::{Deserialize, de::DeserializeOwned};
+use cluster::Lock;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::fmt::Display;
 use std::str::FromStr;
 use thiserror::Error;
@@ -38,6 +40,8 @@ pub enum Role {
     Member,
     /// The node of an operator of the cluster that the path names: it signs with its own key.
     Node,
+    /// The manager of an operator that is asked for the cluster that the path names.
+    Asked,
 }
 
 /// Why a request leads nowhere.
@@ -160,7 +164,7 @@ const fn route(
 pub const LOCK_PATH: &str = "/v1/clusters/{cluster}/lock";
 
 /// All of them.
-pub const ROUTES: [Route; 22] = [
+pub const ROUTES: [Route; 26] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -234,27 +238,36 @@ pub const ROUTES: [Route; 22] = [
         let keys = json::<Keys>(body)?.keys;
         Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
     }),
-    route(
-        "POST",
-        "/v1/clusters/{cluster}/definition",
-        &[Role::Member, Role::Node, Role::Governance],
-        |places, body| {
-            let definition = Definition::parse(body.as_bytes()).map_err(body_error)?;
-            let wish = ceremonies::Wish::Define(places.cluster()?, Box::new(definition));
-            Ok(Command::Ceremonies(wish))
-        },
-    ),
     Route {
         body_len_max: ceremonies::LOCK_LEN_MAX,
         ..route("POST", LOCK_PATH, &[Role::Member, Role::Node], |places, body| {
             let lock = Lock::parse(body.as_bytes()).map_err(body_error)?;
-            let wish = ceremonies::Wish::Deliver(places.cluster()?, Box::new(lock));
-            Ok(Command::Ceremonies(wish))
+            Ok(Command::Deliver(places.cluster()?, Box::new(lock)))
         })
     },
+    route("POST", "/v1/clusters/{cluster}/accept", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Accept))
+    }),
+    route("POST", "/v1/clusters/{cluster}/decline", &[Role::Asked], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Decline))
+    }),
+    route("POST", "/v1/clusters/{cluster}/lapse", &[Role::Anyone], |places, body| {
+        json::<Empty>(body)?;
+        Ok(Command::Answer(places.cluster()?, Answer::Lapse))
+    }),
     route("POST", "/v1/clusters/{cluster}/close", &[Role::Anyone], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::CloseCluster(places.cluster()?))
+    }),
+    // Who says it is not said: it is the signer's operator. A node's own key will be a role of its own here.
+    route("PUT", "/v1/clusters/{cluster}/statements", &[Role::Member], |places, body| {
+        Ok(Command::Say(places.cluster()?, json::<reports::Statement>(body)?))
+    }),
+    route("POST", "/v1/rewards/claims", &[Role::Anyone], |_, body| {
+        json::<Empty>(body)?;
+        Ok(Command::ClaimRewards)
     }),
     route("POST", "/v1/deposits/batches/{batch}/approvals", &[Role::Guardian], |places, body| {
         let Approval { deposit_root, keys_hash } = json(body)?;
@@ -290,6 +303,7 @@ impl Route {
             Role::Guardian => state.seat(signer) == Some(Seat::Guardian),
             Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
             Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
+            Role::Asked => places.cluster().is_ok_and(|cluster| state.asked(cluster, signer).is_some()),
             Role::Member => members(state, places).any(|operator| operator.manager == signer),
             Role::Node => members(state, places).any(|operator| operator.node_address() == signer),
         })
@@ -304,7 +318,7 @@ fn members<'a>(state: &'a State, places: &Places<'_>) -> impl Iterator<Item = &'
 }
 
 /// Kinds of sightings, as observations name them.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 15] = [
     "finalized",
     "network-stake",
     "bond-deposited",
@@ -318,7 +332,42 @@ pub const KINDS: [&str; 13] = [
     "given-up",
     "sent",
     "look",
+    "call",
+    "seed",
 ];
+
+/// Most sightings of one observation.
+pub const MANY_MAX: usize = 10_000;
+
+/// What an observation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// One thing.
+    One(Box<Sighting>),
+    /// Many, in this order: one signature for all payments of a block.
+    Many(Vec<Sighting>),
+}
+
+/// What an observation says. Of many (kind `many`) the body is a list of pairs of a kind and its sighting.
+///
+/// Errors: no such kind; not the JSON of it; of many, more than [`MANY_MAX`], or one that cannot be read.
+pub fn seen(kind: &Label, body: &str) -> Result<Seen, RouteError> {
+    if kind.as_str() != MANY {
+        return Ok(Seen::One(Box::new(sighting(kind, body)?)));
+    }
+    let pairs = json::<Vec<(Label, &RawValue)>>(body)?;
+    if pairs.len() > MANY_MAX {
+        return Err(RouteError::Body(format!("{} sightings, at most {MANY_MAX}", pairs.len())));
+    }
+    pairs
+        .into_iter()
+        .map(|(kind, body)| sighting(&kind, body.get()))
+        .collect::<Result<_, _>>()
+        .map(Seen::Many)
+}
+
+/// The kind of many sightings in one observation.
+pub const MANY: &str = "many";
 
 /// The sighting of an observation. Errors: no such kind; not the JSON of it.
 pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
@@ -331,11 +380,13 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "rewards" => Ok(Sighting::Money(pool::Seen::Rewards(json(body)?))),
         "cover" => Ok(Sighting::Money(pool::Seen::Cover(json(body)?))),
         "paid-out" => Ok(Sighting::Money(pool::Seen::PaidOut(json(body)?))),
-        "report" => Ok(Sighting::Report(json(body)?)),
+        "report" => Ok(Sighting::Report(Box::new(json(body)?))),
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
         "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
+        "call" => Ok(Sighting::Call(json(body)?)),
+        "seed" => Ok(Sighting::Seed(json(body)?)),
         _ => Err(RouteError::NoKind(kind.clone())),
     }
 }
@@ -344,7 +395,7 @@ fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {
     places.get(1, "kind of announcement")
 }
 
-fn json<T: DeserializeOwned>(body: &str) -> Result<T, RouteError> {
+fn json<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, RouteError> {
     serde_json::from_str(body).map_err(body_error)
 }
 

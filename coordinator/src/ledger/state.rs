@@ -10,18 +10,21 @@ use super::governance::{self, Act, Outcome};
 use super::operators::{self, OperatorId, Order};
 use super::policy::Policy;
 use super::quorum::Quorum;
+use super::report::OtherBalance;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, ceremonies, chain, clusters, deposits, exits, incidents, pool, reports};
+use super::{bonds, calls, ceremonies, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
+use crate::formation::Seed;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
 use crate::text::Label;
+use cluster::Lock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::spec::{ForkEpoch, SpecError};
-use types::{Address, ChainSpec, ClusterId, Epoch, Root, Slot};
+use types::{Address, ChainSpec, ClusterId, Epoch, Gwei, Root, Slot};
 
 /// The pool, as its log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +48,11 @@ pub struct State {
     pub operators: operators::State,
     /// Their bonds.
     pub bonds: bonds::State,
+    /// Calls for clusters.
+    pub calls: calls::State,
     /// Clusters.
     pub clusters: clusters::State,
-    /// What they make keys of, and their locks.
+    /// Their locks.
     pub ceremonies: ceremonies::State,
     /// Whose the ETH is, and where it lies.
     pub money: pool::State,
@@ -74,10 +79,16 @@ pub enum Command {
     Shares(pool::Wish),
     /// About validators.
     Deposits(deposits::Wish),
-    /// About a cluster's keys to be.
-    Ceremonies(ceremonies::Wish),
+    /// To say whether a cluster shall be.
+    Answer(ClusterId, calls::Answer),
+    /// To have a cluster's keys registered, as its lock has them.
+    Deliver(ClusterId, Box<Lock>),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
+    /// What the signer's operator saw of the others of a cluster.
+    Say(ClusterId, reports::Statement),
+    /// What the signer has earned and not taken, in shares.
+    ClaimRewards,
 }
 
 /// What the coordinator has seen.
@@ -94,7 +105,11 @@ pub enum Sighting {
     /// Validators, and deposits.
     Deposits(deposits::Seen),
     /// It is time for a report.
-    Report(pool::SeenReport),
+    Report(Box<reports::Report>),
+    /// Clusters are wanted.
+    Call(calls::Wanted),
+    /// The seed that a call waits for.
+    Seed(Seed),
 }
 
 /// What happened, in one of the books.
@@ -118,9 +133,11 @@ pub enum Event {
     Operators(operators::Event),
     /// Bonds.
     Bonds(bonds::Event),
+    /// Calls for clusters.
+    Calls(Box<calls::Event>),
     /// Clusters.
     Clusters(Box<clusters::Event>),
-    /// Definitions and locks.
+    /// Locks.
     Ceremonies(ceremonies::Event),
     /// The pool's ETH, and shares.
     Money(Box<pool::Event>),
@@ -134,6 +151,11 @@ pub enum Event {
     Reports(Box<reports::Event>),
     /// A fork came to be known.
     ForkAdded(ForkEpoch),
+    /// Of many sightings, one that was refused and changed nothing.
+    PassedOver {
+        /// Which of them, from 0.
+        item: u32,
+    },
 }
 
 /// Why a wish, or a sighting, is refused.
@@ -179,6 +201,9 @@ pub enum Refusal {
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(Box<calls::Refusal>),
     /// By the book of ceremonies.
     #[error(transparent)]
     Ceremonies(Box<ceremonies::Refusal>),
@@ -208,6 +233,19 @@ pub enum Refusal {
         /// Unix seconds now.
         at: u64,
     },
+    /// A report that tells of a validator what the look at the same state does not.
+    #[error(transparent)]
+    OtherBalance(Box<OtherBalance>),
+    /// Other deposits than those that are no longer on their way.
+    #[error(
+        "deposits of {told} gwei arrived or are lost in the report, {looked} in the state that was looked at"
+    )]
+    OtherArrivals {
+        /// The report's.
+        told: Gwei,
+        /// Those of the book of deposits.
+        looked: Gwei,
+    },
     /// A report of another state than the validators' balances are of.
     #[error("a report of slot {report}; the finalized state that was looked at last is of {looked:?}")]
     NotLookedAt {
@@ -224,6 +262,12 @@ pub enum Refusal {
 impl From<deposits::Refusal> for Refusal {
     fn from(refusal: deposits::Refusal) -> Self {
         Self::Deposits(Box::new(refusal))
+    }
+}
+
+impl From<calls::Refusal> for Refusal {
+    fn from(refusal: calls::Refusal) -> Self {
+        Self::Calls(Box::new(refusal))
     }
 }
 
@@ -248,6 +292,9 @@ pub enum ActRefusal {
     /// By the bonds' book.
     #[error(transparent)]
     Bonds(#[from] bonds::Refusal),
+    /// By the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Refusal),
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
@@ -311,6 +358,9 @@ pub enum Misfit {
     /// In the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Misfit),
+    /// In the book of calls.
+    #[error(transparent)]
+    Calls(#[from] calls::Misfit),
     /// In the book of ceremonies.
     #[error(transparent)]
     Ceremonies(#[from] ceremonies::Misfit),
@@ -343,6 +393,7 @@ impl State {
             governance,
             operators: operators::State::default(),
             bonds: bonds::State::default(),
+            calls: calls::State::default(),
             clusters: clusters::State::default(),
             ceremonies: ceremonies::State::default(),
             money: pool::State::default(),
@@ -393,8 +444,11 @@ impl State {
             }
             Command::Shares(wish) => self.spend(at, wish.of(signer)),
             Command::Deposits(wish) => self.place(at, &wish.of(signer)),
-            Command::Ceremonies(wish) => self.make(wish),
+            Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
+            Command::Deliver(cluster, lock) => self.deliver(*cluster, lock),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
+            Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
+            Command::ClaimRewards => self.claim_rewards(at, signer),
         }
     }
 
@@ -405,7 +459,9 @@ impl State {
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
-            Sighting::Report(seen) => self.spend(at, pool::Command::Report(self.report(at, *seen)?)),
+            Sighting::Report(seen) => self.report(at, seen),
+            Sighting::Call(wanted) => self.call(at, wanted),
+            Sighting::Seed(seed) => self.seed(at, *seed),
             Sighting::Bonds(seen) => {
                 let reference = seen.reference();
                 if self.money.counted(reference) {
@@ -482,7 +538,7 @@ impl State {
                 }
                 governance(governance::Event::CoordinatorRotated(address))
             }
-            Act::AdmitCluster(admission) => self.admit(admission),
+            Act::ChooseCluster(chosen) => Ok(self.choose(at, chosen)?),
             Act::WindDownCluster { cluster } => {
                 Ok(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))])
             }
@@ -530,6 +586,7 @@ impl State {
             Event::Governance(event) => self.governance.apply(event)?,
             Event::Operators(event) => self.operators.apply(event)?,
             Event::Bonds(event) => self.bonds.apply(event)?,
+            Event::Calls(event) => self.calls.apply(event)?,
             Event::Clusters(event) => self.clusters.apply(event)?,
             Event::Ceremonies(event) => self.ceremonies.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
@@ -538,6 +595,7 @@ impl State {
             Event::Incidents(event) => incidents::apply(&mut self.incidents, event)?,
             Event::Reports(event) => reports::apply(&mut self.reports, event)?,
             Event::ForkAdded(fork) => self.network.forks.push(*fork),
+            Event::PassedOver { .. } => {}
         }
         Ok(())
     }

@@ -1,13 +1,15 @@
 //! A pool of tests: wallets that send, a coordinator that sees, a clock that is told.
 
+pub(crate) mod frame;
 pub(crate) mod jar;
 
+use super::calls::Chosen;
 use super::charter::{Charter, tests::charter};
-use super::clusters::Admission;
 use super::entry::{Observation, Sealed};
 use super::governance::{Act, Motion};
 use super::log::{AppendError, Ledger};
 use super::state::State;
+use crate::formation::accept;
 use crate::test_keys::Wallet;
 use crate::text::Label;
 use jar::Jar;
@@ -16,6 +18,8 @@ use types::{Address, ClusterId, Gwei, Root};
 
 /// When tests begin, in Unix seconds.
 pub(crate) const START: u64 = 1_800_000_000;
+/// The epoch that has begun then.
+pub(crate) const EPOCH: u64 = 150_485;
 /// An operator's manager.
 pub(crate) const MANAGER: u8 = 31;
 /// The same operator's reward address.
@@ -149,18 +153,6 @@ impl Pool {
         self.arrive("payment", payer, eth, index)
     }
 
-    /// The report of the state that was looked at last.
-    pub(crate) fn report(&mut self, jar: &mut Jar) -> Result<Sealed, AppendError> {
-        let epoch = self.state().money.reported().map_or(1, |last| last.0 + 1);
-        let body = json!({
-            "slot": jar.slot.to_string(), "epoch": epoch.to_string(), "at": self.now,
-            "withdrawn": jar.swept.to_string(),
-        });
-        let sealed = self.see("report", &body)?;
-        jar.swept = 0;
-        Ok(sealed)
-    }
-
     pub(crate) fn look(&mut self, jar: &Jar) -> Result<Sealed, AppendError> {
         self.see("look", &serde_json::to_value(jar.look()).unwrap())
     }
@@ -185,6 +177,7 @@ impl Pool {
                 "tx": Root([9; 32]),
             });
             self.see("sent", &body)?;
+            jar.ours(item.pubkey);
         }
         Ok(())
     }
@@ -205,11 +198,49 @@ impl Pool {
 
     /// A cluster of the team, for so many validators of 32 ETH.
     pub(crate) fn cluster(&mut self, operators: Vec<Address>, keys: u32) -> ClusterId {
-        let cluster = Root([0xc1; 32]);
         let stake = Gwei(u64::from(keys) * 32_000_000_000);
-        let admission = Admission { cluster, operators, threshold: 3, keys, stake };
-        self.govern(Act::AdmitCluster(admission)).unwrap();
-        cluster
+        let chosen = Chosen { operators, threshold: 3, keys, stake };
+        self.choose(&chosen).unwrap()
+    }
+
+    /// Governance chooses a cluster, and all who are asked accept. Returns its id.
+    pub(crate) fn choose(&mut self, chosen: &Chosen) -> Result<ClusterId, AppendError> {
+        self.govern(Act::ChooseCluster(chosen.clone()))?;
+        let open = |asked: &&accept::Asked| asked.stage == accept::Stage::Open;
+        let asked = self.state().calls.answers.clusters.values().find(open).unwrap();
+        let cluster = asked.proposed.definition;
+        self.accept(cluster)?;
+        Ok(cluster)
+    }
+
+    /// What is called for: clusters of four with one validator of 32 ETH.
+    pub(crate) fn wanted(clusters: u32, seed_epoch: u64) -> Value {
+        json!({
+            "clusters": clusters, "operators": 4, "threshold": 3, "keys": 1, "stake": "32000000000",
+            "seed_epoch": seed_epoch.to_string(), "intra_operator": false, "delegation": "public",
+        })
+    }
+
+    /// Clusters are called for, and the seed comes. Returns those that are asked for.
+    pub(crate) fn drawn(&mut self, clusters: u32, seed_epoch: u64) -> Vec<ClusterId> {
+        self.see("call", &Self::wanted(clusters, seed_epoch)).unwrap();
+        self.finalize(seed_epoch + 1);
+        let mix = Root([0x5e; 32]);
+        self.see("seed", &json!({"epoch": seed_epoch.to_string(), "mix": mix})).unwrap();
+        let of = self.state().calls.proposal.as_ref().unwrap().hash();
+        let asked =
+            self.state().calls.answers.clusters.values().filter(|asked| asked.proposed.proposal == of);
+        asked.map(|asked| asked.proposed.definition).collect()
+    }
+
+    /// Everybody who is asked for a cluster accepts.
+    pub(crate) fn accept(&mut self, cluster: ClusterId) -> Result<(), AppendError> {
+        let operators = self.state().calls.answers.clusters[&cluster].proposed.operators.clone();
+        for operator in operators {
+            let wallet = (1..=u8::MAX).find(|byte| address(*byte) == operator).unwrap();
+            self.post(wallet, &format!("/v1/clusters/{cluster}/accept"), &json!({}))?;
+        }
+        Ok(())
     }
 
     /// An act with a salt that no other has.
@@ -262,8 +293,9 @@ impl Pool {
     pub(crate) fn application(&self, manager: u8, reward: u8, node: u8) -> Value {
         let (pool, chain_id) = (self.state().pool, self.state().charter.network.chain_id);
         let node = Wallet::new(node);
+        let (entity, setup) = (format!("Reiter {manager}"), unlike(manager));
         json!({
-            "entity": "Blauer Reiter", "setup": setup("geth"), "operator_type": "csm-default",
+            "entity": entity, "setup": setup, "operator_type": "csm-default",
             "reward": address(reward), "enr": node.enr().as_str(),
             "node_signature": node.binding(pool, chain_id, address(manager)),
         })
@@ -277,6 +309,17 @@ impl Pool {
         self.deposit(eth, 0).unwrap();
         self.operate(MANAGER, "POST", "activate", &json!({})).unwrap();
     }
+}
+
+/// What a manager runs: no two of six managers in a row have anything in common.
+pub(crate) fn unlike(manager: u8) -> Value {
+    let of = |names: [&'static str; 6]| names[usize::from(manager) % 6];
+    json!({
+        "country": of(["DE", "FI", "CL", "JP", "ZA", "NZ"]), "hosting_as": 24_940 + u32::from(manager),
+        "execution_client": of(["geth", "reth", "nethermind", "besu", "erigon", "ethrex"]),
+        "consensus_client": of(["lodestar", "lighthouse", "teku", "nimbus", "prysm", "grandine"]),
+        "validator_client": of(["lodestar", "lighthouse", "teku", "nimbus", "prysm", "vouch"]),
+    })
 }
 
 pub(crate) fn setup(execution_client: &str) -> Value {

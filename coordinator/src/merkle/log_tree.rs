@@ -93,6 +93,11 @@ impl LogTree {
         self.levels.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
+    /// The hashes of all entries, in order ([`leaf_hash`]).
+    pub fn leaves(&self) -> &[Root] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
     /// Adds an entry; gives its number, from 0. Cost: at most one hash for each doubling of the log.
     pub fn append(&mut self, entry: &[u8]) -> u64 {
         self.append_hash(leaf_hash(entry))

@@ -138,15 +138,19 @@ impl Request {
             .digest(chain_id)
     }
 
-    /// Who signed it for this pool, if it is valid now.
+    /// Whose key signed it for this pool. Nearly any signature gives somebody. Cost: one double scalar multiplication.
+    pub fn recover(&self, pool: Root, chain_id: u64) -> Result<Address, SignatureError> {
+        self.signature.signer(self.digest(pool, chain_id))
+    }
+
+    /// Who signed it, if it is valid now.
     ///
-    /// - `body_len_max`: what its route takes.
-    /// - `last`: the highest nonce that a signer has used.
-    /// - Errors: too long; no signature; expired, or valid for too long; a nonce that is not higher.
-    pub fn signer(
+    /// - `signer`: what [`Self::recover`] says. `body_len_max`: what its route takes. `last`: the highest nonce that a signer
+    ///   has used.
+    /// - Errors: too long; expired, or valid for too long; no signature; a nonce that is not higher.
+    pub fn valid(
         &self,
-        pool: Root,
-        chain_id: u64,
+        signer: Result<Address, SignatureError>,
         now: u64,
         body_len_max: usize,
         last: impl Fn(Address) -> Option<Nonce>,
@@ -164,7 +168,7 @@ impl Request {
         if expiry - now > VALID_MAX_S {
             return Err(RequestRefusal::TooFarAhead { expiry, now });
         }
-        let signer = self.signature.signer(self.digest(pool, chain_id))?;
+        let signer = signer?;
         match last(signer) {
             Some(last) if self.nonce <= last => {
                 Err(RequestRefusal::Replayed { signer, nonce: self.nonce, last })
@@ -186,16 +190,16 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Whether what its sender says is so: this pool, and a signature of that signer for this chain.
-    pub fn claims(&self, pool: Root, chain_id: u64) -> Result<(), RequestRefusal> {
+    /// Whether what its sender says is so: this pool, and a signature of that signer for this chain. Returns the signer.
+    pub fn claims(&self, pool: Root, chain_id: u64) -> Result<Address, RequestRefusal> {
         if self.pool != pool {
             return Err(RequestRefusal::WrongPool { have: self.pool, want: pool });
         }
-        let recovered = self.request.signature.signer(self.request.digest(pool, chain_id))?;
+        let recovered = self.request.recover(pool, chain_id)?;
         if recovered != self.signer {
             return Err(RequestRefusal::UnknownSigner { claimed: self.signer, recovered, chain_id });
         }
-        Ok(())
+        Ok(recovered)
     }
 }
 

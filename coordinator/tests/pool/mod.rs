@@ -6,7 +6,8 @@ use coordinator::formulas::rebase::Bounds;
 use coordinator::formulas::wide;
 use coordinator::ledger::chain::Reference;
 use coordinator::ledger::pool::{
-    Amount, Command, Event, Fees, Payment, Refusal, Report, Rules, State, apply, decide,
+    Amount, Command, Event, Fees, OPERATORS_HOLDER, Payment, RESERVE_HOLDER, Refusal, Report, Rules, State,
+    apply, decide,
 };
 use std::collections::BTreeSet;
 use types::{Address, Epoch, Gwei, Root, Wei};
@@ -44,9 +45,9 @@ pub(crate) fn rules() -> Rules<'static> {
         request_age_min_s: 0,
         reserve: BasisPoints::ZERO,
         fees: Fees {
-            operators: (bp(500), account(20)),
+            operators: (bp(500), OPERATORS_HOLDER),
             treasury: (bp(400), account(21)),
-            reserve: (bp(100), account(22)),
+            reserve: (bp(100), RESERVE_HOLDER),
         },
         bounds: Bounds { positive_rebase_max_ppb: 100_000_000, cl_decrease_max: bp(3500) },
         incident_open: false,
@@ -75,7 +76,10 @@ impl Counted {
                 self.sent -= wei(report.arrived);
                 self.staked = wei(report.balance);
             }
-            Command::Transfer { .. } | Command::Request { .. } | Command::Claim { .. } => {}
+            Command::Transfer { .. }
+            | Command::Request { .. }
+            | Command::Claim { .. }
+            | Command::Give { .. } => {}
             Command::Plan(_) | Command::Unplan(_) => {}
         }
     }
@@ -136,7 +140,7 @@ impl Book {
 
     pub(crate) fn rules(&self) -> Rules<'_> {
         let rules = rules();
-        let fees = Fees { operators: (self.fee, account(20)), ..rules.fees };
+        let fees = Fees { operators: (self.fee, OPERATORS_HOLDER), ..rules.fees };
         Rules {
             intake_room: self.intake_room,
             payment_min: self.payment_min,

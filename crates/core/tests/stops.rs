@@ -252,10 +252,11 @@ fn stopped_while_the_disk_writes_the_permits_are_not_given() {
         let mut desk = Desk::new();
         desk.decide(slot(1));
         desk.ask(Ask::Vote { slot: slot(1) });
-        assert_eq!(desk.answers, []);
+        assert_eq!(desk.answers, [Answer::Vote(vote(slot(1)))]);
         desk.input(Input::Stop(reason.clone()));
-        desk.refused_for(&reason);
+        desk.ask(Ask::Vote { slot: slot(1) });
         assert_eq!(desk.journal(), 1);
+        desk.refused_for(&reason);
         desk.input(Input::Resume(reason.clone()));
         // Even after that: a promise that was held back is not made good in the same slot.
         desk.attest(slot(1));
@@ -263,6 +264,55 @@ fn stopped_while_the_disk_writes_the_permits_are_not_given() {
         assert_eq!(desk.answers.last(), Some(&Answer::PartlyRefused(vec![(0, refused)])));
         assert!(desk.signing.is_empty());
     }
+}
+
+#[test]
+fn a_half_that_comes_while_the_disk_writes_waits_for_the_rows() {
+    let mut desk = Desk::new();
+    desk.decide(slot(1));
+    desk.ask(Ask::Vote { slot: slot(1) });
+    assert_eq!(desk.answers, [Answer::Vote(vote(slot(1)))], "what is agreed and promised");
+    desk.attest(slot(1));
+    assert!(
+        desk.signing.is_empty() && desk.partials(Kind::Attest) == 0,
+        "no permit before the rows are durable"
+    );
+    assert_eq!(desk.answers.len(), 1, "the client waits");
+    assert_eq!(desk.journal(), 1);
+    desk.complete();
+    assert_eq!((desk.partials(Kind::Attest), desk.answers.last()), (1, Some(&Answer::Accepted)));
+}
+
+#[test]
+fn a_half_that_waits_for_the_disk_is_refused_if_the_node_stops_the_disk_fails_or_the_slot_ends() {
+    let waiting = || {
+        let mut desk = Desk::new();
+        desk.decide(slot(1));
+        desk.attest(slot(1));
+        desk
+    };
+    let refused = |desk: &Desk, refusal| {
+        assert_eq!(desk.answers, [Answer::PartlyRefused(vec![(0, refusal)])]);
+        assert!(desk.signing.is_empty());
+        assert_eq!(desk.partials(Kind::Attest), 0);
+    };
+    for (reason, _) in reasons() {
+        let mut desk = waiting();
+        desk.input(Input::Stop(reason.clone()));
+        desk.journal();
+        refused(&desk, Refusal::Stopped(reason));
+    }
+    let mut desk = waiting();
+    let (ticket, _) = desk.rows.pop_front().unwrap();
+    desk.input(Input::Journaled { ticket, durable: false });
+    refused(&desk, Refusal::JournalFailed);
+    let mut desk = waiting();
+    desk.now = spec().slot_start(slot(2));
+    assert!(desk.node.wake_at().is_some_and(|at| at <= desk.now));
+    desk.input(Input::Tick);
+    refused(&desk, Refusal::TooLate(slot(1)));
+    assert_eq!(desk.journal(), 1);
+    refused(&desk, Refusal::TooLate(slot(1)));
 }
 
 #[test]

@@ -1,19 +1,21 @@
-//! Definitions and locks of a pool's clusters, with keys that everybody knows.
+//! Locks of a pool's clusters, with keys that everybody knows.
 
 use super::decide::Refusal as Broken;
 use super::*;
 use crate::canonical;
-use crate::ledger::clusters::{Admission, Stage};
+use crate::ledger::clusters::Stage;
 use crate::ledger::governance::Act;
 use crate::ledger::log::AppendError;
+use crate::ledger::policy::{DepositSplit, Policy};
 use crate::ledger::state::Refusal;
-use crate::ledger::testbed::Pool;
+use crate::ledger::testbed::{Pool, address};
 use crate::ledger::{Ledger, Sealed, clusters, deposits};
 use crate::store::ENTRY_LEN_MAX;
 use crate::test_keys::Wallet;
-use cluster::{Enr, Networks, NewValidator, SignedDeposit, SignedRegistration};
+use cluster::{Definition, Enr, Lock, Networks, NewValidator, SignedDeposit, SignedRegistration};
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 use types::{Address, Gwei, PublicKey, Signature, SigningRoot, ValidatorNo};
 
 /// A cluster's managers, and by 20 more its nodes.
@@ -24,25 +26,13 @@ fn node(manager: u8) -> Wallet {
     Wallet::new(manager + 20)
 }
 
-/// A definition as a file has it, for the pool of tests and the team in its order.
-pub(crate) fn file(validators: usize) -> Value {
-    // In the letters of EIP-55, as a wallet shows it.
-    let withdrawal = alloy_primitives::Address::from([0xaa; 20]).to_checksum(None);
-    let fees = Address([0xbb; 20]);
-    let addresses = json!({"fee_recipient_address": fees, "withdrawal_address": withdrawal});
-    let operator = |manager: &u8| json!({"enr": node(*manager).enr().as_str()});
-    json!({
-        "name": "Meadow 1", "uuid": "0", "version": "v1.10.0", "timestamp": "2027-01-15T08:00:00Z",
-        "operators": MANAGERS.iter().map(operator).collect::<Vec<_>>(),
-        "num_validators": validators, "threshold": 3,
-        "validators": vec![addresses; validators],
-        "dkg_algorithm": "default", "fork_version": "0x10000910",
-        "deposit_amounts": ["1000000000", "31000000000"], "target_gas_limit": 60_000_000,
-    })
-}
-
-/// The definition of a file, with the hashes that it has.
-pub(crate) fn hashed(file: &Value) -> Definition {
+/// A definition that is another in some of its fields, with the hashes that it has then.
+fn altered(definition: &Definition, change: impl FnOnce(&mut Value)) -> Definition {
+    let mut file: Value = serde_json::from_str(&definition.to_json()).unwrap();
+    for hash in ["config_hash", "definition_hash"] {
+        file.as_object_mut().unwrap().remove(hash).unwrap();
+    }
+    change(&mut file);
     let unhashed = Definition::parse(file.to_string().as_bytes()).unwrap();
     Definition::parse(unhashed.to_json().as_bytes()).unwrap()
 }
@@ -111,23 +101,13 @@ pub(crate) fn value(lock: &Lock) -> Value {
     serde_json::from_str(&lock.to_json()).unwrap()
 }
 
-/// A pool whose team makes a cluster of this definition, for two validators.
-fn pool(definition: &Definition) -> Pool {
+/// A pool whose team has accepted a cluster of so many validators, and its definition.
+fn pool(keys: u32) -> (Pool, Definition) {
     let mut pool = Pool::new();
     let operators = pool.team();
-    admit(&mut pool, operators, definition.definition_hash(), 2).unwrap();
-    pool
-}
-
-/// Governance takes a cluster of so many validators.
-pub(crate) fn admit(
-    pool: &mut Pool,
-    operators: Vec<Address>,
-    cluster: ClusterId,
-    keys: u32,
-) -> Result<Sealed, AppendError> {
-    let stake = Gwei(u64::from(keys) * 32 * ETH);
-    pool.govern(Act::AdmitCluster(Admission { cluster, operators, threshold: 3, keys, stake }))
+    let cluster = pool.cluster(operators, keys);
+    let definition = pool.state().definition(cluster).unwrap();
+    (pool, definition)
 }
 
 fn path(cluster: ClusterId, rest: &str) -> String {
@@ -144,9 +124,8 @@ fn broken(refused: Result<Sealed, AppendError>) -> Broken {
 
 #[test]
 fn a_lock_registers_its_keys_once_whoever_brings_it() {
-    let definition = hashed(&file(2));
+    let (mut pool, definition) = pool(2);
     let (cluster, lock) = (definition.definition_hash(), lock(&definition));
-    let mut pool = pool(&definition);
     let at = path(cluster, "lock");
     // Neither somebody, nor an operator's reward address, nor a node of another cluster.
     for stranger in [99, 111, 51] {
@@ -178,96 +157,47 @@ fn a_lock_registers_its_keys_once_whoever_brings_it() {
 }
 
 #[test]
-fn a_definition_is_there_for_everybody_once_and_is_the_clusters() {
-    let definition = hashed(&file(2));
+fn a_lock_of_another_definition_than_was_accepted_is_refused_though_everything_in_it_is_signed() {
+    let (mut pool, definition) = pool(2);
     let cluster = definition.definition_hash();
-    let mut pool = pool(&definition);
-    let at = path(cluster, "definition");
-    let told: Value = serde_json::from_str(&definition.to_json()).unwrap();
-    let mut other = file(2);
-    other["name"] = json!("Meadow 2");
-    let other = hashed(&other);
-    let refused = pool.post(101, &at, &serde_json::from_str(&other.to_json()).unwrap());
-    let want = Broken::OtherDefinition { have: other.definition_hash(), want: cluster };
-    assert_eq!(broken(refused), want);
-    pool.post(124, &at, &told).unwrap();
-    assert_eq!(pool.state().ceremonies.definitions[&cluster], definition.to_json());
-    assert_eq!(broken(pool.post(11, &at, &told)), Broken::Defined(cluster));
-    let nowhere = pool.post(11, &path(Root([9; 32]), "definition"), &told);
-    let unknown = Refusal::Clusters(clusters::Refusal::Unknown(Root([9; 32])));
-    assert_eq!(nowhere, Err(AppendError::Refused(unknown)));
-}
-
-#[test]
-fn a_definition_that_is_not_the_pools_is_refused_by_name_before_there_are_keys() {
-    let (ours, theirs) = (Address([0xaa; 20]), Address([0x66; 20]));
-    let fees = Address([0xbb; 20]);
-    let nodes: Vec<_> = MANAGERS.iter().map(|manager| node(*manager).enr().key()).collect();
-    let refused = |change: &dyn Fn(&mut Value), want: Broken| {
-        let mut file = file(2);
-        change(&mut file);
-        let definition = hashed(&file);
-        let cluster = definition.definition_hash();
-        let mut pool = pool(&definition);
-        let told = serde_json::from_str(&definition.to_json()).unwrap();
-        assert_eq!(broken(pool.post(101, &path(cluster, "definition"), &told)), want);
-        if definition.version().has_deposit_amounts() {
-            // The lock of such a definition is refused by the same name, though everything in it is signed.
-            let lock = lock(&definition);
-            assert_eq!(broken(pool.post(101, &path(cluster, "lock"), &value(&lock))), want);
-        }
-    };
-    refused(
-        &|file| file["validators"][1]["withdrawal_address"] = json!(theirs),
-        Broken::Withdrawal { validator: 1, have: Some(theirs), want: ours },
-    );
-    refused(
-        &|file| file["validators"][1]["fee_recipient_address"] = json!(theirs),
-        Broken::FeeRecipient { validator: 1, have: Some(theirs), want: fees },
-    );
-    refused(&|file| file["compounding"] = json!(true), Broken::Compounding { have: true, want: false });
-    refused(
-        &|file| file["operators"].as_array_mut().unwrap().swap(1, 2),
-        Broken::Node { place: 2, have: Some(nodes[2]), want: nodes[1] },
-    );
-    let (first, rest) = (Gwei(ETH), Gwei(31 * ETH));
-    refused(
-        &|file| file["deposit_amounts"] = json!(["1000000000", "32000000000"]),
-        Broken::Amounts { have: vec![Gwei(ETH), Gwei(32 * ETH)], first, rest },
-    );
-    refused(
+    let theirs = json!(Address([0x66; 20]));
+    let changes: [&dyn Fn(&mut Value); 4] = [
+        &|file| file["name"] = json!("Meadow 2"),
+        &|file| file["validators"][1]["withdrawal_address"] = theirs.clone(),
         &|file| file["threshold"] = json!(4),
-        Broken::Size { operators: 4, threshold: 4, want_operators: 4, want_threshold: 3 },
-    );
-    let (have, want) = (types::ForkVersion([0; 4]), types::ForkVersion([0x10, 0, 9, 0x10]));
-    refused(&|file| file["fork_version"] = json!("0x00000000"), Broken::Network { have, want });
-    refused(&|file| file["version"] = json!("v1.7.0"), Broken::OldVersion("v1.7.0".parse().unwrap()));
-    refused(
-        &|file| {
-            file["num_validators"] = json!(3);
-            let one = file["validators"][0].clone();
-            file["validators"].as_array_mut().unwrap().push(one);
-        },
-        Broken::Validators { have: 3, most: 2 },
-    );
+        &|file| file["deposit_amounts"] = json!(["1000000000", "32000000000"]),
+    ];
+    for change in changes {
+        let other = altered(&definition, change);
+        let refused = pool.post(101, &path(cluster, "lock"), &value(&lock(&other)));
+        let have = other.definition_hash();
+        assert_eq!(broken(refused), Broken::OtherDefinition { have, want: cluster });
+    }
+    // Nor where it is another cluster's, or nobody's.
+    let nowhere = pool.post(101, &path(Root([9; 32]), "lock"), &value(&lock(&definition)));
+    assert!(matches!(nowhere, Err(AppendError::Refused(Refusal::Role { .. }))), "{nowhere:?}");
 }
 
 #[test]
-fn a_definition_on_which_no_ceremony_may_run_is_refused() {
-    let mut file = file(2);
-    file["name"] = json!("");
-    let definition = hashed(&file);
-    let mut pool = pool(&definition);
-    let told = serde_json::from_str(&definition.to_json()).unwrap();
-    let refused = pool.post(101, &path(definition.definition_hash(), "definition"), &told);
-    assert_eq!(broken(refused), Broken::NotReady(cluster::NotReady::NoName));
+fn a_lock_has_the_deposits_that_were_asked_for_whatever_the_policy_says_since() {
+    let (mut pool, definition) = pool(2);
+    let cluster = definition.definition_hash();
+    let mut terms = pool.state().policy.terms().clone();
+    terms.deposit = DepositSplit { first: Gwei(2 * ETH), rest: Gwei(30 * ETH) };
+    pool.govern(Act::ChangePolicy(Box::new(Policy::new(terms).unwrap()))).unwrap();
+    assert_eq!(pool.state().definition(cluster).unwrap().definition_hash(), cluster);
+    let lock = lock(&definition);
+    pool.post(123, &path(cluster, "lock"), &value(&lock)).unwrap();
+    for validator in pool.state().deposits.validators().values() {
+        assert_eq!((validator.predeposit.amount, validator.rest.amount), (Gwei(ETH), Gwei(31 * ETH)));
+    }
+    assert_eq!(Ledger::replay(&pool.log).unwrap().head(), pool.ledger.head());
 }
 
 #[test]
 fn a_lock_with_anything_wrong_in_it_registers_nothing() {
-    let definition = hashed(&file(2));
+    let (mut pool, definition) = pool(2);
     let cluster = definition.definition_hash();
-    let mut pool = pool(&definition);
     let at = path(cluster, "lock");
     let entries = pool.log.len();
     let check = |refused: Broken| match refused {
@@ -318,33 +248,44 @@ fn a_lock_with_anything_wrong_in_it_registers_nothing() {
 }
 
 #[test]
-fn keys_that_are_registered_are_not_adopted_again() {
-    let definition = hashed(&file(2));
+fn a_lock_whose_keys_have_no_room_or_are_registered_is_refused() {
+    let (mut pool, definition) = pool(2);
     let (cluster, lock) = (definition.definition_hash(), lock(&definition));
-    let mut pool = pool(&definition);
-    let keys = pool.state().with_ceremony_facts(cluster, |facts| facts_of(facts, &lock)).unwrap();
-    pool.post(101, &path(cluster, "keys"), &json!({"keys": [keys[1]]})).unwrap();
+    let keys = pool
+        .state()
+        .with_ceremony_facts(cluster, |facts| State::default().deliver(facts, &lock).unwrap().keys);
+    let keys = keys.unwrap();
+    // Another cluster of the same operators was first.
+    let other = pool.cluster(MANAGERS.map(address).to_vec(), 1);
+    pool.post(101, &path(other, "keys"), &json!({"keys": [keys[1]]})).unwrap();
     let refused = pool.post(101, &path(cluster, "lock"), &value(&lock));
+    let why = deposits::KeyError::Known;
+    let known = deposits::Refusal::Key { at: 1, pubkey: keys[1].pubkey, why };
+    assert_eq!(refused, Err(AppendError::Refused(known.into())));
     // One of two places is taken.
-    assert_eq!(broken(refused), Broken::Validators { have: 2, most: 1 });
+    pool.post(101, &path(cluster, "keys"), &json!({"keys": [keys[0]]})).unwrap();
+    let refused = pool.post(101, &path(cluster, "lock"), &value(&lock));
+    let full = clusters::Refusal::TooManyKeys { cluster, have: 3, most: 2 };
+    assert_eq!(refused, Err(AppendError::Refused(full.into())));
 }
 
-fn facts_of(facts: &Facts<'_>, lock: &Lock) -> Vec<deposits::KeyOffer> {
-    State::default().deliver(facts, lock).unwrap().keys
-}
+static SMALL: LazyLock<Definition> = LazyLock::new(|| pool(1).1);
 
 /// A file of so many validators among so many operators, whose digits are as many as there can be. Nothing in it is signed.
 fn large(operators: usize, validators: usize) -> Lock {
-    let mut file = file(validators);
-    file["name"] = json!("\u{7}".repeat(256));
-    file["target_gas_limit"] = json!(u64::MAX);
     let enrs = (1..=operators).map(|byte| Wallet::new(byte as u8).enr());
     let operator = |enr: Enr| {
         let signature = format!("0x{}", "ab".repeat(65));
         json!({"address": Address([0xab; 20]), "enr": enr.as_str(), "config_signature": signature, "enr_signature": signature})
     };
-    file["operators"] = enrs.map(operator).collect();
-    let definition = hashed(&file);
+    let large = |file: &mut Value| {
+        file["name"] = json!("\u{7}".repeat(256));
+        file["target_gas_limit"] = json!(u64::MAX);
+        file["operators"] = enrs.map(operator).collect();
+        file["num_validators"] = json!(validators);
+        file["validators"] = json!(vec![file["validators"][0].clone(); validators]);
+    };
+    let definition = altered(&SMALL, large);
     let key = PublicKey([0xab; 48]);
     let validator = |number| {
         let signature = Signature([0xab; 96]);
@@ -386,25 +327,13 @@ fn the_largest_lock_fits_into_a_request_and_an_entry_and_one_more_is_refused() {
         // What is beside body and keys in an entry is some kilobytes.
         assert!(stored + (64 << 10) <= ENTRY_LEN_MAX, "{operators}: {stored}");
 
-        let definition = lock.definition();
-        let facts = Facts {
-            cluster,
-            nodes: &[],
-            threshold: 3,
-            keys_max: u64::MAX,
-            networks: &Networks::public(),
-            fork_version: definition.fork_version(),
-            withdrawal: Address([0xaa; 20]),
-            compounding: false,
-            fee_recipient: Address([0xbb; 20]),
-            first: Gwei(ETH),
-            rest: Gwei(31 * ETH),
-        };
-        let fits = State::default().define(&facts, definition);
+        let deposit = DepositSplit { first: Gwei(ETH), rest: Gwei(31 * ETH) };
+        let facts = Facts { cluster, networks: &Networks::public(), deposit };
+        let fits = State::default().deliver(&facts, &lock);
         assert!(matches!(fits, Err(Broken::OtherDefinition { .. })), "{fits:?}");
         let more = large(operators, most + 1);
         let refused = Broken::TooMany { have: most + 1, operators, most };
-        assert_eq!(State::default().define(&facts, more.definition()), Err(refused));
+        assert_eq!(State::default().deliver(&facts, &more), Err(refused));
     }
 }
 
@@ -412,11 +341,9 @@ fn the_largest_lock_fits_into_a_request_and_an_entry_and_one_more_is_refused() {
 fn an_event_that_does_not_fit_changes_nothing() {
     let cluster = Root([1; 32]);
     let mut state = State::default();
-    let defined = Event::Defined { cluster, definition: "{}".to_owned() };
     let locked = Event::Locked { cluster, locked: Locked { lock: Root([2; 32]), generation: 0 } };
-    assert_eq!((state.apply(&defined), state.apply(&locked)), (Ok(()), Ok(())));
+    assert_eq!(state.apply(&locked), Ok(()));
     let before = state.clone();
-    assert_eq!(state.apply(&defined), Err(Misfit::Defined(cluster)));
     assert_eq!(state.apply(&locked), Err(Misfit::Locked(cluster)));
     assert_eq!(state, before);
 }

@@ -1,6 +1,6 @@
 //! What becomes of a wish about a cluster.
 
-use super::{Admission, Cluster, Event, KEYS_MAX, Members, Stage, State};
+use super::{Admission, Cluster, Event, KEYS_MAX, Stage, State};
 use crate::formulas::allocation::ACTIVATION;
 use crate::ledger::operators::{Operator, OperatorId};
 use crate::ledger::policy::Policy;
@@ -147,13 +147,6 @@ impl State {
             return Err(Refusal::TooManyKeys { cluster, have, most });
         }
         Ok((found.stage == Stage::Accepted).then_some(Event::Stands { cluster, stage: Stage::Keyed }))
-    }
-
-    /// Who holds a cluster that may have keys registered, and how many more than `have`. Errors: it is none, or has left.
-    pub fn room(&self, cluster: ClusterId, have: u64) -> Result<(&Members, u64), Refusal> {
-        let found = self.open(cluster)?;
-        let members = found.members.last().ok_or(Refusal::Unknown(cluster))?;
-        Ok((members, u64::from(found.keys).saturating_sub(have)))
     }
 
     /// That a validator of a cluster has duties.

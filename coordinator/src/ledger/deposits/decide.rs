@@ -1,7 +1,7 @@
 //! Whether a command is obeyed, and what follows from it. Nothing changes here.
 
 use super::command::{Command, Event, Rules, SentDeposit};
-use super::keys::{Charter, KEYS_MAX, KeyError, KeyOffer, Split, SplitError, fits, verify};
+use super::keys::{KEYS_MAX, KeyError, KeyOffer, SplitError, verify};
 use super::stage::{Stage, Step};
 use super::{Alarm, State, VALIDATORS_MAX, batch, chain};
 use std::collections::BTreeSet;
@@ -166,24 +166,26 @@ fn registered(
     cluster: ClusterId,
     keys: &[KeyOffer],
 ) -> Result<Event, Refusal> {
-    if keys.len() > KEYS_MAX {
+    rules.split.check(&rules.charter)?;
+    if keys.is_empty() || keys.len() > KEYS_MAX {
         return Err(Refusal::KeyCount { have: keys.len() });
     }
-    taken(state, rules, cluster, keys, verify)?;
+    taken(state, rules, cluster, keys, |offer| verify(offer, &rules.charter, rules.split))?;
     Ok(Event::Registered { cluster, keys: keys.to_vec() })
 }
 
-/// That a cluster's keys are registered as its lock has them, one or more.
+/// That a cluster's keys are registered as its lock has them.
 ///
-/// - `keys`: of a lock whose checks hold, so each key is one and has signed its deposits. Everything else is checked.
-/// - Cost: no curve work.
+/// - `keys`: of a lock whose checks hold, so each key is one and has signed its deposits, which go to the pool. Their amounts
+///   are those that were agreed with the cluster, and not perhaps the policy's of now.
+/// - Errors: `NoCluster`, `Full`, or `Known` of a key. Cost: no curve work.
 pub fn adopt(
     state: &State,
     rules: &Rules<'_>,
     cluster: ClusterId,
     keys: Vec<KeyOffer>,
 ) -> Result<Event, Refusal> {
-    taken(state, rules, cluster, &keys, fits)?;
+    taken(state, rules, cluster, &keys, |_| Ok(()))?;
     Ok(Event::Registered { cluster, keys })
 }
 
@@ -193,12 +195,8 @@ fn taken(
     rules: &Rules<'_>,
     cluster: ClusterId,
     keys: &[KeyOffer],
-    good: impl Fn(&KeyOffer, &Charter, Split) -> Result<(), KeyError>,
+    good: impl Fn(&KeyOffer) -> Result<(), KeyError>,
 ) -> Result<(), Refusal> {
-    if keys.is_empty() {
-        return Err(Refusal::KeyCount { have: 0 });
-    }
-    rules.split.check(&rules.charter)?;
     if !rules.clusters.contains_key(&cluster) {
         return Err(Refusal::NoCluster { cluster });
     }
@@ -213,7 +211,7 @@ fn taken(
         if state.validators.contains_key(&pubkey) || !list.insert(pubkey) {
             return Err(refuse(KeyError::Known));
         }
-        good(offer, &rules.charter, rules.split).map_err(refuse)?;
+        good(offer).map_err(refuse)?;
     }
     Ok(())
 }

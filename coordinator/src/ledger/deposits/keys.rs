@@ -182,24 +182,16 @@ pub enum KeyError {
 /// Verifies a key that an offer says is good. Cost: two signatures.
 pub(super) fn verify(offer: &KeyOffer, charter: &Charter, split: Split) -> Result<(), KeyError> {
     PublicKeyPoint::parse(&offer.pubkey)?;
-    fits(offer, charter, split)?;
-    for Offered { amount, signature, .. } in [offer.predeposit, offer.rest] {
-        if !is_signed(&charter.deposit(offer.pubkey, amount, signature), charter) {
-            return Err(KeyError::Signature { amount });
-        }
-    }
-    Ok(())
-}
-
-/// Whether an offer's deposits are to the pool and of its amounts, whoever has signed them.
-pub(super) fn fits(offer: &KeyOffer, charter: &Charter, split: Split) -> Result<(), KeyError> {
     for (offered, want) in [(offer.predeposit, split.predeposit), (offer.rest, split.rest)] {
-        let Offered { credentials: have, amount, .. } = offered;
+        let Offered { credentials: have, amount, signature } = offered;
         if have != charter.credentials {
             return Err(KeyError::Credentials { have });
         }
         if amount != want {
             return Err(KeyError::Amount { have: amount, want });
+        }
+        if !is_signed(&charter.deposit(offer.pubkey, amount, signature), charter) {
+            return Err(KeyError::Signature { amount });
         }
     }
     Ok(())

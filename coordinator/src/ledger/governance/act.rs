@@ -1,6 +1,6 @@
 //! What governance can do, and nothing else.
 
-use crate::ledger::clusters::Admission;
+use crate::ledger::calls::Chosen;
 use crate::ledger::operators::{Kind, OperatorId, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
@@ -57,8 +57,8 @@ pub enum Act {
         /// What.
         what: Kind,
     },
-    /// A cluster begins.
-    AdmitCluster(Admission),
+    /// A cluster is chosen, without a lot: its operators are asked.
+    ChooseCluster(Chosen),
     /// A cluster gets no more stake, and its validators are to exit. At once.
     WindDownCluster {
         /// Which.
@@ -100,7 +100,7 @@ impl Act {
             | Self::SetStakeCap { .. }
             | Self::UnpauseOperator { .. }
             | Self::DismissOperator { .. }
-            | Self::AdmitCluster(_)
+            | Self::ChooseCluster(_)
             | Self::ReleaseValidator { .. }
             | Self::CompensateValidator { .. }
             | Self::ReplaceManager { .. }

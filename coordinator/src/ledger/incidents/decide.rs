@@ -355,8 +355,11 @@ fn freed(state: &State, incident: u64, found: &Incident) -> Vec<Event> {
     thawed.into_iter().chain(released).collect()
 }
 
-/// Debts are paid in the order of their incidents.
-fn repay(state: &State, operator: OperatorId, amount: Wei) -> Result<Vec<Event>, Refusal> {
+/// That an operator has paid so much of what it owes: [`Command::Repay`], which needs no facts. Debts are paid in the order
+/// of their incidents.
+///
+/// Errors: nothing, or more than it owes.
+pub fn repay(state: &State, operator: OperatorId, amount: Wei) -> Result<Vec<Event>, Refusal> {
     let owed = state.owed(operator)?;
     if amount == Wei::ZERO || amount > owed {
         return Err(Refusal::NotOwed { operator, amount, owed });

@@ -37,7 +37,7 @@ pub use command::{
     Slashing, THEFT_EXTRA, Theft,
 };
 pub use conflict::{Conflict, ConflictError, Holders, Messages};
-pub use decide::{Refusal, decide};
+pub use decide::{Refusal, decide, repay};
 pub use place::{NoPlace, Place};
 
 use crate::formulas::losses::{Debts, Step};

@@ -7,10 +7,13 @@ use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide;
 use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::governance::Act;
+use crate::ledger::money::tests::activate;
 use crate::ledger::operators::Reason;
 use crate::ledger::policy::Policy;
+use crate::ledger::testbed::frame::agree;
 use crate::ledger::testbed::jar::{Jar, key, theirs};
-use crate::ledger::testbed::{Pool, address};
+use crate::ledger::testbed::{EPOCH, Pool, address};
+use alloy_primitives::U256;
 use cluster::Lock;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -46,7 +49,15 @@ enum Try {
     Steal(u64),
     /// The chain goes on, is looked at, and reported.
     Advance(u64),
+    /// The same, and the cluster has done none of its duties.
+    Idle,
+    /// Validators with duties earn something, or lose it, and it is reported.
+    Earn(i32),
+    /// Somebody says what it saw of a member of the cluster.
+    Say(u8, u8, u64),
+    ClaimRewards(u8),
     Look,
+    /// Of a state that was perhaps not looked at.
     Report,
     Wait(u32),
     Finalize(u64),
@@ -66,7 +77,7 @@ enum Try {
 }
 
 fn one() -> impl Strategy<Value = Try> {
-    let (who, secret, batch) = (|| 70..74u8, || 1..5u64, || 0..6u64);
+    let (who, secret, batch) = (|| 70..74u8, || 1..6u64, || 0..8u64);
     let operator = || 101..105u8;
     let money = prop_oneof![
         6 => (0..3usize, who(), 1..70u16, 10..40u32).prop_map(|(kind, who, eth, no)| Try::Arrive(kind, who, eth, no)),
@@ -78,7 +89,7 @@ fn one() -> impl Strategy<Value = Try> {
     let deposits = prop_oneof![
         2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Register(who, secret)),
         1 => (120..126u8).prop_map(Try::Deliver),
-        2 => Just(Try::Plan),
+        3 => Just(Try::Plan),
         1 => batch().prop_map(Try::Approve),
         1 => batch().prop_map(Try::Send),
         8 => Just(Try::Fund),
@@ -104,7 +115,13 @@ fn one() -> impl Strategy<Value = Try> {
         1 => Just(Try::Close),
         2 => (10..120u8, any::<Index>()).prop_map(|(who, route)| Try::Empty(who, route)),
     ];
-    prop_oneof![4 => money, 6 => deposits, 3 => office]
+    let reports = prop_oneof![
+        3 => Just(Try::Idle),
+        8 => (-20_000_000..60_000_000i32).prop_map(Try::Earn),
+        3 => (100..106u8, operator(), 0..300u64).prop_map(|(by, of, seen)| Try::Say(by, of, seen)),
+        6 => (110..116u8).prop_map(Try::ClaimRewards),
+    ];
+    prop_oneof![4 => money, 7 => deposits, 3 => office, 4 => reports]
 }
 
 /// A pool with a cluster, and its chain.
@@ -115,7 +132,7 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 28] = [
+const HAPPENS: [&str; 32] = [
     "bonds/claimed",
     "bonds/deposited",
     "ceremonies/locked",
@@ -136,6 +153,7 @@ const HAPPENS: [&str; 28] = [
     "governance/deposits_paused",
     "money/claimed",
     "money/covered",
+    "money/given",
     "money/paid",
     "money/planned",
     "money/reported",
@@ -144,6 +162,9 @@ const HAPPENS: [&str; 28] = [
     "money/sent",
     "money/transferred",
     "money/unplanned",
+    "reports/claimed",
+    "reports/reported",
+    "reports/stated",
 ];
 
 /// Bounds that let a report through whatever was lost, and requests be served at once: what is refused is other tests'.
@@ -157,25 +178,39 @@ fn charter() -> Charter {
     charter
 }
 
-/// Another cluster's lock.
-static LOCK: LazyLock<Lock> = LazyLock::new(|| ceremonies::lock(&ceremonies::hashed(&ceremonies::file(1))));
+/// A pool, its chain, its log so far, and what was made for a second cluster of it.
+struct Begun {
+    pool: Pool,
+    jar: Jar,
+    replay: Replay,
+    cluster: ClusterId,
+    lock: Lock,
+}
 
-static BEGUN: LazyLock<(Pool, Replay)> = LazyLock::new(|| {
+/// A pool with a cluster that may have four keys: one has duties, and the next may get its deposits. A second cluster has made
+/// a lock, which nobody has brought.
+static BEGUN: LazyLock<Begun> = LazyLock::new(|| {
     let mut pool = Pool::of(charter());
-    pool.finalize(1000);
-    pool.see("network-stake", &json!({"epoch": "1000", "active": "35000000000000000"})).unwrap();
+    pool.finalize(EPOCH);
+    pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": "35000000000000000"})).unwrap();
     let team = pool.team();
-    let cluster = pool.cluster(team.clone(), 3);
-    ceremonies::admit(&mut pool, team, LOCK.definition().definition_hash(), 1).unwrap();
-    pool.pay(70, "100", 0).unwrap();
+    let cluster = pool.cluster(team.clone(), 4);
+    let second = pool.cluster(team, 1);
+    let lock = ceremonies::lock(&pool.state().definition(second).unwrap());
+    pool.pay(70, "140", 0).unwrap();
     let keys = json!({"keys": [pool.offer(1)]});
     pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
-    pool.look(&Jar::new()).unwrap();
+    let mut jar = Jar::new();
+    pool.look(&jar).unwrap();
+    activate(&mut pool, &mut jar);
+    let keys = json!({"keys": [pool.offer(2)]});
+    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.report(&mut jar).unwrap();
     let mut replay = Replay::default();
     for stored in &pool.log {
         replay.next(stored).unwrap();
     }
-    (pool, replay)
+    Begun { pool, jar, replay, cluster, lock }
 });
 
 fn eth(amount: impl std::fmt::Display) -> Wei {
@@ -184,10 +219,7 @@ fn eth(amount: impl std::fmt::Display) -> Wei {
 
 impl World {
     fn begun() -> Self {
-        let pool = BEGUN.0.clone();
-        let other = LOCK.definition().definition_hash();
-        let cluster = *pool.state().clusters.clusters.keys().find(|cluster| **cluster != other).unwrap();
-        Self { pool, jar: Jar::new(), cluster }
+        Self { pool: BEGUN.pool.clone(), jar: BEGUN.jar.clone(), cluster: BEGUN.cluster }
     }
 
     /// Tries it: what is refused changes nothing, what is taken leaves all books in balance.
@@ -197,6 +229,11 @@ impl World {
         let _: Result<(), AppendError> = match one {
             Try::Fund => self.fund(),
             Try::Advance(exit) => self.advance(*exit),
+            Try::Idle => self.idle(),
+            Try::Earn(gwei) => {
+                (1..6).for_each(|secret| self.jar.earn(key(secret), i64::from(*gwei)));
+                self.pool.report(&mut self.jar).map(drop)
+            }
             Try::Steal(secret) => {
                 let stolen = self.pool.offer(*secret).predeposit;
                 self.jar.deposit(key(*secret), theirs(), stolen.amount, stolen.signature);
@@ -221,6 +258,13 @@ impl World {
         let books = state.money.books();
         assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
         assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
+        assert_eq!(Ok(books.validators), state.reports.balance(), "both books have reported the same");
+        let shares = state.money.shares();
+        let balances = shares.accounts().map(|(account, _)| shares.balance(account));
+        assert!(
+            wide::total(balances).unwrap() <= state.money.rate().pooled,
+            "no balance is more than there is"
+        );
     }
 
     fn fund(&mut self) -> Result<(), AppendError> {
@@ -232,8 +276,14 @@ impl World {
 
     fn advance(&mut self, exit: u64) -> Result<(), AppendError> {
         self.jar.go_on(|index| index.0 == 1000 + exit);
-        self.pool.look(&self.jar)?;
         self.pool.report(&mut self.jar).map(drop)
+    }
+
+    fn idle(&mut self) -> Result<(), AppendError> {
+        self.pool.reach(&mut self.jar)?;
+        let mut report = self.pool.frame(&self.jar);
+        report.clusters.values_mut().for_each(|cluster| cluster.duties.made = 0);
+        self.pool.tell(&mut self.jar, &report).map(drop)
     }
 
     fn ask(&mut self, one: &Try) -> Result<(), AppendError> {
@@ -254,8 +304,8 @@ impl World {
     /// Shares of an account, in thousandths.
     fn part(&self, who: u8, thousandths: u16) -> Value {
         let balance = self.pool.state().money.shares().balance(address(who)).0;
-        let part = balance * alloy_primitives::U256::from(thousandths);
-        json!({"eth": Wei(part / alloy_primitives::U256::from(1000))})
+        let part = balance * U256::from(thousandths);
+        json!({"eth": Wei(part / U256::from(1000))})
     }
 
     fn ask_money(&mut self, one: &Try) -> Result<(), AppendError> {
@@ -298,8 +348,8 @@ impl World {
                 self.pool.post(who, &format!("/v1/clusters/{}/keys", self.cluster), &body).map(drop)
             }
             Try::Deliver(who) => {
-                let path = format!("/v1/clusters/{}/lock", LOCK.definition().definition_hash());
-                self.pool.post(who, &path, &ceremonies::value(&LOCK)).map(drop)
+                let path = format!("/v1/clusters/{}/lock", BEGUN.lock.definition().definition_hash());
+                self.pool.post(who, &path, &ceremonies::value(&BEGUN.lock)).map(drop)
             }
             Try::Plan => self.pool.see("plan", &json!({})).map(drop),
             Try::Approve(batch) => self.pool.approve(batch),
@@ -318,8 +368,13 @@ impl World {
         let cluster = self.cluster;
         let pool = &mut self.pool;
         match one {
+            Try::Say(by, of, seen) => pool.say(*by, cluster, &[(address(*of), *seen)]).map(drop),
+            Try::ClaimRewards(who) => pool.post(*who, "/v1/rewards/claims", &json!({})).map(drop),
             Try::Look => pool.look(&self.jar).map(drop),
-            Try::Report => pool.report(&mut self.jar).map(drop),
+            Try::Report => {
+                let report = pool.frame(&self.jar);
+                pool.tell(&mut self.jar, &report).map(drop)
+            }
             Try::Finalize(more) => {
                 let epoch = (pool.state().chain.finalized.epoch.0 + more).to_string();
                 pool.see("finalized", &json!({"epoch": epoch, "root": Root([7; 32])})).map(drop)
@@ -365,9 +420,9 @@ fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
     for one in &tries {
         world.try_one(one);
     }
-    let begun = BEGUN.0.log.len();
+    let begun = BEGUN.pool.log.len();
     let new = &world.pool.log[begun..];
-    let mut replays = vec![BEGUN.1.clone()];
+    let mut replays = vec![BEGUN.replay.clone()];
     for stored in new {
         let mut next = replays[replays.len() - 1].clone();
         next.next(stored).unwrap();
@@ -386,6 +441,9 @@ fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
         stored[bit / 8] ^= 1 << (bit % 8);
         let found = replays[entry].clone().next(&stored);
         prop_assert_eq!(found.err().map(|corrupt| corrupt.seq), Some((begun + entry) as u64));
+    }
+    for stored in new {
+        agree(&Sealed::read(stored).unwrap().entry.events);
     }
     Ok(new.iter().flat_map(|stored| kinds(stored)).collect())
 }

@@ -11,10 +11,10 @@ use crate::ledger::head::{AuditError, SignedHead, audit};
 use crate::ledger::operators::{Kind, Reason};
 use crate::ledger::policy::Policy;
 use crate::ledger::quorum::Quorum;
-use crate::ledger::routes::{KINDS, ROUTES};
+use crate::ledger::routes::{KINDS, MANY, ROUTES};
 use crate::ledger::state::ActRefusal;
 use crate::ledger::testbed::jar::{self, Jar};
-use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, START, address, setup};
+use crate::ledger::testbed::{EPOCH, MANAGER, NODE, Pool, REWARD, START, address, setup};
 use crate::test_keys::Wallet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ use crate::text::Label;
 /// Money comes, changes hands, is asked back and paid.
 fn money(pool: &mut Pool, jar: &mut Jar) {
     let (one, other) = (address(71), address(72));
-    pool.see("network-stake", &json!({"epoch": "300000", "active": "35000000000000000"})).unwrap();
+    pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": "35000000000000000"})).unwrap();
     pool.pay(71, "80", 1).unwrap();
     let eth = |eth| json!({"eth": Wei::from_eth(eth).unwrap()});
     pool.post(71, "/v1/shares/transfers", &json!({"to": other, "amount": eth("4")})).unwrap();
@@ -37,13 +37,24 @@ fn money(pool: &mut Pool, jar: &mut Jar) {
         pool.arrive(kind, 73, "0.001", index).unwrap();
     }
     pool.now += 7680;
-    pool.look(jar).unwrap();
     pool.report(jar).unwrap();
     pool.post(71, "/v1/withdrawals/0/claim", &json!({})).unwrap();
     let due = pool.state().money.payouts()[&0];
     assert_eq!((due.to, due.eth), (one, Wei::from_eth("2").unwrap()));
     let paid = json!({"payout": 0, "payment": Pool::reference(4), "to": one, "eth": due.eth});
     pool.see("paid-out", &paid).unwrap();
+}
+
+/// Payments of a block in one observation, one of which was counted before.
+fn many(pool: &mut Pool) {
+    let payment = |index: u32| {
+        let body = json!({"reference": Pool::reference(index), "payer": address(74), "eth": Wei::from_eth("1").unwrap()});
+        json!(["payment", body])
+    };
+    let sealed = pool.see("many", &json!([payment(91), payment(1), payment(92)])).unwrap();
+    let passed = |event: &Event| matches!(event, Event::PassedOver { .. });
+    assert_eq!(sealed.entry.events.iter().map(passed).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(sealed.entry.events[1], Event::PassedOver { item: 1 });
 }
 
 /// A cluster gets a validator, loses a deposit to another's credentials, winds down and is closed.
@@ -79,6 +90,11 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     }
     assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Active);
     pool.report(jar).unwrap();
+    // A frame in which it earns; one of its operators was dark, as another has seen.
+    pool.say(101, cluster, &[(address(104), 0)]).unwrap();
+    jar.earn(jar::key(1), 500_000);
+    pool.report(jar).unwrap();
+    pool.post(111, "/v1/rewards/claims", &json!({})).unwrap();
     pool.adopt(Act::WindDownCluster { cluster });
     assert!(pool.post(99, &path("close"), &json!({})).is_err(), "it holds stake");
     for _ in 0..4 {
@@ -90,27 +106,44 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     assert_eq!(pool.state().bonds.account(address(101)).keys, []);
 }
 
+/// Clusters are called for, and fall: somebody declines, and somebody does not answer.
+fn calls(pool: &mut Pool) {
+    for declines in [true, false] {
+        let now = pool.state().epoch_at(pool.now).max(pool.state().chain.finalized.epoch);
+        let asked = pool.drawn(1, now.0 + 1);
+        let [cluster] = asked[..] else { panic!("one of four: {asked:?}") };
+        let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
+        if declines {
+            pool.post(103, &path("decline"), &json!({})).unwrap();
+        } else {
+            pool.post(101, &path("accept"), &json!({})).unwrap();
+            pool.now += pool.state().policy.terms().formation.answer_s;
+            pool.post(99, &path("lapse"), &json!({})).unwrap();
+        }
+        assert!(pool.state().calls.outlines.get(&cluster).is_none());
+    }
+}
+
 /// The same operators make another cluster, of keys that a ceremony has made.
 fn ceremony(pool: &mut Pool) {
-    let definition = ceremonies::hashed(&ceremonies::file(1));
-    let cluster = definition.definition_hash();
-    ceremonies::admit(pool, [101, 102, 103, 104].map(address).to_vec(), cluster, 1).unwrap();
-    let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
-    let file = serde_json::from_str(&definition.to_json()).unwrap();
-    pool.post(101, &path("definition"), &file).unwrap();
-    let lock = ceremonies::lock(&definition);
-    pool.post(122, &path("lock"), &ceremonies::value(&lock)).unwrap();
+    let cluster = pool.cluster([101, 102, 103, 104].map(address).to_vec(), 1);
+    let lock = ceremonies::lock(&pool.state().definition(cluster).unwrap());
+    pool.post(122, &format!("/v1/clusters/{cluster}/lock"), &ceremonies::value(&lock)).unwrap();
     assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Keyed);
 }
 
 /// Every route, every kind of sighting and every act, at least once.
 fn story() -> Pool {
-    let mut pool = Pool::new();
+    let mut charter = charter();
+    let known = charter.network.forks.pop().unwrap();
+    let mut pool = Pool::of(charter);
     let operator = address(MANAGER);
     let mut jar = Jar::new();
-    pool.finalize(300_000);
+    pool.finalize(EPOCH);
     money(&mut pool, &mut jar);
+    many(&mut pool);
     deposits(&mut pool, &mut jar);
+    calls(&mut pool);
     pool.active("5");
     pool.operate(MANAGER, "PUT", "setup", &setup("reth")).unwrap();
     pool.operate(MANAGER, "POST", "services", &json!({"service": "oracle", "amount": "1000"})).unwrap();
@@ -142,6 +175,7 @@ fn story() -> Pool {
     for key in [11, 12] {
         pool.post(key, &format!("/v1/governance/proposals/{}/cancel", motion.id()), &json!({})).unwrap();
     }
+    pool.govern(Act::AddFork(ForkEpoch { epoch: Epoch(400_000), ..known })).unwrap();
     pool.govern(Act::DismissOperator { operator }).unwrap();
     pool.operate(99, "POST", "depart", &json!({})).unwrap();
     ceremony(&mut pool);
@@ -151,11 +185,11 @@ fn story() -> Pool {
     pool.govern(Act::RotateGovernance(quorum(&[13, 14, 15]).unwrap())).unwrap();
     pool.govern(Act::RotateCoordinator { coordinator: address(2) }).unwrap();
     pool.coordinator(2);
-    pool.finalize(300_001);
+    pool.finalize(pool.state().chain.finalized.epoch.0 + 1);
     pool
 }
 
-static STORY: LazyLock<Pool> = LazyLock::new(story);
+pub(crate) static STORY: LazyLock<Pool> = LazyLock::new(story);
 
 fn signed(ledger: &Ledger, by: u8) -> SignedHead {
     let head = ledger.head();
@@ -201,9 +235,12 @@ fn the_story_has_an_entry_of_every_kind() {
         }
     }
     assert_eq!(routes, ROUTES.iter().map(|route| (route.method, route.path)).collect());
-    assert_eq!(kinds, KINDS.iter().map(|kind| (*kind).to_owned()).collect());
-    assert_eq!(acts.len(), 16, "{acts:?}");
+    assert_eq!(kinds, KINDS.iter().chain([&MANY]).map(|kind| (*kind).to_owned()).collect());
+    assert_eq!(acts.len(), 17, "{acts:?}");
     assert!(events.len() >= 14, "{events:?}");
+    for event in ["reports reported", "reports stated", "reports claimed", "money given"] {
+        assert!(events.contains(event), "{event}: {events:?}");
+    }
 }
 
 #[test]
@@ -216,7 +253,7 @@ fn a_log_replays_to_the_same_state_and_a_second_coordinator_goes_on_from_it() {
     let mut other = story();
     assert_eq!(other.log, STORY.log, "nothing depends on chance");
     other.ledger = replayed;
-    other.finalize(300_002);
+    other.finalize(other.state().chain.finalized.epoch.0 + 1);
     assert!(Ledger::replay(&other.log).is_ok());
 }
 
@@ -444,4 +481,49 @@ fn a_fork_that_comes_to_be_known_is_added_and_none_that_is_past_or_out_of_order(
     assert_eq!(pool.state().network, charter.network);
     assert_ne!(pool.state().charter.network, charter.network, "a charter never changes");
     assert_eq!(Ledger::replay(&pool.log).unwrap().state(), pool.state());
+}
+
+#[test]
+fn many_sightings_are_what_each_of_them_is_in_their_order() {
+    let mut one_by_one = Pool::new();
+    one_by_one.finalize(1000);
+    let stake = json!({"epoch": "1000", "active": "35000000000000000"});
+    let payment = |index: u32| json!({"reference": Pool::reference(index), "payer": address(74), "eth": Wei::from_eth("3").unwrap()});
+    let mut together = one_by_one.clone();
+    let mut list = vec![json!(["payment", payment(0)]), json!(["network-stake", stake])];
+    assert!(one_by_one.see("payment", &payment(0)).is_err(), "the limit is not known yet");
+    one_by_one.see("network-stake", &stake).unwrap();
+    for index in 1..50 {
+        one_by_one.see("payment", &payment(index)).unwrap();
+        list.push(json!(["payment", payment(index)]));
+    }
+    let sealed = together.see("many", &json!(list)).unwrap();
+    assert_eq!(sealed.entry.events.len(), 51);
+    assert_eq!(sealed.entry.events[0], Event::PassedOver { item: 0 });
+    assert_eq!(together.state(), one_by_one.state());
+    assert_eq!(Ledger::replay(&together.log).unwrap().state(), together.state());
+}
+
+#[test]
+fn many_sightings_of_which_one_cannot_be_read_are_none() {
+    let mut pool = Pool::new();
+    let before = pool.state().clone();
+    let finalized = |epoch: u64| json!(["finalized", {"epoch": epoch.to_string(), "root": Root([7; 32])}]);
+    let bad = [
+        json!([finalized(1), ["rain", {}]]),
+        json!([finalized(1), ["many", []]]),
+        json!([finalized(1), ["finalized", {"epoch": "2"}]]),
+        json!([finalized(1), finalized(2)[0]]),
+        json!({}),
+        json!((0..=10_000).map(finalized).collect::<Vec<_>>()),
+    ];
+    for body in bad {
+        let refused = pool.see("many", &body);
+        assert!(matches!(refused, Err(AppendError::Refused(Refusal::Route(_)))), "{refused:?}");
+        assert_eq!((pool.state(), pool.ledger.tree().size()), (&before, 1));
+    }
+    pool.coordinator(2);
+    let forged = pool.see("many", &json!([finalized(1)]));
+    assert!(matches!(forged, Err(AppendError::NotTheCoordinator { .. })));
+    assert_eq!(*pool.state(), before);
 }

@@ -11,34 +11,34 @@ use crate::ledger::log::AppendError;
 use crate::ledger::operators::Reason;
 use crate::ledger::pool::{OPERATORS_HOLDER, RESERVE_HOLDER, Refusal as NoMoney};
 use crate::ledger::testbed::jar::{Jar, key};
-use crate::ledger::testbed::{Pool, address};
+use crate::ledger::testbed::{EPOCH, Pool, address};
 use serde_json::json;
-use types::{Address, Epoch, Gwei, Root, Slot, ValidatorStatus, Wei};
+use types::{Address, Epoch, Gwei, Root, ValidatorStatus, Wei};
 
-fn eth(amount: &str) -> Wei {
+pub(in crate::ledger) fn eth(amount: &str) -> Wei {
     Wei::from_eth(amount).unwrap()
 }
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, AppendError>) -> Refusal {
+pub(in crate::ledger) fn refused<T: std::fmt::Debug>(answer: Result<T, AppendError>) -> Refusal {
     let Err(AppendError::Refused(refusal)) = answer else { panic!("not refused: {answer:?}") };
     refusal
 }
 
 /// A pool that takes payments, on a chain with so many ETH of stake.
-fn open(stake: u64) -> Pool {
+pub(in crate::ledger) fn open(stake: u64) -> Pool {
     let mut pool = Pool::new();
-    pool.finalize(1000);
+    pool.finalize(EPOCH);
     let active = format!("{stake}000000000");
-    pool.see("network-stake", &json!({"epoch": "1000", "active": active})).unwrap();
+    pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": active})).unwrap();
     pool
 }
 
-fn balance(pool: &Pool, account: Address) -> Wei {
+pub(in crate::ledger) fn balance(pool: &Pool, account: Address) -> Wei {
     pool.state().money.shares().balance(account)
 }
 
 /// With a cluster of one key, which a look at the chain did not have.
-fn keyed() -> (Pool, Jar, ClusterId) {
+pub(in crate::ledger) fn keyed() -> (Pool, Jar, ClusterId) {
     let mut pool = open(35_000_000);
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
@@ -49,7 +49,12 @@ fn keyed() -> (Pool, Jar, ClusterId) {
     (pool, jar, cluster)
 }
 
-fn register(pool: &mut Pool, who: u8, cluster: ClusterId, secrets: &[u64]) -> Result<(), AppendError> {
+pub(in crate::ledger) fn register(
+    pool: &mut Pool,
+    who: u8,
+    cluster: ClusterId,
+    secrets: &[u64],
+) -> Result<(), AppendError> {
     let keys: Vec<_> = secrets.iter().map(|secret| pool.offer(*secret)).collect();
     pool.post(who, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": keys})).map(drop)
 }
@@ -59,7 +64,7 @@ fn plan(pool: &mut Pool) -> Result<(), AppendError> {
 }
 
 /// A validator from its first deposit to its duties.
-fn activate(pool: &mut Pool, jar: &mut Jar) {
+pub(in crate::ledger) fn activate(pool: &mut Pool, jar: &mut Jar) {
     for batch in 0..2 {
         plan(pool).unwrap();
         pool.approve(batch).unwrap();
@@ -126,25 +131,6 @@ fn shares_are_those_of_whoever_signs() {
 }
 
 #[test]
-fn a_report_is_of_what_was_looked_at_and_of_no_time_to_come() {
-    let (mut pool, jar, _) = keyed();
-    let report =
-        |slot: u64, at: u64| json!({"slot": slot.to_string(), "epoch": "1", "at": at, "withdrawn": "0"});
-    let now = pool.now;
-    let other = refused(pool.see("report", &report(jar.slot + 1, now)));
-    let (report_of, looked) = (Slot(jar.slot + 1), Some(Slot(jar.slot)));
-    assert_eq!(other, Refusal::NotLookedAt { report: report_of, looked });
-    let tomorrow = refused(pool.see("report", &report(jar.slot, now + 1)));
-    assert_eq!(tomorrow, Refusal::ReportOfTomorrow { report: now + 1, at: now });
-    // Balances cannot be told: there is no field for them.
-    let mut told = report(jar.slot, now);
-    told["balance"] = json!("32000000000");
-    assert!(matches!(refused(pool.see("report", &told)), Refusal::Route(_)));
-    pool.see("report", &report(jar.slot, now)).unwrap();
-    assert_eq!(pool.state().money.reported(), Some(Epoch(1)));
-}
-
-#[test]
 fn money_and_deposits_move_in_one_entry() {
     let (mut pool, mut jar, cluster) = keyed();
     let kinds = |sealed: &crate::ledger::Sealed| -> Vec<&'static str> {
@@ -200,8 +186,8 @@ fn keys_are_of_the_clusters_operators_and_no_more_than_it_may_have() {
     // Bonds back the keys that it may have, from the first day on.
     let backed = pool.state().bonds.account(address(101)).keys;
     assert_eq!(backed, [bonds::Keys { cluster, count: 2 }]);
-    assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(999)), None);
-    assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(1000)).unwrap().generation, 0);
+    assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(EPOCH - 1)), None);
+    assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(EPOCH)).unwrap().generation, 0);
 }
 
 #[test]
@@ -244,9 +230,7 @@ fn nobody_leaves_while_a_loss_is_not_known() {
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
     assert!(!pool.state().money.queue().is_served(0));
-    let seen = jar.validators.get_mut(&key(1)).unwrap();
-    jar.swept = std::mem::take(&mut seen.balance.0);
-    seen.status = ValidatorStatus::WithdrawalDone;
+    jar.sweep(key(1));
     jar.go_on(|_| false);
     pool.look(&jar).unwrap();
     pool.report(&mut jar).unwrap();
@@ -275,11 +259,11 @@ fn a_cluster_is_closed_when_it_holds_nothing_and_its_bonds_stay_for_the_window()
     // One key of the default curve, for as long as a fault can come to light.
     let lock_epochs = pool.state().policy.terms().bond_lock_epochs;
     let locks: Vec<_> = account.locks.iter().map(|lock| (lock.amount, lock.until)).collect();
-    assert_eq!(locks, [(eth("2.4"), Epoch(1000 + lock_epochs))]);
+    assert_eq!(locks, [(eth("2.4"), Epoch(EPOCH + lock_epochs))]);
 }
 
 #[test]
-fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
+fn a_cluster_that_breaks_a_rule_by_the_time_all_have_accepted_does_not_begin() {
     let mut pool = open(35_000_000);
     let team = pool.team();
     let good = Admission {
@@ -289,12 +273,10 @@ fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
         keys: 2,
         stake: Gwei(64_000_000_000),
     };
-    let mut refuse = |change: &dyn Fn(&mut Admission)| {
+    let refuse = |change: &dyn Fn(&mut Admission)| {
         let mut admission = good.clone();
         change(&mut admission);
-        let motion = pool.motion(Act::AdmitCluster(admission));
-        let Refusal::Act(refusal) = refused(pool.propose(11, &motion)) else { panic!("it is an act") };
-        refusal
+        pool.state().admit(&admission).unwrap_err()
     };
     let no = |refusal: NoCluster| ActRefusal::Clusters(refusal);
     assert_eq!(refuse(&|one| one.threshold = 2), no(NoCluster::Size { operators: 4, threshold: 2 }));
@@ -314,12 +296,12 @@ fn an_admission_that_breaks_a_rule_is_not_even_proposed() {
     let have = Gwei(8_001 * 8_000_000_000);
     let over = NoCluster::OverCap { operator: address(101), have, most: cap };
     assert_eq!(refuse(&|one| most(one, 8_001)), no(over));
-    let mut admission = good.clone();
-    most(&mut admission, 14);
-    pool.govern(Act::AdmitCluster(admission)).unwrap();
-    let motion = pool.motion(Act::AdmitCluster(good));
-    let again = refused(pool.propose(11, &motion));
-    assert_eq!(again, Refusal::Act(no(NoCluster::Known(Root([0xc1; 32])))));
+    let mut most_of_all = good.clone();
+    most(&mut most_of_all, 14);
+    assert!(pool.state().admit(&most_of_all).is_ok());
+    let cluster = pool.cluster(team, 2);
+    let again = Admission { cluster, ..good };
+    assert_eq!(pool.state().admit(&again), Err(no(NoCluster::Known(cluster))));
 }
 
 #[test]

@@ -68,6 +68,11 @@ impl Record {
         self.0.as_str()
     }
 
+    /// The record itself.
+    pub fn enr(&self) -> &Enr {
+        &self.0
+    }
+
     /// The node's key.
     pub fn key(&self) -> Key {
         Key(self.0.key())

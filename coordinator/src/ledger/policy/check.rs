@@ -1,6 +1,7 @@
 //! The rules of a policy.
 
 use super::{OperatorCaps, Terms};
+use crate::formation::accept::ANSWER_MAX;
 use crate::formulas::allocation::{ACTIVATION, DEPOSIT_MIN};
 use crate::formulas::ratio::{BasisPoints, Ratio};
 use crate::formulas::slashing::SLASHINGS_EPOCHS;
@@ -115,6 +116,12 @@ pub enum PolicyError {
     /// Too short to notice, or too long.
     #[error("announcements of {have} s, where {DELAY_MIN_S} to {DELAY_MAX_S} are allowed")]
     Announcement {
+        /// Seconds.
+        have: u64,
+    },
+    /// Too short to answer, or so long that what was proposed is not true any more.
+    #[error("{have} s to answer for a cluster, where {DELAY_MIN_S} to {ANSWER_MAX} are allowed")]
+    Answer {
         /// Seconds.
         have: u64,
     },
@@ -233,6 +240,10 @@ fn operators(terms: &Terms) -> Result<(), PolicyError> {
     }
     if !(DELAY_MIN_S..=DELAY_MAX_S).contains(&terms.announcement_s) {
         return Err(PolicyError::Announcement { have: terms.announcement_s });
+    }
+    let have = terms.formation.answer_s;
+    if !(DELAY_MIN_S..=ANSWER_MAX).contains(&have) {
+        return Err(PolicyError::Answer { have });
     }
     Ok(())
 }

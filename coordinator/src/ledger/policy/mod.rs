@@ -49,6 +49,14 @@ pub struct OperatorCaps {
     pub clusters: u32,
 }
 
+/// How clusters are formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Formation {
+    /// Seconds that operators have to answer, once a cluster of theirs is drawn.
+    pub answer_s: u64,
+}
+
 /// Who gets which part of rewards before delegators do. What is left is the delegators'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +197,8 @@ pub struct Terms {
     pub leverage_max: Option<Ratio>,
     /// In what operators of a cluster must differ. That they are of different entities, or all of one, is no choice of it.
     pub diversity: BTreeMap<Dimension, Diversity>,
+    /// How clusters are formed.
+    pub formation: Formation,
     /// How the pool reports.
     pub reports: Reports,
     /// How much of the network's stake it wants at most.

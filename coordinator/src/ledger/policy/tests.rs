@@ -87,6 +87,8 @@ fn each_rule_refuses_the_policy_that_breaks_only_it() {
         ("/reports/bounds/positive_rebase_max_ppb", json!(0), PolicyError::Bounds { positive_ppb: 0 }),
         ("/self_limit/warn", json!(2201), PolicyError::SelfLimit { warn: bp(2201), stop: bp(2200) }),
         ("/announcement_s", json!(59), PolicyError::Announcement { have: 59 }),
+        ("/formation/answer_s", json!(59), PolicyError::Answer { have: 59 }),
+        ("/formation/answer_s", json!(2_592_001), PolicyError::Answer { have: 2_592_001 }),
         ("/announcement_s", json!(7_776_001), PolicyError::Announcement { have: 7_776_001 }),
         ("/bond_lock_epochs", json!(8191), PolicyError::BondLock { have: 8191 }),
         ("/bond_lock_epochs", json!(164_251), PolicyError::BondLock { have: 164_251 }),

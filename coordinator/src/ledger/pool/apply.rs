@@ -4,7 +4,7 @@ use super::books::{self, Books, Flows, Unbalanced};
 use super::command::{Event, Payout, PayoutReason, Reported};
 use super::decide::refund;
 use super::queue::Request;
-use super::{QUEUE_HOLDER, State, is_nobody, may_collect, sum};
+use super::{QUEUE_HOLDER, State, is_held, is_nobody, may_collect, sum};
 use crate::formulas::shares::{ShareError, SharePool, Shares};
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::chain::Reference;
@@ -115,6 +115,15 @@ pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
             moved(state, wide::wei(*amount), |books| (&mut books.planned, &mut books.transient))?
         }
         Event::Reported(reported) => counted_report(state, reported)?,
+        Event::Given { from, to, shares } => {
+            if !is_held(*from) || from == to {
+                return Err(Corrupt::Nobody { account: *from });
+            }
+            if !may_collect(*to) {
+                return Err(Corrupt::Nobody { account: *to });
+            }
+            state.shares.transfer_shares(*from, *to, *shares)?;
+        }
     }
     let balanced = books::balance(&state.books, &state.flows, state.rate().pooled);
     assert!(balanced.is_ok(), "every event keeps the books in balance: {balanced:?}");

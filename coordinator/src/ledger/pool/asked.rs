@@ -3,7 +3,7 @@
 use super::command::{Amount, Command, Payment};
 use crate::ledger::chain::Reference;
 use serde::{Deserialize, Serialize};
-use types::{Address, Epoch, Gwei, Slot, Wei};
+use types::{Address, Wei};
 
 /// What somebody wishes with shares. They are those of whoever signs it: nothing else is said of whose they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +44,6 @@ pub struct SeenPayout {
     pub to: Address,
     /// How much.
     pub eth: Wei,
-}
-
-/// What a report is of. Balances, and what has arrived, are not told again: they are of the last look at validators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SeenReport {
-    /// The slot of the state: that of the finalized state which was looked at last.
-    pub slot: Slot,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Its time, in seconds since 1970.
-    pub at: u64,
-    /// What validators' withdrawals have brought to the pool's address since the report before.
-    pub withdrawn: Gwei,
 }
 
 /// What was seen on the chain.

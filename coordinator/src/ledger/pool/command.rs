@@ -98,6 +98,16 @@ pub enum Command {
     Send(Gwei),
     /// What the chain says.
     Report(Report),
+    /// The books give away shares that they hold until it is known whose they are: those of [`super::OPERATORS_HOLDER`] and
+    /// [`super::RESERVE_HOLDER`].
+    Give {
+        /// Out of which account.
+        from: Address,
+        /// To whom.
+        to: Address,
+        /// How much.
+        eth: Wei,
+    },
 }
 
 /// Parts of the rewards, and who gets them, in new shares.
@@ -251,4 +261,13 @@ pub enum Event {
     Sent(Gwei),
     /// A report was counted.
     Reported(Reported),
+    /// Shares that the books held are somebody's, or another account's of the books.
+    Given {
+        /// Who held them.
+        from: Address,
+        /// Whose they are.
+        to: Address,
+        /// How many.
+        shares: Shares,
+    },
 }

@@ -2,7 +2,7 @@
 
 use super::command::{Amount, Command, Event, Payment, Payout, PayoutReason, Rules};
 use super::queue::OPEN_MAX;
-use super::{OBSERVED_MAX, State, is_nobody, report};
+use super::{OBSERVED_MAX, State, is_held, is_nobody, may_collect, report};
 use crate::formulas::rebase::RebaseError;
 use crate::formulas::shares::{ShareError, Shares};
 use crate::formulas::wide::{self, WideError};
@@ -32,6 +32,12 @@ pub enum Refusal {
     #[error("nobody has the key of {account}")]
     Nobody {
         /// The account.
+        account: Address,
+    },
+    /// The books hold no shares in this account.
+    #[error("the shares of {account} are not the books' to give")]
+    NotHeld {
+        /// Which.
         account: Address,
     },
     /// A closed pool does not name who would get shares.
@@ -171,7 +177,8 @@ pub fn decide(state: &State, rules: &Rules<'_>, now: u64, command: &Command) -> 
         }
         Command::Unplan(amount) => planned(state, *amount).map(|()| Event::Unplanned(*amount))?,
         Command::Send(amount) => planned(state, *amount).map(|()| Event::Sent(*amount))?,
-        Command::Report(report) => Event::Reported(report::settle(state, rules, report)?),
+        Command::Report(report) => Event::Reported(report::settle(state, rules, report)?.1),
+        Command::Give { from, to, eth } => given(state, *from, *to, *eth)?,
     };
     Ok(vec![event])
 }
@@ -251,6 +258,19 @@ fn transferred(
 ) -> Result<Event, Refusal> {
     may_hold(rules, to)?;
     Ok(Event::Transferred { from, to, shares: owned(state, from, amount)? })
+}
+
+/// As many shares as are worth the amount, rounded down, and no more than there are: who is given them does not get what
+/// the others have. A closed pool need not name who has earned them.
+fn given(state: &State, from: Address, to: Address, eth: Wei) -> Result<Event, Refusal> {
+    if !is_held(from) || from == to {
+        return Err(Refusal::NotHeld { account: from });
+    }
+    if !may_collect(to) {
+        return Err(Refusal::Nobody { account: to });
+    }
+    let shares = quote(state, eth)?.min(state.shares.shares(from));
+    if shares == Shares::ZERO { Err(Refusal::NoShares) } else { Ok(Event::Given { from, to, shares }) }
 }
 
 fn requested(

@@ -37,13 +37,14 @@ mod queue;
 mod report;
 
 pub use apply::{Corrupt, apply};
-pub use asked::{Seen, SeenPayout, SeenReport, Wish};
+pub use asked::{Seen, SeenPayout, Wish};
 pub use books::{Books, Flows, Unbalanced};
 pub use command::{
     Amount, Command, Event, Fees, Payment, Payout, PayoutReason, Report, Reported, Rules, Served,
 };
 pub use decide::{Refusal, decide};
 pub use queue::{OPEN_MAX, Queue, Request, SERVED_MAX};
+pub use report::{Settled, settled};
 
 use super::chain::Reference;
 use crate::formulas::exits::Liquidity;
@@ -170,7 +171,12 @@ impl State {
 
 /// Whether an account is one that no key speaks for: its shares would be nobody's.
 fn is_nobody(account: Address) -> bool {
-    [OPERATORS_HOLDER, RESERVE_HOLDER].contains(&account) || !may_collect(account)
+    is_held(account) || !may_collect(account)
+}
+
+/// Whether the books hold an account's shares, until it is known whose they are.
+fn is_held(account: Address) -> bool {
+    [OPERATORS_HOLDER, RESERVE_HOLDER].contains(&account)
 }
 
 /// Whether an account may be given the shares of a fee: it is somebody's, or the books say what becomes of them.

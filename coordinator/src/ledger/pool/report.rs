@@ -22,9 +22,31 @@ use crate::formulas::wide;
 use alloy_primitives::U256;
 use types::{Address, Wei};
 
+/// A report as this book settles it: what goes into the frame, what it comes to, and the parts of its fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What was before, what the chain says, and what the report counts and serves.
+    pub frame: Frame,
+    /// What it comes to.
+    pub rebase: Rebase,
+    /// Parts of the rewards; together they are the frame's fee.
+    pub fees: Fees,
+}
+
+/// What a report would come to. The book of reports divides these numbers, so both books have them from here.
+///
+/// Errors: those of the report.
+pub fn settled(state: &State, rules: &Rules<'_>, report: &Report) -> Result<Settled, Refusal> {
+    settle(state, rules, report).map(|(settled, _)| settled)
+}
+
 /// Computes what a report comes to. Errors: not later than the one before; more arrived than was on its way; beyond the
 /// bounds even with no reward of a block; a fee that is none.
-pub(super) fn settle(state: &State, rules: &Rules<'_>, report: &Report) -> Result<Reported, Refusal> {
+pub(super) fn settle(
+    state: &State,
+    rules: &Rules<'_>,
+    report: &Report,
+) -> Result<(Settled, Reported), Refusal> {
     if let Some(last) = state.reported.filter(|last| *last >= report.epoch) {
         return Err(Refusal::NotLater { last, epoch: report.epoch });
     }
@@ -51,9 +73,12 @@ pub(super) fn settle(state: &State, rules: &Rules<'_>, report: &Report) -> Resul
     let served = serve(state, rules, report, &frame)?;
     let locked = wide::total(served.iter().map(|served| served.eth))?;
     let burnt = sum(served.iter().filter_map(|served| state.queue.request(served.request)).map(shares_of))?;
-    let after = Frame { locked, burnt, ..frame }.settle()?;
-    let fees = split(after.fee_shares, fee, &rules.fees)?;
-    Ok(Reported { report: *report, rewards: frame.el_rewards, cover, served, fees, after: after.after })
+    let frame = Frame { locked, burnt, ..frame };
+    let rebase = frame.settle()?;
+    let fees = split(rebase.fee_shares, fee, &rules.fees)?;
+    let rewards = frame.el_rewards;
+    let reported = Reported { report: *report, rewards, cover, served, fees, after: rebase.after };
+    Ok((Settled { frame, rebase, fees: rules.fees }, reported))
 }
 
 fn shares_of(request: &Request) -> Shares {

@@ -8,7 +8,7 @@ use crate::formulas::wide::{self, WideError};
 use crate::merkle::claims::ClaimError;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{Epoch, Root, Wei};
+use types::{Address, Epoch, Root, Wei};
 
 /// The most frames in which strikes count: a policy has their number in a byte.
 const STRIKE_FRAMES_MAX: u64 = u8::MAX as u64;
@@ -48,6 +48,16 @@ pub enum Corrupt {
         /// Computed.
         want: Option<Root>,
     },
+    /// More taken than was earned.
+    #[error("{account} takes {eth} wei of its rewards, {claimable} are left")]
+    Claimed {
+        /// Whose.
+        account: Address,
+        /// Taken.
+        eth: Wei,
+        /// Earned and not taken.
+        claimable: Wei,
+    },
     /// What makes no tree.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -60,6 +70,29 @@ pub enum Corrupt {
 pub fn apply(state: &mut State, event: &Event) -> Result<(), Corrupt> {
     match event {
         Event::Reported(reported) => count(state, reported),
+        Event::Stated { cluster, operator, statement } => {
+            let (have, want) = (statement.frame, state.next);
+            if have != want {
+                return Err(Corrupt::Frame { have, want });
+            }
+            let of_cluster = state.statements.entry(*cluster).or_default();
+            of_cluster.insert(*operator, statement.seen.clone());
+            Ok(())
+        }
+        Event::Repaid { to, eth } => {
+            let claims = wide::add(state.claims.get(to).copied().unwrap_or_default(), *eth)?;
+            state.claims.insert(*to, claims);
+            Ok(())
+        }
+        Event::Claimed { account, eth } => {
+            let claimable = state.claimable(*account);
+            if *eth == Wei::ZERO || *eth > claimable {
+                return Err(Corrupt::Claimed { account: *account, eth: *eth, claimable });
+            }
+            let claimed = wide::add(state.claimed.get(account).copied().unwrap_or_default(), *eth)?;
+            state.claimed.insert(*account, claimed);
+            Ok(())
+        }
     }
 }
 
@@ -83,6 +116,7 @@ fn count(state: &mut State, reported: &Reported) -> Result<(), Corrupt> {
         *sum = wide::add(*sum, earned.kept)?;
     }
     state.claims = claims;
+    state.statements.clear();
     state.next = next;
     state.last = Some(Last { epoch: reported.epoch, block_root: reported.block_root, at: reported.at });
     let balances = reported.clusters.iter().filter(|(_, one)| !one.balances.is_empty());

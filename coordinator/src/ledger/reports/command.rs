@@ -2,13 +2,14 @@
 
 use super::event::Axis;
 use crate::formulas::participation::Statements;
-use crate::formulas::shares::{Rate, Shares};
 use crate::ledger::chain::Finalized;
 use crate::ledger::operators::OperatorId;
-use crate::ledger::policy::{FeeSplit, Policy, Terms};
+use crate::ledger::policy::Policy;
+use crate::ledger::pool;
 use crate::text::{Label, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use types::{
     Address, ChainSpec, ClusterId, ClusterSize, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus, Wei,
 };
@@ -59,7 +60,7 @@ pub struct SeenValidator {
     pub balance: Gwei,
     /// What it counts for.
     pub effective: Gwei,
-    /// Deposits that came into its balance.
+    /// The pool's deposits that came into its balance. A stranger's are a gift: rewards.
     pub arrived: Gwei,
     /// What withdrawals took out of it, to the pool's address.
     pub swept: Gwei,
@@ -137,23 +138,8 @@ pub struct Cluster {
     pub statements: Statements,
 }
 
-/// What the book of money says of the same report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Money {
-    /// Shares, and ETH with the cover that the report counts.
-    pub before: Rate,
-    /// Rewards of blocks that the report counts.
-    pub el_rewards: Wei,
-    /// What is set aside for the requests that it serves.
-    pub locked: Wei,
-    /// Their shares.
-    pub burnt: Shares,
-    /// What there is in the reserve for losses.
-    pub reserve: Wei,
-}
-
 /// What a report is decided by, besides what it says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// The policy.
     pub policy: &'a Policy,
@@ -161,19 +147,12 @@ pub struct Facts<'a> {
     pub finalized: Finalized,
     /// The network.
     pub spec: &'a ChainSpec,
-    /// The book of money.
-    pub money: Money,
+    /// What the book of money comes to with a report: all amounts are divided from what it says.
+    pub money: &'a dyn Fn(&pool::Report) -> Result<pool::Settled, pool::Refusal>,
     /// All clusters that have, or had, validators.
     pub clusters: &'a BTreeMap<ClusterId, Cluster>,
     /// What operators owe for losses.
     pub owed: &'a BTreeMap<OperatorId, Wei>,
-}
-
-/// Parts of the rewards as they are taken now: a reserve that is full takes none, and the delegators have its part.
-pub fn fees(terms: &Terms, reserve: Wei, pooled: Wei) -> FeeSplit {
-    let full = reserve.0 >= terms.reserves.losses.floor_of(pooled.0);
-    let part = if full { Default::default() } else { terms.fees.reserve };
-    FeeSplit { reserve: part, ..terms.fees }
 }
 
 /// Amounts that may be gains or losses.
@@ -200,6 +179,16 @@ impl Net {
         match self {
             Self::Gain(gain) => (gain, Wei::ZERO),
             Self::Loss(loss) => (Wei::ZERO, loss),
+        }
+    }
+}
+
+/// With its sign.
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gain(gain) => write!(f, "+{gain}"),
+            Self::Loss(loss) => write!(f, "-{loss}"),
         }
     }
 }

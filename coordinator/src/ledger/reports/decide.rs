@@ -1,23 +1,24 @@
 //! Whether a report is believed, and what it comes to. Nothing changes here.
 
-use super::command::{ANSWERS_MAX, Duties, Facts, Net, Report, VALIDATORS_MAX, fees};
+use super::command::{ANSWERS_MAX, Duties, Facts, Net, Report, VALIDATORS_MAX};
 use super::count::{self, Counted};
-use super::event::{ClusterReport, Earned, Event, Parts, Reported};
+use super::event::{ClusterReport, Earned, Parts, Reported, Unearned};
 use super::reward::{self, Divided};
 use super::{Last, State, claims, figures};
 use crate::canonical;
 use crate::formulas::ratio::BasisPoints;
-use crate::formulas::rebase::{Frame, Rebase, RebaseError};
+use crate::formulas::rebase::Rebase;
 use crate::formulas::saturation::SaturationError;
 use crate::formulas::slashing::SlashingError;
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::operators::OperatorId;
-use crate::ledger::policy::{FeeSplit, Strikes};
+use crate::ledger::policy::Strikes;
+use crate::ledger::pool::{self, Settled};
 use crate::merkle::claims::{ClaimError, ClaimTree};
 use crate::text::Label;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use types::{ClusterId, Epoch, Gwei, Root, Slot, ValidatorIndex, Wei};
+use types::{Address, ClusterId, Epoch, Gwei, Root, Slot, ValidatorIndex, Wei};
 
 /// Why a report is refused. It changes nothing.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -185,9 +186,41 @@ pub enum Refusal {
         /// Whose.
         operator: OperatorId,
     },
-    /// What no honest report comes to.
+    /// By the book of money: among others what no honest report comes to.
     #[error(transparent)]
-    Rebase(#[from] RebaseError),
+    Money(#[from] pool::Refusal),
+    /// A statement about a frame that is reported, or too early.
+    #[error("a statement about frame {have}, the next to be reported is {next}")]
+    StatementFrame {
+        /// The statement's.
+        have: u64,
+        /// The next report's.
+        next: u64,
+    },
+    /// Who speaks, or is spoken of, has no seat there.
+    #[error("operator {operator} is not in cluster {cluster}")]
+    NotInCluster {
+        /// Who.
+        operator: OperatorId,
+        /// Where.
+        cluster: ClusterId,
+    },
+    /// Nobody is heard about itself.
+    #[error("operator {operator} speaks of itself")]
+    OfItself {
+        /// Who.
+        operator: OperatorId,
+    },
+    /// Nothing, or more than was earned and not taken.
+    #[error("{account} cannot take {eth} wei of its rewards, {claimable} are left")]
+    NotClaimable {
+        /// Whose.
+        account: Address,
+        /// Asked for.
+        eth: Wei,
+        /// Earned and not taken.
+        claimable: Wei,
+    },
     /// What the curve cannot compute.
     #[error(transparent)]
     Saturation(#[from] SaturationError),
@@ -209,23 +242,25 @@ pub enum Refusal {
 
 /// What follows from a report: what it comes to, or why it is refused.
 ///
-/// - [`super::apply`] takes what is decided here, if nothing was applied in between.
+/// - [`super::apply`] takes it as an event, if nothing was applied in between; the book of money takes [`Reported::money`].
 /// - Cost: all validators; two hashes for each account that ever earned something.
-pub fn decide(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Vec<Event>, Refusal> {
+pub fn decide(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Box<Reported>, Refusal> {
     let epoch = place(state, facts, report)?;
     seats(facts)?;
     let since = state.last.map_or(epoch.0, |last| epoch.0.saturating_sub(last.epoch.0));
     let counted = count::count(state, report, since)?;
     let mut all = Counted::default();
     counted.values().try_for_each(|one| all.add(one))?;
-    let money = money(state, facts, report, &all)?;
+    let told = told(facts, report, epoch, &all)?;
+    let money = money(facts, &told, &all, report.lost)?;
     let divided = reward::divide(facts, report, &counted, money.pot)?;
     let (operators, debts) = pay(facts, &divided)?;
     let kept = wide::total(operators.values().map(|earned| earned.kept))?;
+    let unearned = Unearned { pool: divided.treasury, reserve: divided.reserve };
     let parts = Parts {
         delegators: money.delegators,
-        pool: wide::add(money.pool, divided.treasury)?,
-        reserve: wide::add(money.reserve, divided.reserve)?,
+        pool: wide::add(money.pool, unearned.pool)?,
+        reserve: wide::add(money.reserve, unearned.reserve)?,
         operators: kept,
         debts,
     };
@@ -237,17 +272,18 @@ pub fn decide(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Vec<E
         slot: report.slot,
         epoch,
         block_root: report.block_root,
-        at: facts.spec.slot_start(report.slot).0 / 1_000,
+        at: told.at,
         evidence: canonical::hash(&report.evidence),
-        balance: all.balance,
-        arrived: Gwei(all.arrived.0.checked_add(report.lost.0).ok_or(Refusal::TooMuch)?),
-        withdrawn: all.swept,
+        balance: told.balance,
+        arrived: told.arrived,
+        withdrawn: told.withdrawn,
         lost: report.lost,
         categories: all.categories,
-        el_rewards: facts.money.el_rewards,
+        el_rewards: money.el_rewards,
         result: money.result,
         gain: money.rebase.rewards,
         parts,
+        unearned,
         ejected: ejected(state, report.frame, &clusters, strikes),
         clusters,
         claims: root_of(state, &operators)?,
@@ -257,7 +293,18 @@ pub fn decide(state: &State, facts: &Facts<'_>, report: &Report) -> Result<Vec<E
         stress: figures::stress(&counted, &report.network, money.rebase.after)?,
         concentration: figures::concentration(facts, &counted),
     };
-    Ok(vec![Event::Reported(Box::new(reported))])
+    Ok(Box::new(reported))
+}
+
+/// What the book of money is told.
+fn told(facts: &Facts<'_>, report: &Report, epoch: Epoch, all: &Counted) -> Result<pool::Report, Refusal> {
+    Ok(pool::Report {
+        epoch,
+        at: facts.spec.slot_start(report.slot).0 / 1_000,
+        balance: all.balance,
+        arrived: Gwei(all.arrived.0.checked_add(report.lost.0).ok_or(Refusal::TooMuch)?),
+        withdrawn: all.swept,
+    })
 }
 
 /// Whether it is the next report, of a state that is final. Returns its epoch.
@@ -300,6 +347,7 @@ fn seats(facts: &Facts<'_>) -> Result<(), Refusal> {
 #[derive(Debug)]
 struct InWei {
     rebase: Rebase,
+    el_rewards: Wei,
     result: Net,
     delegators: Net,
     pool: Wei,
@@ -307,42 +355,21 @@ struct InWei {
     pot: Wei,
 }
 
-/// What the frame came to, and its fee. Errors: beyond the policy's bounds.
-fn money(state: &State, facts: &Facts<'_>, report: &Report, all: &Counted) -> Result<InWei, Refusal> {
-    let told = &facts.money;
-    let terms = facts.policy.terms();
-    let split = fees(terms, told.reserve, told.before.pooled);
-    let lost = wide::wei(report.lost);
-    let frame = Frame {
-        before: told.before,
-        cl_before: state.balance()?,
-        deposited: wide::add(wide::wei(all.arrived), lost)?,
-        cl_after: wide::wei(all.balance),
-        withdrawn: wide::wei(all.swept),
-        el_rewards: told.el_rewards,
-        locked: told.locked,
-        burnt: told.burnt,
-        fee: whole_fee(&split),
-    };
-    let rebase = frame.settle()?;
-    rebase.within(&frame, &terms.reports.bounds)?;
+/// What the frame came to, and its fee. Errors: those of the book of money.
+fn money(facts: &Facts<'_>, told: &pool::Report, all: &Counted, lost: Gwei) -> Result<InWei, Refusal> {
+    let Settled { frame, rebase, fees } = (facts.money)(told)?;
     let categories = &all.categories;
     let losses = [categories.missed, categories.leaked, categories.slashed].map(wide::wei);
     let result = Net::of(
-        wide::add(wide::wei(categories.rewards), told.el_rewards)?,
-        wide::add(wide::total(losses)?, lost)?,
+        wide::add(wide::wei(categories.rewards), frame.el_rewards)?,
+        wide::add(wide::total(losses)?, wide::wei(lost))?,
     );
     let of_gain = |part: BasisPoints| Wei(part.floor_of(rebase.rewards.0));
-    let (fee, pot, reserve) = (of_gain(frame.fee), of_gain(split.operators), of_gain(split.reserve));
+    let (fee, pot, reserve) = (of_gain(frame.fee), of_gain(fees.operators.0), of_gain(fees.reserve.0));
     let pool = wide::sub(wide::sub(fee, pot)?, reserve)?;
     let (gain, loss) = result.sides();
     let delegators = Net::of(gain, wide::add(loss, fee)?);
-    Ok(InWei { rebase, result, delegators, pool, reserve, pot })
-}
-
-fn whole_fee(fees: &FeeSplit) -> BasisPoints {
-    let sum = fees.operators.get() + fees.pool.get() + fees.reserve.get();
-    BasisPoints::new(sum).expect("a policy's fees are at most everything")
+    Ok(InWei { rebase, el_rewards: frame.el_rewards, result, delegators, pool, reserve, pot })
 }
 
 /// Takes what operators owe from what they earned.

@@ -1,10 +1,11 @@
 //! What a report comes to.
 
 use super::command::{Duties, Net};
+use super::wish::Statement;
 use crate::formulas::decimal;
 use crate::formulas::ratio::Ratio;
 use crate::formulas::shares::Rate;
-use crate::ledger::operators::OperatorId;
+use crate::ledger::operators::{Application, OperatorId};
 use crate::ledger::pool;
 use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,19 @@ impl Axis {
         Self::ConsensusClient,
         Self::ValidatorClient,
     ];
+
+    /// What an operator has there, as it says itself.
+    pub fn of(self, application: &Application) -> String {
+        let setup = &application.setup;
+        match self {
+            Self::Entity => application.entity.to_string(),
+            Self::Country => setup.country.to_string(),
+            Self::HostingAs => format!("AS{}", setup.hosting_as),
+            Self::ExecutionClient => setup.execution_client.to_string(),
+            Self::ConsensusClient => setup.consensus_client.to_string(),
+            Self::ValidatorClient => setup.validator_client.to_string(),
+        }
+    }
 }
 
 /// Why balances changed: four kinds of things that are never netted against each other.
@@ -128,6 +142,16 @@ pub struct Parts {
     pub debts: Wei,
 }
 
+/// What of the operators' part of the fee is not theirs after all. Both are in [`Parts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unearned {
+    /// The treasury's: what operator types get less than the operators' part.
+    pub pool: Wei,
+    /// The reserve's: what nobody earned, and what rounding left over.
+    pub reserve: Wei,
+}
+
 /// What would be left if the costliest of all clusters were slashed as a whole, and nobody paid for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,6 +215,8 @@ pub struct Reported {
     pub gain: Wei,
     /// Whose the result is.
     pub parts: Parts,
+    /// What of the operators' part they did not earn.
+    pub unearned: Unearned,
     /// By cluster.
     pub clusters: BTreeMap<ClusterId, ClusterReport>,
     /// By operator: of those who earned something.
@@ -229,4 +255,27 @@ impl Reported {
 pub enum Event {
     /// A report was counted.
     Reported(Box<Reported>),
+    /// An operator has said what it saw of the others, for the next report.
+    Stated {
+        /// In which cluster.
+        cluster: ClusterId,
+        /// Who says it.
+        operator: OperatorId,
+        /// Of which frame, and what.
+        statement: Statement,
+    },
+    /// What an operator earned paid what it owed this account's.
+    Repaid {
+        /// Whose claim it is.
+        to: Address,
+        /// How much.
+        eth: Wei,
+    },
+    /// An account has taken some of what it earned.
+    Claimed {
+        /// Whose.
+        account: Address,
+        /// How much.
+        eth: Wei,
+    },
 }

@@ -16,17 +16,23 @@
 //! everything else follows from the log. What the balances do not bear out is refused, and so is what goes beyond the
 //! policy's bounds: then governance has to look.
 //!
-//! **Statements.** What each operator of a cluster saw of the others comes verified. The `f` highest and lowest are dropped;
-//! nobody speaks for itself.
+//! **Money.** The book of money says what the frame comes to, and mints the fee; here its numbers are divided. There is no
+//! second computation that could differ from the first.
+//!
+//! **Statements.** An operator of a cluster says, before the frame is reported, how many partial signatures of each of the
+//! others it saw and verified ([`Statement`]). The `f` highest and lowest are dropped; nobody speaks for itself, and who
+//! says nothing has seen everything.
 //!
 //! **Claims.** What operators can claim is a cumulative tree, by the reward address at the time of each report. A later
-//! address does not get what an earlier one was owed.
+//! address does not get what an earlier one was owed. What an account has not taken yet it can take in shares.
 //!
 //! **Strikes.** A frame in which a cluster did less of its duties than the network, by more than the policy's leeway, is a
 //! strike. With too many in too few frames the cluster is ejected: its validators are to exit.
 //!
 //! The operators' part of the fee is told in wei here, and minted in shares in the book of money, rounded down there: the
-//! account that holds them is short of what is claimed by less than a share's worth for each report.
+//! account that holds them is short of what is claimed by less than a share's worth for each report. What they did not earn
+//! of it moves on to treasury and reserve in the same entry. Until it is claimed it is worth what shares are worth; claims
+//! are wei, so a loss of the pool can leave the account short, and who claims late then waits for later reports.
 //!
 //! Sources: Lido's accounting oracle and CSM's performance oracle; Cardano for the curve.
 
@@ -37,16 +43,21 @@ mod decide;
 mod event;
 mod figures;
 mod reward;
+mod wish;
 
 pub use apply::{Corrupt, apply};
 pub use command::{
-    ANSWERS_MAX, Cluster, DUTIES_MAX, Duties, Evidence, Facts, Money, Net, Network, REQUEST_LEN_MAX, Report,
-    Seat, SeenCluster, SeenValidator, VALIDATORS_MAX, fees,
+    ANSWERS_MAX, Cluster, DUTIES_MAX, Duties, Evidence, Facts, Net, Network, REQUEST_LEN_MAX, Report, Seat,
+    SeenCluster, SeenValidator, VALIDATORS_MAX,
 };
 pub use decide::{Refusal, decide};
-pub use event::{Axis, Categories, ClusterReport, Earned, Event, Figures, Part, Parts, Reported, Stress};
+pub use event::{
+    Axis, Categories, ClusterReport, Earned, Event, Figures, Part, Parts, Reported, Stress, Unearned,
+};
+pub use wish::Statement;
 
 use crate::formulas::wide::{self, WideError};
+use crate::ledger::operators::OperatorId;
 use crate::merkle::claims::Claims;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +83,10 @@ pub struct State {
     pub(crate) last: Option<Last>,
     pub(crate) balances: BTreeMap<ClusterId, BTreeMap<ValidatorIndex, Gwei>>,
     pub(crate) claims: BTreeMap<Address, Wei>,
+    /// What of the claims was taken.
+    pub(crate) claimed: BTreeMap<Address, Wei>,
+    /// What operators say that they saw in the frame that is reported next: by cluster, by whom, of whom.
+    pub(crate) statements: BTreeMap<ClusterId, BTreeMap<OperatorId, BTreeMap<OperatorId, u64>>>,
     /// Frames that were strikes, of those that still count.
     pub(crate) strikes: BTreeMap<ClusterId, BTreeSet<u64>>,
 }
@@ -100,6 +115,21 @@ impl State {
     /// What operators' reward addresses have earned in all, claimed or not: the tree's leaves.
     pub fn claims(&self) -> Result<Claims, WideError> {
         claims(self.claims.iter().map(|(account, amount)| (*account, *amount)))
+    }
+
+    /// What an account has earned and not taken.
+    pub fn claimable(&self, account: Address) -> Wei {
+        let of = |book: &BTreeMap<Address, Wei>| book.get(&account).copied().unwrap_or_default();
+        // No more is ever taken than was earned: [`apply`] keeps to it.
+        Wei(of(&self.claims).0.saturating_sub(of(&self.claimed).0))
+    }
+
+    /// What operators of a cluster say that they saw in the frame that is reported next.
+    pub fn statements(
+        &self,
+        cluster: ClusterId,
+    ) -> impl Iterator<Item = (OperatorId, &BTreeMap<OperatorId, u64>)> {
+        self.statements.get(&cluster).into_iter().flatten().map(|(by, seen)| (*by, seen))
     }
 
     /// Frames in which a cluster did too little, of those that still count.

@@ -4,13 +4,15 @@ use super::reward::commission_bp;
 use super::*;
 use crate::canonical;
 use crate::formulas::concentration::SelfLimit;
-use crate::formulas::participation::{Statements, Unearned};
+use crate::formulas::participation::{Statements, Unearned as NotEarned};
 use crate::formulas::ratio::{BasisPoints, Ratio};
+use crate::formulas::rebase::Frame;
 use crate::formulas::rewards::ideal_attestations;
 use crate::formulas::shares::{Rate, Shares};
 use crate::ledger::chain::Finalized;
 use crate::ledger::operators::OperatorId;
 use crate::ledger::policy::{Commission, CommissionStep, Policy, Terms, tests::lido};
+use crate::ledger::pool::{self, Fees, Settled};
 use crate::merkle::claims::{ClaimTree, verify};
 use crate::text::{Label, Text};
 use alloy_primitives::U256;
@@ -100,27 +102,21 @@ struct World {
     policy: Policy,
     clusters: BTreeMap<ClusterId, Cluster>,
     owed: BTreeMap<OperatorId, Wei>,
-    money: Money,
+    before: Rate,
+    el_rewards: Wei,
     finalized: Finalized,
 }
 
 impl World {
     fn new(policy: Policy) -> Self {
-        let before = Rate { shares: Shares(eth(1000).0), pooled: eth(1200) };
-        let money = Money {
-            before,
-            el_rewards: Wei::ZERO,
-            locked: Wei::ZERO,
-            burnt: Shares::ZERO,
-            reserve: Wei::ZERO,
-        };
         Self {
             state: State::default(),
             spec: ChainSpec::builtin("hoodi").unwrap(),
             policy,
             clusters: [(cluster(1), four(1)), (cluster(2), four(5))].into(),
             owed: BTreeMap::new(),
-            money,
+            before: Rate { shares: Shares(eth(1000).0), pooled: eth(1200) },
+            el_rewards: Wei::ZERO,
             finalized: Finalized { epoch: Epoch(1 << 40), root: Root([7; 32]) },
         }
     }
@@ -130,14 +126,35 @@ impl World {
             policy: &self.policy,
             finalized: self.finalized,
             spec: &self.spec,
-            money: self.money,
+            money: &|told| self.money(told),
             clusters: &self.clusters,
             owed: &self.owed,
         };
-        let [Event::Reported(reported)] = &decide(&self.state, &facts, report)?[..] else {
-            panic!("one event")
+        decide(&self.state, &facts, report).map(|reported| *reported)
+    }
+
+    /// What the book of money says, of a pool in which nobody waits.
+    fn money(&self, told: &pool::Report) -> Result<Settled, pool::Refusal> {
+        let terms = self.policy.terms();
+        let sum = [terms.fees.operators, terms.fees.pool, terms.fees.reserve].map(BasisPoints::get);
+        let frame = Frame {
+            before: self.before,
+            cl_before: self.state.balance().unwrap(),
+            deposited: wide::wei(told.arrived),
+            cl_after: wide::wei(told.balance),
+            withdrawn: wide::wei(told.withdrawn),
+            el_rewards: self.el_rewards,
+            fee: BasisPoints::new(sum.iter().sum()).unwrap(),
+            ..Frame::default()
         };
-        Ok((**reported).clone())
+        let rebase = frame.settle()?;
+        rebase.within(&frame, &terms.reports.bounds)?;
+        let fees = Fees {
+            operators: (terms.fees.operators, pool::OPERATORS_HOLDER),
+            treasury: (terms.fees.pool, reward_of(99)),
+            reserve: (terms.fees.reserve, pool::RESERVE_HOLDER),
+        };
+        Ok(Settled { frame, rebase, fees })
     }
 
     fn report(&mut self, report: &Report) -> Result<Reported, Refusal> {
@@ -207,7 +224,7 @@ fn gain(report: &mut Report, gwei: u64) {
 fn a_frame_of_two_clusters_by_hand() {
     let mut world = World::staked(policy(|_| {}), [1, 1]);
     world.owed = [(operator(1), Wei(U256::from(1_000_000_000_000_u64)))].into();
-    world.money.el_rewards = wide::wei(Gwei(100_000));
+    world.el_rewards = wide::wei(Gwei(100_000));
     let mut report = world.next();
     gain(&mut report, 450_000);
     report.clusters.get_mut(&cluster(2)).unwrap().duties.made = 50;
@@ -270,7 +287,7 @@ fn claims_are_cumulative_and_go_where_they_were_earned() {
 #[test]
 fn a_frame_that_loses_pays_no_fee_and_tells_its_losses_apart() {
     let mut world = World::staked(policy(|_| {}), [2, 1]);
-    world.money.el_rewards = wide::wei(Gwei(5));
+    world.el_rewards = wide::wei(Gwei(5));
     let mut report = world.next();
     let slashed = of(&mut report, 1, 0);
     (slashed.slashed, slashed.penalised, slashed.missed) = (true, Gwei(8_000_000), Gwei(70));
@@ -305,23 +322,6 @@ fn lost_deposits_are_a_loss_and_the_book_of_money_is_told_the_same() {
 }
 
 #[test]
-fn a_full_reserve_leaves_its_part_to_the_delegators() {
-    let earned = |reserve: Wei| {
-        let mut world = World::staked(policy(|_| {}), [1, 1]);
-        world.money.reserve = reserve;
-        let mut report = world.next();
-        gain(&mut report, 500_000);
-        world.report(&report).unwrap().parts
-    };
-    // 1 % of 1200 ETH.
-    let (open, full) = (earned(Wei(eth(12).0 - U256::ONE)), earned(eth(12)));
-    let part = wide::wei(Gwei(10_000));
-    assert_eq!(open.reserve.0 - full.reserve.0, part.0);
-    let delegators = |parts: Parts| parts.delegators.sides().0.0;
-    assert_eq!(delegators(full) - delegators(open), part.0);
-}
-
-#[test]
 fn a_free_rider_earns_what_the_others_saw() {
     let silent = |unearned| {
         let mut world = World::staked(policy(|terms| terms.losses.unearned = unearned), [1, 1]);
@@ -341,7 +341,7 @@ fn a_free_rider_earns_what_the_others_saw() {
         gain(&mut report, 1_000_000);
         world.report(&report).unwrap()
     };
-    let (kept, shared) = (silent(Unearned::ToReserve), silent(Unearned::ToOthers));
+    let (kept, shared) = (silent(NotEarned::ToReserve), silent(NotEarned::ToOthers));
     let parts = |reported: &Reported| reported.clusters[&cluster(1)].parts.clone();
     assert_eq!(parts(&kept)[3].participation, Ratio::of(1, 4).unwrap());
     let close = |one: Wei, other: U256| one.0.abs_diff(other) < U256::from(10);
@@ -582,7 +582,10 @@ fn the_policys_bounds_hold_on_both_sides() {
     };
     // A share may gain 0.075 %: 0.9 of 1200 ETH, without the fee.
     assert!(refuse(|report| gain(report, 400_000_000)).is_ok());
-    assert!(matches!(refuse(|report| gain(report, 600_000_000)), Err(Refusal::Rebase(_))));
+    assert!(matches!(
+        refuse(|report| gain(report, 600_000_000)),
+        Err(Refusal::Money(pool::Refusal::Report(_)))
+    ));
     // The consensus layer may lose 5 % of 64 ETH.
     assert!(
         refuse(|report| {
@@ -595,7 +598,7 @@ fn the_policys_bounds_hold_on_both_sides() {
         let one = of(report, 1, 0);
         (one.balance.0, one.missed.0) = (one.balance.0 - 3_200_000_001, 3_200_000_001);
     });
-    assert!(matches!(beyond, Err(Refusal::Rebase(_))));
+    assert!(matches!(beyond, Err(Refusal::Money(pool::Refusal::Report(_)))));
 }
 
 impl World {
@@ -626,6 +629,42 @@ fn an_event_that_does_not_fit_changes_nothing() {
     assert!(matches!(spoil(|bad| bad.parts.pool.0 += U256::ONE), Corrupt::Parts { .. }));
     let more = spoil(|bad| bad.operators.get_mut(&operator(1)).unwrap().kept.0 += U256::ONE);
     assert!(matches!(more, Corrupt::Claims { .. }));
+    let mut state = world.state.clone();
+    let mut refused = |event: Event| {
+        let before = state.clone();
+        let error = apply(&mut state, &event).unwrap_err();
+        assert_eq!(state, before);
+        error
+    };
+    for frame in [0, 2] {
+        let statement = Statement { frame, seen: BTreeMap::new() };
+        let stated = Event::Stated { cluster: cluster(1), operator: operator(1), statement };
+        assert!(matches!(refused(stated), Corrupt::Frame { want: 1, .. }));
+    }
+    for eth in [Wei::ZERO, Wei(U256::ONE)] {
+        let claimed = Event::Claimed { account: reward_of(1), eth };
+        assert!(matches!(refused(claimed), Corrupt::Claimed { .. }));
+    }
+}
+
+#[test]
+fn no_more_is_taken_than_was_earned() {
+    let mut world = World::staked(policy(|_| {}), [1, 1]);
+    let mut report = world.next();
+    gain(&mut report, 1_000_000);
+    let (who, earned) = (reward_of(1), world.report(&report).unwrap().operators[&operator(1)].kept);
+    let claim = |world: &World, eth| world.state.claim(who, eth);
+    let more = Wei(earned.0 + U256::ONE);
+    for eth in [Wei::ZERO, more] {
+        let refused = Refusal::NotClaimable { account: who, eth, claimable: earned };
+        assert_eq!(claim(&world, eth), Err(refused));
+    }
+    let some = Wei(earned.0 / U256::from(3));
+    let event = claim(&world, some).unwrap();
+    apply(&mut world.state, &event).unwrap();
+    assert_eq!(world.state.claimable(who), Wei(earned.0 - some.0));
+    assert!(apply(&mut world.state, &Event::Claimed { account: who, eth: earned }).is_err());
+    assert_eq!(world.state.claims().unwrap().cumulative(who), earned, "what was earned in all does not fall");
 }
 
 #[test]

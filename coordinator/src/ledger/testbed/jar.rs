@@ -1,10 +1,10 @@
 //! A chain in a jar, as far as a pool's deposits go: what is sent waits, makes a validator, adds to its balance, and goes on.
 
-use super::Pool;
+use super::{EPOCH, Pool};
 use crate::ledger::deposits::{KeyOffer, Look, Offered, PendingDeposit, SeenValidator};
 use cluster::deposit::{DepositMessage, withdrawal_credentials};
 use crypto::{G1, PublicKeyPoint, Scalar, hash_to_g2};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Address, Gwei, PublicKey, Root, Signature, Slot, ValidatorIndex, ValidatorStatus};
 
 const ETH: u64 = 1_000_000_000;
@@ -41,18 +41,22 @@ impl Pool {
 }
 
 /// The chain. Whose deposits verify it is told: it does no curve work.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Jar {
     pub(crate) slot: u64,
     pub(crate) validators: BTreeMap<PublicKey, SeenValidator>,
     queue: Vec<PendingDeposit>,
-    /// What came back to the pool's address and no report has told.
-    pub(crate) swept: u64,
+    /// Deposits that the pool has sent, by key and slot.
+    sent: BTreeSet<(PublicKey, Slot)>,
+    /// Of what no report has told: the pool's deposits that came into a balance.
+    pub(super) arrived: BTreeMap<PublicKey, u64>,
+    /// And what came back to the pool's address.
+    pub(super) swept: BTreeMap<PublicKey, u64>,
 }
 
 impl Jar {
     pub(crate) fn new() -> Self {
-        Self { slot: 1, validators: BTreeMap::new(), queue: Vec::new(), swept: 0 }
+        Self { slot: 32 * EPOCH, ..Self::default() }
     }
 
     /// A deposit that its key has signed gets into a block.
@@ -65,6 +69,11 @@ impl Jar {
     ) {
         self.slot += 1;
         self.queue.push(PendingDeposit { pubkey, credentials, amount, signature, slot: Slot(self.slot) });
+    }
+
+    /// The deposit that was made last is the pool's.
+    pub(super) fn ours(&mut self, pubkey: PublicKey) {
+        self.sent.insert((pubkey, Slot(self.slot)));
     }
 
     /// All that waits is taken up; each validator goes a step on. Those that `exits` names exit, the others stay.
@@ -82,6 +91,10 @@ impl Jar {
                 slashed: false,
             });
             seen.balance.0 += one.amount.0;
+            // Whoever holds the key may have made the validator, or added to it.
+            if self.sent.contains(&(one.pubkey, one.slot)) && seen.credentials == one.credentials {
+                *self.arrived.entry(one.pubkey).or_default() += one.amount.0;
+            }
         }
         for seen in self.validators.values_mut() {
             seen.status = match seen.status {
@@ -93,12 +106,27 @@ impl Jar {
                 ValidatorStatus::ActiveExiting => ValidatorStatus::ExitedUnslashed,
                 ValidatorStatus::ExitedUnslashed => ValidatorStatus::WithdrawalPossible,
                 ValidatorStatus::WithdrawalPossible => {
-                    self.swept += std::mem::take(&mut seen.balance.0);
+                    *self.swept.entry(seen.pubkey).or_default() += std::mem::take(&mut seen.balance.0);
                     ValidatorStatus::WithdrawalDone
                 }
                 status => status,
             };
             seen.effective_balance = Gwei(seen.balance.0 / ETH * ETH);
+        }
+    }
+
+    /// All that a validator has comes back to the pool's address.
+    pub(crate) fn sweep(&mut self, pubkey: PublicKey) {
+        let seen = self.validators.get_mut(&pubkey).unwrap();
+        *self.swept.entry(pubkey).or_default() += std::mem::take(&mut seen.balance.0);
+        seen.status = ValidatorStatus::WithdrawalDone;
+    }
+
+    /// A validator that has duties earns something, or misses some.
+    pub(crate) fn earn(&mut self, pubkey: PublicKey, gwei: i64) {
+        let active = |seen: &&mut SeenValidator| seen.status == ValidatorStatus::ActiveOngoing;
+        if let Some(seen) = self.validators.get_mut(&pubkey).filter(active) {
+            seen.balance = Gwei(seen.balance.0.saturating_add_signed(gwei));
         }
     }
 

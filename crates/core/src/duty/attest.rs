@@ -322,18 +322,19 @@ impl Attest {
             let candidates = self.candidates(desk, &vote);
             self.deal.signing.decide(desk, hash, &candidates);
             self.deal.story.refused(self.deal.signing.refused());
+            self.serve(desk);
         }
         if !self.sync.is_empty() {
             self.sync.decided(desk, hash, vote.beacon_block_root);
         }
     }
 
-    /// Answers the client's questions for the vote: only what is agreed, guarded and durable.
+    /// Answers the client's questions for the vote: only what is agreed and promised; halves wait for the disk.
     fn serve(&mut self, desk: &mut Desk<'_>) {
         if let Some(refusal) = self.deal.refusal() {
             return self.deal.answer(desk, &Answer::Refused(refusal));
         }
-        if let Some(vote) = self.agreed.filter(|_| self.deal.signing.is_open()) {
+        if let Some(vote) = self.agreed.filter(|_| self.deal.signing.is_promised()) {
             self.deal.answer(desk, &Answer::Vote(vote));
         }
     }

@@ -201,7 +201,7 @@ impl Deal {
 
     /// Why the client gets nothing, if that is certain.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        let refused = || self.signing.all_refused().filter(|_| self.signing.is_open());
+        let refused = || self.signing.all_refused().filter(|_| self.signing.is_promised());
         self.signing.closed().or_else(refused)
     }
 
@@ -228,7 +228,9 @@ impl Deal {
     /// Whoever waits still when the slot is over is told so.
     pub(crate) fn tick(&mut self, desk: &mut Desk<'_>) {
         if desk.now >= desk.setup.spec.slot_start(self.slot().next()) {
-            self.answer(desk, &Answer::Refused(Refusal::TooLate(self.slot())));
+            let refusal = Refusal::TooLate(self.slot());
+            self.answer(desk, &Answer::Refused(refusal.clone()));
+            self.signing.refuse_early(desk, &refusal);
         }
         self.tell(desk.now, agree::Input::Tick);
         self.signing.combine(desk);
@@ -236,7 +238,8 @@ impl Deal {
 
     /// When to tick.
     pub(crate) fn wake_at(&self, spec: &ChainSpec) -> Option<Millis> {
-        let late = self.is_waited_for().then(|| spec.slot_start(self.slot().next()));
+        let waited_for = self.is_waited_for() || self.signing.has_early();
+        let late = waited_for.then(|| spec.slot_start(self.slot().next()));
         [self.agree.wake_at(), self.signing.wake_at(), late].into_iter().flatten().min()
     }
 }

@@ -483,14 +483,15 @@ impl Propose {
         self.agreed = Some(offer);
         self.deal.signing.decide(desk, hash, &[candidate]);
         self.deal.story.refused(self.deal.signing.refused());
+        self.serve(desk);
     }
 
-    /// Answers the client's questions for the block: only what is agreed, guarded and durable.
+    /// Answers the client's questions for the block: only what is agreed and promised; halves wait for the disk.
     fn serve(&mut self, desk: &mut Desk<'_>) {
         if let Some(refusal) = self.deal.refusal() {
             return self.deal.answer(desk, &Answer::Refused(refusal));
         }
-        if let Some(offer) = self.agreed.as_ref().filter(|_| self.deal.signing.is_open()) {
+        if let Some(offer) = self.agreed.as_ref().filter(|_| self.deal.signing.is_promised()) {
             let answer = Answer::Block(offer.block().clone());
             self.deal.answer(desk, &answer);
         }

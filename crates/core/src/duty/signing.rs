@@ -5,7 +5,9 @@
 //!      -> Output::Send(PARTIAL) -> partials() of everybody -> Output::Combine -> combined() -> signatures
 //! ```
 //!
-//! A half that comes before the rows are durable finds no permit and is refused; no permit is used twice.
+//! The client may be asked for its half as soon as the guard has promised: alone it is nothing, and the disk works
+//! meanwhile. A half that comes before the rows are durable waits for them, since only they give a permit; no permit is
+//! used twice.
 
 use super::{Desk, Purpose, SignRequest};
 use crate::collect::{Collect, Doubt};
@@ -55,6 +57,8 @@ pub(crate) struct Signing {
     busy: BTreeSet<Item>,
     /// The half that each item was completed with, or is being: there is one right half for a root, so any other is wrong.
     given: BTreeMap<Item, Signature>,
+    /// Halves that came while rows were on their way to the disk: position in the client's request, item, half.
+    early: Vec<(SignRequest, Vec<(usize, Item, Signature)>)>,
     own: BTreeMap<Item, Signature>,
     senders: BTreeMap<ShareIndex, Sender>,
     collect: Collect,
@@ -72,6 +76,7 @@ impl Signing {
             refused: BTreeMap::new(),
             busy: BTreeSet::new(),
             given: BTreeMap::new(),
+            early: Vec::new(),
             own: BTreeMap::new(),
             senders: BTreeMap::new(),
             collect: Collect::new(threshold, due),
@@ -146,11 +151,27 @@ impl Signing {
         self.permits.extend(permits.into_iter().map(|permit| (Item::of(permit.validator()), permit)));
         self.closed = if durable { self.stopped(desk) } else { Some(Refusal::JournalFailed) };
         self.stage = if self.closed.is_none() { Stage::Open } else { Stage::Closed };
+        for (request, halves) in std::mem::take(&mut self.early) {
+            self.halves(desk, request, halves);
+        }
     }
 
-    /// Whether halves are welcome: agreed, guarded and durable.
-    pub(crate) fn is_open(&self) -> bool {
-        self.stage == Stage::Open
+    /// Whether the client may be asked for its halves: agreed and guarded, and durable now or on its way.
+    pub(crate) fn is_promised(&self) -> bool {
+        matches!(self.stage, Stage::Journaling | Stage::Open)
+    }
+
+    /// Whether halves wait for the disk.
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// Refuses halves that wait for the disk.
+    pub(crate) fn refuse_early(&mut self, desk: &mut Desk<'_>, refusal: &Refusal) {
+        for (mut request, halves) in std::mem::take(&mut self.early) {
+            request.refused.extend(halves.into_iter().map(|(position, ..)| (position, refusal.clone())));
+            desk.answer(request);
+        }
     }
 
     /// Why nothing is signed, if that is so since the journal has answered.
@@ -176,7 +197,7 @@ impl Signing {
 
     /// Halves are not welcome any more, and never will be again.
     pub(crate) fn close(&mut self, refusal: Refusal) {
-        if self.is_open() {
+        if self.stage == Stage::Open {
             self.stage = Stage::Closed;
             self.closed = Some(refusal);
         }
@@ -189,6 +210,9 @@ impl Signing {
         mut request: SignRequest,
         halves: Vec<(usize, Item, Signature)>,
     ) {
+        if self.stage == Stage::Journaling {
+            return self.early.push((request, halves));
+        }
         let stopped = self.stopped(desk);
         let mut items = Vec::new();
         let mut jobs = Vec::new();

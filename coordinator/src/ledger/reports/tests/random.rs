@@ -25,10 +25,10 @@ proptest! {
     ) {
         let terms = policy(|terms| {
             terms.saturation.pledge_influence = Ratio::of(influence, 10).unwrap();
-            terms.losses.unearned = if to_others { Unearned::ToOthers } else { Unearned::ToReserve };
+            terms.losses.unearned = if to_others { NotEarned::ToOthers } else { NotEarned::ToReserve };
         });
         let mut world = World::staked(terms, [2, 2]);
-        world.money.el_rewards = Wei(wide::wei(Gwei(el)).0 + U256::from(el % 7));
+        world.el_rewards = Wei(wide::wei(Gwei(el)).0 + U256::from(el % 7));
         world.owed = owed.iter().map(|(no, gwei)| (operator(*no), wide::wei(Gwei(*gwei)))).collect();
         let index = |no| ShareIndex::new(no).unwrap();
         let one = world.clusters.get_mut(&cluster(1)).unwrap();
@@ -59,7 +59,7 @@ proptest! {
             i128::try_from(gain.0.to::<u128>()).unwrap() - i128::try_from(loss.0.to::<u128>()).unwrap()
         };
         let wei = |wei: Wei| i128::try_from(wei.0.to::<u128>()).unwrap();
-        let want = delta * 1_000_000_000 + wei(world.money.el_rewards);
+        let want = delta * 1_000_000_000 + wei(world.el_rewards);
         prop_assert_eq!(signed(reported.result), want);
         let others = wei(parts.pool) + wei(parts.reserve) + wei(parts.operators) + wei(parts.debts);
         prop_assert_eq!(signed(parts.delegators) + others, want);
@@ -86,6 +86,34 @@ proptest! {
             prop_assert!(wide::total(one.parts.iter().map(|part| part.earned)).unwrap() <= one.reward);
         }
         prop_assert_eq!(world.state.balance().unwrap(), wide::wei(reported.balance));
+    }
+
+    /// Of the chain's numbers to what an operator earns: with a pledge that stays, a larger cluster never earns more for each
+    /// unit of stake. Where the pledge counts that is so from saturation on only, as the curve is.
+    #[test]
+    fn the_yield_of_a_unit_never_rises_with_the_clusters_size(
+        (small, large) in (1u64..40, 1u64..40).prop_map(|(one, other)| (one.min(other), one.max(other))),
+        pledge in 0u64..32, influence in 0u64..4, earned in 1u64..1_000_000,
+    ) {
+        const ALL: u64 = 48;
+        let saturated = 3 * small >= ALL;
+        let influence = if saturated { influence } else { 0 };
+        let yields = |size: u64| {
+            let terms = |terms: &mut Terms| {
+                terms.saturation.pledge_influence = Ratio::of(influence, 10).unwrap();
+            };
+            let mut world = World::staked(policy(terms), [size, ALL - size]);
+            world.clusters.get_mut(&cluster(1)).unwrap().pledge = eth(pledge);
+            let mut report = world.next();
+            gain(&mut report, earned);
+            let one = world.report(&report).unwrap().clusters[&cluster(1)].clone();
+            [one.reward.0, one.parts[0].earned.0]
+        };
+        // Rounded down: once, and three times.
+        for ((of_small, of_large), dust) in yields(small).into_iter().zip(yields(large)).zip([1u64, 3]) {
+            let (small, large) = (U256::from(small), U256::from(large));
+            prop_assert!(of_large * small <= (of_small + U256::from(dust)) * large, "{of_small} then {of_large}");
+        }
     }
 
     #[test]

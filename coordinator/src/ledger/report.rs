@@ -1,0 +1,249 @@
+//! A report in the log: what the other books tell it, and what follows from it in them, in one entry.
+//!
+//! ```text
+//! the look   the same slot, validators with the same balances, the same deposits arrived       else refused
+//! reports    who earned what                                             its amounts are those of the book of money
+//! money      the same report: fee minted, withdrawals served
+//! money      what operators did not earn of their part -> treasury, reserve
+//! losses     what they owe is repaid out of what they earned
+//! clusters   that have too many strikes exit
+//! ```
+
+use super::operators::{Operator, OperatorId};
+use super::pool::{self, OPERATORS_HOLDER, RESERVE_HOLDER};
+use super::reports::{self, Axis, Cluster, Reported, Seat};
+use super::state::{Event, Refusal, State};
+use crate::formulas::participation::Statements;
+use crate::formulas::shares::Shares;
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+use types::{Address, ClusterId, ClusterSize, Epoch, Gwei, ShareIndex, ValidatorIndex, Wei};
+
+/// A report that tells of a validator what the look at the same state does not.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "validator {index} of cluster {cluster}: the report tells {told:?}, the state that was looked at has {looked:?}"
+)]
+pub struct OtherBalance {
+    /// Which.
+    pub index: ValidatorIndex,
+    /// Whose, as the report or the book of deposits says.
+    pub cluster: ClusterId,
+    /// Balance and effective balance in the report; nothing: it does not tell of it.
+    pub told: Option<[Gwei; 2]>,
+    /// Those that were looked at; nothing: the cluster has no such validator.
+    pub looked: Option<[Gwei; 2]>,
+}
+
+/// Events of one entry, and the state after them: what comes later in the entry is decided on that.
+pub(super) struct Following {
+    pub(super) state: State,
+    events: Vec<Event>,
+}
+
+impl Following {
+    /// Cost: the state is copied.
+    fn new(state: &State) -> Self {
+        Self { state: state.clone(), events: Vec::new() }
+    }
+
+    pub(super) fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            let applied = self.state.apply(&event);
+            assert!(applied.is_ok(), "what was decided fits the state it was decided on: {applied:?}");
+            self.events.push(event);
+        }
+    }
+
+    /// Gives away what the books hold, as far as it is a share and they hold it.
+    pub(super) fn give(&mut self, at: u64, from: Address, to: Address, eth: Wei) -> Result<(), Refusal> {
+        match self.state.spend(at, pool::Command::Give { from, to, eth }) {
+            Ok(given) => self.take(given),
+            Err(Refusal::Money(pool::Refusal::NoShares)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// What a report leads to, at a time in Unix seconds.
+    ///
+    /// - Errors: it is not of the state that was looked at last, or tells of it something else than the look did; it is
+    ///   refused by the book of reports, or of money.
+    /// - Cost: a copy of the state, and what both books cost.
+    pub(super) fn report(&self, at: u64, report: &reports::Report) -> Result<Vec<Event>, Refusal> {
+        self.of_the_last_look(at, report)?;
+        let reported = self.reported(report)?;
+        let mut following = Following::new(self);
+        following.take(vec![Event::Reports(Box::new(reports::Event::Reported(reported.clone())))]);
+        following.take(self.spend(at, pool::Command::Report(reported.money()))?);
+        let unearned = reported.unearned;
+        following.give(at, OPERATORS_HOLDER, self.charter.treasury, unearned.pool)?;
+        following.give(at, OPERATORS_HOLDER, RESERVE_HOLDER, unearned.reserve)?;
+        for (operator, earned) in reported.operators.iter().filter(|(_, earned)| earned.repaid != Wei::ZERO) {
+            following.repay_of_rewards(at, *operator, earned.repaid)?;
+        }
+        for cluster in &reported.ejected {
+            let open = self.clusters.get(*cluster).is_some_and(|found| found.stage.is_open());
+            if open {
+                following.take(vec![Event::Clusters(Box::new(self.clusters.wind_down(*cluster)?))]);
+            }
+        }
+        Ok(following.events)
+    }
+
+    /// What the book of reports makes of it.
+    fn reported(&self, report: &reports::Report) -> Result<Box<Reported>, Refusal> {
+        let rules = self.money_rules()?;
+        let time = self.network.slot_start(report.slot).0 / 1_000;
+        let epoch = self.network.epoch_of(report.slot);
+        let clusters = report.clusters.keys();
+        let clusters = clusters.filter_map(|id| Some((*id, self.seated(*id, epoch, time)?))).collect();
+        let facts = reports::Facts {
+            policy: &self.policy,
+            finalized: self.chain.finalized,
+            spec: &self.network,
+            money: &|told| pool::settled(&self.money, &rules, told),
+            clusters: &clusters,
+            owed: &self.incidents.debts()?,
+        };
+        Ok(reports::decide(&self.reports, &facts, report)?)
+    }
+
+    /// Whether a report is of the state that was looked at last, and tells the same of it.
+    fn of_the_last_look(&self, at: u64, report: &reports::Report) -> Result<(), Refusal> {
+        let looked = self.deposits.looked();
+        if looked != Some(report.slot) {
+            return Err(Refusal::NotLookedAt { report: report.slot, looked });
+        }
+        let time = self.network.slot_start(report.slot).0 / 1_000;
+        if time > at {
+            return Err(Refusal::ReportOfTomorrow { report: time, at });
+        }
+        self.same_balances(report)?;
+        // Both books move by the same event, and only a report says what has arrived.
+        let arrived = self.deposits.arrived(self.money.books().transient);
+        let looked = arrived.expect("what is on its way to validators is transient in the book of money");
+        let validators = report.clusters.values().flat_map(|seen| seen.validators.values());
+        // All ETH is far below the largest number.
+        let told = validators.fold(report.lost.0, |sum, one| sum.saturating_add(one.arrived.0));
+        let told = Gwei(told);
+        if told != looked {
+            return Err(Refusal::OtherArrivals { told, looked });
+        }
+        Ok(())
+    }
+
+    /// Whether a report tells of each validator what the look found, and leaves out none that has something.
+    fn same_balances(&self, report: &reports::Report) -> Result<(), Refusal> {
+        type Balances = BTreeMap<(ClusterId, ValidatorIndex), [Gwei; 2]>;
+        let validators = self.deposits.validators().values();
+        let with_index = validators.filter_map(|one| Some(((one.cluster, one.index?), one)));
+        let looked: Balances = with_index.map(|(key, one)| (key, [one.balance, one.effective])).collect();
+        let told: Balances = report
+            .clusters
+            .iter()
+            .flat_map(|(cluster, seen)| seen.validators.iter().map(|one| (*cluster, one)))
+            .map(|(cluster, (index, one))| ((cluster, *index), [one.balance, one.effective]))
+            .collect();
+        let had = looked.iter().filter(|(_, [balance, _])| *balance != Gwei(0));
+        let keys: BTreeSet<_> = told.keys().chain(had.map(|(key, _)| key)).collect();
+        let differs = keys.into_iter().find(|key| told.get(key) != looked.get(key));
+        differs.map_or(Ok(()), |key| {
+            let ((cluster, index), told, looked) = (*key, told.get(key).copied(), looked.get(key).copied());
+            Err(Refusal::OtherBalance(Box::new(OtherBalance { index, cluster, told, looked })))
+        })
+    }
+
+    /// A cluster as a report of an epoch is told of it; nothing, if it had not begun.
+    fn seated(&self, cluster: ClusterId, epoch: Epoch, time: u64) -> Option<Cluster> {
+        let members = self.clusters.get(cluster)?.members_at(epoch)?;
+        let size = ClusterSize::new_safe(members.operators.len(), members.threshold.into()).ok()?;
+        let seat = |id: &OperatorId| Some(self.seat_of(*id, self.operators.get(*id)?, cluster, time));
+        let pledges = members.operators.iter().map(|id| self.pledge(*id, cluster));
+        Some(Cluster {
+            size,
+            seats: members.operators.iter().map(seat).collect::<Option<_>>()?,
+            pledge: Wei(pledges.fold(Wei::ZERO.0, |sum, one| sum.saturating_add(one.0))),
+            statements: self.heard(cluster, &members.operators),
+        })
+    }
+
+    fn seat_of(&self, id: OperatorId, operator: &Operator, cluster: ClusterId, time: u64) -> Seat {
+        let account = self.bonds.account(id);
+        let before = account.keys.iter().take_while(|keys| keys.cluster != cluster);
+        let before = before.fold(0_u32, |sum, keys| sum.saturating_add(keys.count));
+        let keys = account.keys.iter().find(|keys| keys.cluster == cluster).map_or(0, |keys| keys.count);
+        Seat {
+            operator: id,
+            reward: operator.reward,
+            operator_type: operator.application.operator_type.clone(),
+            first_key: before.saturating_add(1),
+            keys,
+            delinquent: self.exits.is_delinquent(id, time),
+            labels: Axis::ALL.into_iter().map(|axis| (axis, axis.of(&operator.application))).collect(),
+        }
+    }
+
+    /// What an operator's bond backs a cluster with. A bond that has lost something backs what it backed first.
+    fn pledge(&self, id: OperatorId, cluster: ClusterId) -> Wei {
+        let operator = self.operators.get(id);
+        let kind = operator.and_then(|one| self.policy.operator_type(&one.application.operator_type));
+        let Some(kind) = kind else { return Wei::ZERO };
+        let account = self.bonds.account(id);
+        let mut left = account.bond;
+        for (backed, price) in account.backing(&kind.bond) {
+            let part = price.min(left);
+            if backed == cluster {
+                return part;
+            }
+            left = Wei(left.0 - part.0);
+        }
+        Wei::ZERO
+    }
+
+    /// Statements about a cluster, by places in it. Who has no place any more is not heard.
+    fn heard(&self, cluster: ClusterId, members: &[OperatorId]) -> Statements {
+        let place = |who: &OperatorId| {
+            let at = members.iter().position(|member| member == who)?;
+            u8::try_from(at + 1).ok().and_then(ShareIndex::new)
+        };
+        let said = self.reports.statements(cluster).filter_map(|(by, seen)| {
+            let seen = seen.iter().filter_map(|(of, count)| Some((place(of)?, *count)));
+            Some((place(&by)?, seen.collect()))
+        });
+        said.collect()
+    }
+
+    /// What a statement of one who signs for an operator of a cluster leads to.
+    pub(super) fn say(
+        &self,
+        signer: Address,
+        cluster: ClusterId,
+        statement: &reports::Statement,
+    ) -> Result<Vec<Event>, Refusal> {
+        let members = self.clusters.get(cluster).map_or(&[][..], |found| found.operators());
+        let speaks = |id: &&OperatorId| self.operators.get(**id).is_some_and(|one| one.manager == signer);
+        // A route that admits others than managers would be refused here, by name.
+        let operator = members.iter().find(speaks).copied().unwrap_or(signer);
+        let said = self.reports.say(cluster, members, operator, statement)?;
+        Ok(vec![Event::Reports(Box::new(said))])
+    }
+
+    /// Pays in shares what an account has earned and not taken, as far as the shares are there.
+    pub(super) fn claim_rewards(&self, at: u64, account: Address) -> Result<Vec<Event>, Refusal> {
+        let (due, rate) = (self.reports.claimable(account), self.money.rate());
+        let (need, have) = (rate.shares_of(due)?, self.money.shares().shares(OPERATORS_HOLDER));
+        // What is short stays claimable. Where there is no share at all the book of money says so.
+        let short = need > have && have != Shares::ZERO;
+        let eth = if short { rate.eth_of_up(have)?.min(due) } else { due };
+        let claimed = self.reports.claim(account, eth)?;
+        let mut events = vec![Event::Reports(Box::new(claimed))];
+        events.extend(self.spend(at, pool::Command::Give { from: OPERATORS_HOLDER, to: account, eth })?);
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests;
