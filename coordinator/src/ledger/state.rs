@@ -283,6 +283,12 @@ impl From<reports::Refusal> for Refusal {
     }
 }
 
+impl From<calls::Refusal> for ActRefusal {
+    fn from(refusal: calls::Refusal) -> Self {
+        Self::Calls(Box::new(refusal))
+    }
+}
+
 /// Why an act cannot be done, when it is proposed or when it is executed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ActRefusal {
@@ -294,7 +300,7 @@ pub enum ActRefusal {
     Bonds(#[from] bonds::Refusal),
     /// By the book of calls.
     #[error(transparent)]
-    Calls(#[from] calls::Refusal),
+    Calls(Box<calls::Refusal>),
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),

@@ -22,6 +22,9 @@ use types::{Address, Gwei, PublicKey, Signature, SigningRoot, ValidatorNo};
 const MANAGERS: [u8; 4] = [101, 102, 103, 104];
 const ETH: u64 = 1_000_000_000;
 
+/// What is done to something good.
+type Change<'a, T> = &'a dyn Fn(&mut T);
+
 fn node(manager: u8) -> Wallet {
     Wallet::new(manager + 20)
 }
@@ -205,11 +208,11 @@ fn a_lock_with_anything_wrong_in_it_registers_nothing() {
         other => panic!("{other:?}"),
     };
     // Signed by everybody, and yet wrong.
-    let changes: [(&str, fn(&mut Vec<NewValidator>)); 4] = [
-        ("public_shares", |made| made[0].public_shares[3] = made[0].public_shares[2]),
-        ("share_interpolation", |made| made[1].public_shares[3] = public(Scalar::from(5_u64))),
-        ("deposit_signatures", |made| made[1].deposits[0].signature = made[1].deposits[1].signature),
-        ("builder_registrations", |made| made[0].registration.message.fee_recipient = Address([0x66; 20])),
+    let changes: [(&str, Change<'_, Vec<NewValidator>>); 4] = [
+        ("public_shares", &|made| made[0].public_shares[3] = made[0].public_shares[2]),
+        ("share_interpolation", &|made| made[1].public_shares[3] = public(Scalar::from(5_u64))),
+        ("deposit_signatures", &|made| made[1].deposits[0].signature = made[1].deposits[1].signature),
+        ("builder_registrations", &|made| made[0].registration.message.fee_recipient = Address([0x66; 20])),
     ];
     for (name, change) in changes {
         let lock = lock_of(&definition, change);
@@ -219,7 +222,7 @@ fn a_lock_with_anything_wrong_in_it_registers_nothing() {
     let good = lock(&definition);
     let share = public(Scalar::from(5_u64));
     let other = Signature([0xc0; 96]);
-    let changes: [(&str, &dyn Fn(&mut Value)); 5] = [
+    let changes: [(&str, Change<'_, Value>); 5] = [
         ("lock_hash", &|lock| lock["distributed_validators"][0]["public_shares"][0] = json!(share)),
         ("lock_hash", &|lock| lock["lock_hash"] = json!(Root([1; 32]))),
         ("signature_aggregate", &|lock| lock["signature_aggregate"] = json!(other)),

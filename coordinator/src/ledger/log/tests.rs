@@ -120,7 +120,7 @@ fn calls(pool: &mut Pool) {
             pool.now += pool.state().policy.terms().formation.answer_s;
             pool.post(99, &path("lapse"), &json!({})).unwrap();
         }
-        assert!(pool.state().calls.outlines.get(&cluster).is_none());
+        assert!(!pool.state().calls.outlines.contains_key(&cluster));
     }
 }
 
