@@ -37,6 +37,7 @@ fn charter(coordinator: Address) -> Charter {
         network: ChainSpec::builtin("hoodi").unwrap(),
         withdrawal_address: address(0xaa, 0),
         credentials: Credentials::Execution,
+        contracts: None,
         fee_recipient: address(0xbb, 0),
         treasury: address(0xcc, 0),
         coordinator,

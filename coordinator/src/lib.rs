@@ -13,6 +13,7 @@
 //! - [`request`]: how somebody writes to the coordinator: what wallets sign.
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
 //! - [`watch`]: what is asked of the chain, and the observations that come of it.
+//! - [`board`]: what nodes say of a ceremony while it lasts. It is written nowhere.
 //!
 //! Around it:
 //!
@@ -21,6 +22,7 @@
 //! - [`api`]: the office over HTTP. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
 
 pub mod api;
+pub mod board;
 pub mod canonical;
 pub mod cli;
 pub mod formation;

@@ -7,6 +7,7 @@
 //! What opens is replayed from its first entry and compared with every head that was ever published, so an office never
 //! serves a log that it would not verify for somebody else.
 
+use crate::board::{Board, Notice, WordRefusal};
 use crate::canonical;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::Charter;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
-use types::Address;
+use types::{Address, ClusterId};
 
 /// Entries after which a head's state is kept as a snapshot.
 const SNAPSHOT_ENTRIES: u64 = 10_000;
@@ -97,6 +98,9 @@ pub enum OfficeError {
     /// No signature.
     #[error(transparent)]
     Signature(#[from] crate::request::SignatureError),
+    /// A node's word that the board does not take.
+    #[error(transparent)]
+    Word(#[from] WordRefusal),
 }
 
 /// A head with everybody who has signed it.
@@ -115,6 +119,7 @@ pub struct Office {
     ledger: Ledger,
     store: LogStore,
     key: CoordinatorKey,
+    board: Board,
     broken: bool,
     /// Entries when the last snapshot was kept, or when the office was opened from one.
     kept: u64,
@@ -133,7 +138,7 @@ impl Office {
             return Err(OpenError::Founded(store.len()));
         }
         store.append(&first.bytes())?;
-        Ok(Self { ledger, store, key, broken: false, kept: 0 })
+        Ok(Self::of(ledger, store, key, 0))
     }
 
     /// Opens the office of a folder. Cost: what came after the last snapshot is replayed; without one, the whole log.
@@ -143,7 +148,7 @@ impl Office {
             Some(ledger) => (ledger, store.len()),
             None => (verify_store(&store)?, 0),
         };
-        Ok(Self { ledger, store, key, broken: false, kept })
+        Ok(Self::of(ledger, store, key, kept))
     }
 
     /// Takes another coordinator's log over, into a folder that has none.
@@ -162,7 +167,11 @@ impl Office {
         for entry in log {
             store.append(entry)?;
         }
-        Ok(Self { ledger, store, key, broken: false, kept: 0 })
+        Ok(Self::of(ledger, store, key, 0))
+    }
+
+    fn of(ledger: Ledger, store: LogStore, key: CoordinatorKey, kept: u64) -> Self {
+        Self { ledger, store, key, board: Board::default(), broken: false, kept }
     }
 
     /// The ledger, unless what it knows may not be on the disk.
@@ -193,6 +202,19 @@ impl Office {
         let signature = self.key.sign(self.ledger.position(now).digest(&kind, &body));
         let sealed = self.ledger.observe(now, Observation { kind, body, signature })?;
         self.keep(sealed)
+    }
+
+    /// Takes a node's word of how far its ceremony is. It is kept in memory, not in the log.
+    pub fn hear(&mut self, now: u64, cluster: ClusterId, incoming: &Incoming) -> Result<(), OfficeError> {
+        if self.broken {
+            return Err(OfficeError::Broken);
+        }
+        Ok(self.board.hear(now, self.ledger.state(), cluster, incoming)?)
+    }
+
+    /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster and asks for none.
+    pub fn notice(&self, now: u64, cluster: ClusterId) -> Result<Option<Notice<'_>>, OfficeError> {
+        Ok(self.board.notice(now, self.ledger()?.state(), cluster))
     }
 
     /// A clock that was set back does not stop the office: time stands still until it has caught up.

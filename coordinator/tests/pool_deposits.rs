@@ -7,8 +7,9 @@ use chain::{ETH, FORK, World, cluster, key, offer, ours, root, signed, theirs};
 use cluster::check::SharesError;
 use coordinator::formulas::ratio::BasisPoints;
 use coordinator::ledger::deposits::{
-    Alarm, Charter, CharterError, Command, Corrupt, Event, KeyError, KeyOffer, Limit, Look, NotSendable,
-    Offered, Purpose, Refusal, SentDeposit, Split, SplitError, Stage, apply, calldata, decide,
+    Alarm, Charter, CharterError, Command, Corrupt, Event, KEYS_MAX, KeyError, KeyOffer, Limit, Look,
+    NotSendable, Offered, Purpose, Refusal, SentDeposit, Split, SplitError, Stage, adopt, apply, calldata,
+    decide,
 };
 use pool::{account, bp, eth};
 use types::{ForkVersion, Gwei, Root, Signature, Slot, Wei};
@@ -94,6 +95,26 @@ fn a_key_is_registered_only_if_everything_about_it_is_right_and_the_error_names_
     assert_eq!(world.run(&nobody), Err(Refusal::NoCluster { cluster: cluster(9) }));
     let none = Command::Register { cluster: cluster(1), keys: Vec::new() };
     assert_eq!(world.run(&none), Err(Refusal::KeyCount { have: 0 }));
+}
+
+#[test]
+fn keys_of_a_lock_are_adopted_as_it_has_them_if_they_are_new_and_their_cluster_gets_stake() {
+    let mut world = World::funded("100", false);
+    world.register(1, &[1]);
+    let good = offer(3, ours(false));
+    let ask = |no: u8, keys: Vec<KeyOffer>| adopt(&world.state, &world.rules(), cluster(no), keys);
+    for known in [1, 2] {
+        let refused = ask(1, vec![offer(2, ours(false)), offer(known, ours(false))]);
+        assert_eq!(refused, Err(Refusal::Key { at: 1, pubkey: key(known), why: KeyError::Known }));
+    }
+    assert_eq!(ask(9, vec![good.clone()]), Err(Refusal::NoCluster { cluster: cluster(9) }));
+    // Whoever adopts has verified: nothing is computed here, and the amounts are those that were agreed, which the policy's
+    // need not be any more. And there may be more of them than of one request.
+    let unsigned = Offered { signature: Signature::INFINITY, amount: Gwei(30 * ETH), ..good.rest };
+    let keys =
+        (3..3 + 2 * KEYS_MAX as u64).map(|no| KeyOffer { pubkey: key(no), rest: unsigned, ..good.clone() });
+    let keys: Vec<_> = keys.collect();
+    assert_eq!(ask(1, keys.clone()), Ok(Event::Registered { cluster: cluster(1), keys }));
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn the_node_is_watched_and_the_log_has_what_it_said() {
         line.contains("observed").then_some(kind)
     });
     let kinds: Vec<_> = observed.take(4).collect();
-    assert_eq!(kinds, ["finalized", "look", "network-stake", "report"]);
+    assert_eq!(kinds, ["finalized", "network-stake", "look", "report"]);
     let stop = Command::new("kill").args(["-TERM", &running.0.id().to_string()]).status().unwrap();
     assert!(stop.success());
     assert!(running.0.wait().unwrap().success());

@@ -1,9 +1,10 @@
 //! The command line of `dvt-dkg`.
 
+use crate::board::{BoardTerms, Delivery, deliver_folder};
 use crate::combine::{CombineArgs, Combined, combine};
 use crate::define::{DefineConfig, Defined, define};
 use crate::ending::NoKeys;
-use crate::run::{Finished, RunConfig, run as run_ceremony, summary};
+use crate::run::{Finished, RunConfig, Source, run as run_ceremony, summary};
 use crate::split::{Split, SplitArgs, split};
 use crate::verify::{VerifyArgs, verify};
 use anyhow::{Context as _, bail};
@@ -13,6 +14,7 @@ use keys::identity::{KEY_FILE, NodeKey};
 use keys::secret_file::read_password;
 use net::Multiaddr;
 use rand_core::OsRng;
+use remote::board::Board;
 use remote::flags::KeymanagerFlags;
 use serde_json::json;
 use std::ffi::OsString;
@@ -22,6 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use types::Root;
+
+/// How long it is tried to deliver a lock to a board that does not answer: longer than a coordinator takes to be started again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The key ceremony of a distributed validator cluster.
 #[derive(Debug, Parser)]
@@ -49,6 +54,11 @@ enum Command {
     /// 1: anything else. Example: dvt-dkg run --definition definition.json --data-dir /var/lib/symbolon
     /// --peer enr:-...=/dns/op2.example/tcp/3610
     Run(RunArgs),
+    /// Deliver the lock of a ceremony to a pool: for when its board could not be reached at the end.
+    ///
+    /// The pool has it then, from this operator or another. Example: dvt-dkg deliver --board https://pool.example --data-dir
+    /// /var/lib/symbolon
+    Deliver(DeliverArgs),
     /// Check files of a cluster, whoever made them: one verdict for each rule.
     ///
     /// Exit status 0 only if everything that was checked holds. Example: dvt-dkg verify --lock cluster-lock.json
@@ -121,8 +131,11 @@ struct DefineArgs {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The definition that this operator approves.
-    #[arg(long)]
-    definition: PathBuf,
+    #[arg(long, required_unless_present = "board", conflicts_with = "board")]
+    definition: Option<PathBuf>,
+    /// The pool's board instead: it hands out the definition, shows who is missing, and gets the lock.
+    #[arg(long, value_name = "URL", requires = "approve")]
+    board: Option<String>,
     /// Go on only if the definition has this hash.
     #[arg(long)]
     approve: Option<Root>,
@@ -157,6 +170,19 @@ struct RunArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct DeliverArgs {
+    /// The pool's board.
+    #[arg(long, value_name = "URL")]
+    board: String,
+    /// The operator's data folder, with its node key and the lock.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Whether a command line, program name first, says something that could be run.
 ///
 /// - Errors: what [`run()`] prints, `--help` included.
@@ -178,6 +204,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Identity(args) => identity(&args),
         Command::Define(args) => run_define(args),
         Command::Run(args) => run_run(args),
+        Command::Deliver(args) => run_deliver(&args),
         Command::Verify(args) => run_verify(&args),
         Command::Split(args) => run_split(&args),
         Command::Combine(args) => run_combine(&args),
@@ -240,8 +267,9 @@ fn run_define(args: DefineArgs) -> anyhow::Result<()> {
 }
 
 fn run_run(args: RunArgs) -> anyhow::Result<()> {
+    let definition = source(args.definition, args.board.as_deref())?;
     let config = RunConfig {
-        definition: args.definition,
+        definition,
         approve: args.approve,
         data_dir: args.data_dir.clone(),
         listen: args.listen,
@@ -257,6 +285,27 @@ fn run_run(args: RunArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = runtime.block_on(run_ceremony(config))?;
     report(&args.data_dir, &finished, args.json)
+}
+
+fn source(file: Option<PathBuf>, board: Option<&str>) -> anyhow::Result<Source> {
+    match (file, board) {
+        (Some(file), None) => Ok(Source::File(file)),
+        (None, Some(url)) => {
+            let board = Board::new(url).context("--board")?;
+            Ok(Source::Board(BoardTerms { board: Arc::new(board), patience: PATIENCE }))
+        }
+        _ => bail!("either --definition or --board names the definition"),
+    }
+}
+
+fn run_deliver(args: &DeliverArgs) -> anyhow::Result<()> {
+    let board = Board::new(&args.board).context("--board")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (lock_hash, delivery) = runtime.block_on(deliver_folder(Arc::new(board), &args.data_dir))?;
+    if args.json {
+        return print(&json!({ "lock_hash": lock_hash, "delivery": delivery.to_string() }).to_string());
+    }
+    print(&format!("cluster {lock_hash}: {delivery}"))
 }
 
 fn run_verify(args: &VerifyArgs) -> anyhow::Result<()> {
@@ -309,7 +358,7 @@ fn run_combine(args: &CombineArgs) -> anyhow::Result<()> {
 }
 
 fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result<()> {
-    let Finished { lock_hash, definition_hash, validators, missing, already, took } = finished;
+    let Finished { lock_hash, definition_hash, validators, missing, already, took, delivery } = finished;
     let missing: Vec<u8> = missing.iter().map(|index| index.get()).collect();
     if as_json {
         let steps: Vec<_> =
@@ -318,6 +367,7 @@ fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result
             "lock_hash": lock_hash, "definition_hash": definition_hash, "validators": validators,
             "unconfirmed": missing, "already": already, "data_dir": data_dir.display().to_string(),
             "steps": steps, "sent_bytes": took.sent_bytes,
+            "delivery": delivery.as_ref().map(Delivery::to_string),
         });
         return print(&line.to_string());
     }
@@ -335,5 +385,5 @@ fn report(data_dir: &Path, finished: &Finished, as_json: bool) -> anyhow::Result
             "operators {list} have not confirmed their files; the ceremony's records are kept for them"
         ))?;
     }
-    Ok(())
+    delivery.iter().try_for_each(|delivery| print(&delivery.to_string()))
 }

@@ -2,10 +2,11 @@
 //!
 //! - [`ceremony`]: the machine. Pure: it is told time, randomness and results.
 //! - [`cli`], [`define`], [`run`], [`verify`]: the commands of a cluster's life; [`split`], [`combine`]: its ways in and out.
-//! - [`network`]: which network is meant.
+//! - [`network`]: which network is meant. [`board`]: a pool's board, if there is one.
 //! - [`state`], [`outcome`], [`ending`], [`evidence_file`]: the disk.
 //! - [`progress`]: what the operator sees.
 
+pub mod board;
 pub mod ceremony;
 pub mod cli;
 pub mod combine;

@@ -145,7 +145,8 @@ fn is_ours(name: &str) -> bool {
     ];
     let whole =
         |own: &&str| name.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    names.iter().any(whole) || name.starts_with("deposit-data") || name.starts_with("evidence-")
+    let starts = ["deposit-data", "evidence-", folder::FETCHED_DEFINITION];
+    names.iter().any(whole) || starts.iter().any(|start| name.starts_with(start))
 }
 
 /// Hands the client its halves. Tried again, it finds those that it took before to be the same.
@@ -189,6 +190,7 @@ mod tests {
             ".node-halves-0.bin.00112233445566aa.tmp",
             ".deposit-data-31eth.json.tmp",
             ".evidence-00112233-2.json.tmp",
+            ".definition-00112233.json.tmp",
         ];
         let others =
             [".notes.tmp", "cluster-lock.json.tmp", ".cluster-lock.json", ".signing-stopped.json.tmp"];

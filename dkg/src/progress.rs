@@ -1,5 +1,6 @@
-//! What the operator sees of a ceremony while it runs: a bar on a terminal, lines elsewhere.
+//! What the operator sees of a ceremony while it runs: a bar on a terminal, lines elsewhere; and what a board is told.
 
+use crate::board::Reporter;
 use crate::ceremony::{Coming, Effort, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -23,6 +24,22 @@ pub struct Progress {
     last: String,
     /// While it is held, computations are told of.
     watching: Option<Sender<()>>,
+    /// Tells a board too.
+    reporter: Option<Reporter>,
+}
+
+/// What speaks beside the bar, from any thread.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    bar: ProgressBar,
+    lines: bool,
+}
+
+impl Voice {
+    /// A line beside the bar.
+    pub fn say(&self, text: &str) {
+        say(&self.bar, self.lines, text);
+    }
 }
 
 impl Progress {
@@ -34,7 +51,17 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(STEPS * size.operators() as u64), target);
         let style = ProgressStyle::with_template("{elapsed_precise} [{bar:32}] {pos}/{len} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, size, lines: !terminal && !quiet, last: String::new(), watching: None }
+        Self { bar, size, lines: !terminal && !quiet, last: String::new(), watching: None, reporter: None }
+    }
+
+    /// What speaks beside the bar.
+    pub fn voice(&self) -> Voice {
+        Voice { bar: self.bar.clone(), lines: self.lines }
+    }
+
+    /// From here on tells a board too.
+    pub fn report_by(&mut self, reporter: Reporter) {
+        self.reporter = Some(reporter);
     }
 
     /// From here on tells how far computations are, which the machine writes down in `effort`.
@@ -56,8 +83,11 @@ impl Progress {
 
     /// Who has said its word in a step, and whose words are on their way.
     pub fn show(&mut self, step: Step, done: &[ShareIndex], coming: &[Coming]) {
-        let waiting = self.size.indices().filter(|index| !done.contains(index));
-        let waiting: Vec<_> = waiting.map(|index| awaited(index, coming)).collect();
+        let waiting = || self.size.indices().filter(|index| !done.contains(index));
+        if let Some(reporter) = &self.reporter {
+            reporter.show(step, waiting());
+        }
+        let waiting: Vec<_> = waiting().map(|index| awaited(index, coming)).collect();
         let text = if waiting.is_empty() {
             format!("{step}: everybody")
         } else {
@@ -73,7 +103,7 @@ impl Progress {
 
     /// A line beside the bar.
     pub fn say(&self, text: &str) {
-        say(&self.bar, self.lines, text);
+        self.voice().say(text);
     }
 
     /// The end.

@@ -6,6 +6,7 @@
 //!
 //! The machine has a thread of its own, because a step may compute for seconds and the links must go on answering.
 
+use crate::board::{Approved, BoardTerms, Delivery, Desk, Reporter};
 use crate::ceremony::{
     CEREMONY_VERSION, Cause, Ceremony, Durable, Frame, Input, Output, ReadyDefinition, Setup, Step,
 };
@@ -41,11 +42,20 @@ const TELLING: Millis = Millis(30_000);
 /// takes to start it again. One that comes later waits until its deadline, and keeps its records till then.
 const FAREWELL: Millis = Millis(60_000);
 
+/// Where a definition comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A pool's board, which gets the lock too. Only the definition that is approved is taken.
+    Board(BoardTerms),
+}
+
 /// What `dvt-dkg run` is told.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// The definition that this operator approves.
-    pub definition: PathBuf,
+    /// Where the definition is that this operator approves.
+    pub definition: Source,
     /// Only this definition: its hash.
     pub approve: Option<Root>,
     /// The operator's data folder.
@@ -85,6 +95,8 @@ pub struct Finished {
     pub already: bool,
     /// What this run took.
     pub took: Took,
+    /// What became of the lock at the board, if there is one.
+    pub delivery: Option<Delivery>,
 }
 
 /// What a run took.
@@ -116,15 +128,32 @@ struct Prepared {
     _lock: File,
 }
 
-/// Runs a ceremony to its end.
+/// Runs a ceremony to its end, and delivers the lock where the definition came from.
 pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
-    let progress_quiet = config.quiet;
+    match config.definition.clone() {
+        Source::File(path) => make(config, Approved::File(path), None).await,
+        Source::Board(terms) => make_at_board(config, terms).await,
+    }
+}
+
+async fn make_at_board(config: RunConfig, terms: BoardTerms) -> anyhow::Result<Finished> {
+    let BoardTerms { board, patience } = terms;
+    let data_dir = config.data_dir.clone();
+    let hash = config.approve.context("of a board only a definition is taken whose hash is approved")?;
+    let approved = Approved::at_board(&board, hash, &data_dir).await?;
+    let desk = Arc::new(Desk::new(board, &data_dir, hash)?);
+    let mut finished = make(config, approved, Some(desk.clone())).await?;
+    finished.delivery = Some(desk.hand_in(&data_dir, &finished.missing, patience).await);
+    Ok(finished)
+}
+
+async fn make(config: RunConfig, approved: Approved, desk: Option<Arc<Desk>>) -> anyhow::Result<Finished> {
     if let Some(client) = &config.keymanager {
         // Better now than after the keys are made.
         let asked = client.list().await;
         asked.with_context(|| format!("the validator client at {} does not answer", client.label()))?;
     }
-    let prepared = match tokio::task::spawn_blocking(move || prepare(config)).await?? {
+    let prepared = match tokio::task::spawn_blocking(move || prepare(config, &approved)).await?? {
         Found::Ready(prepared) => *prepared,
         Found::Made(finished) => return Ok(finished),
     };
@@ -156,10 +185,13 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Finished> {
             }
         }
     });
-    let size = setup.size;
+    let mut progress = Progress::new(setup.size, config.quiet);
+    if let Some(desk) = desk {
+        let voice = progress.voice();
+        progress.report_by(Reporter::start(desk, voice));
+    }
     let sending = wire.clone();
     let driving = std::thread::Builder::new().name("ceremony".into()).spawn(move || {
-        let mut progress = Progress::new(size, progress_quiet);
         let machine = start(ready, setup.clone(), operator, &records)?;
         progress.watch(machine.effort());
         drop(records);
@@ -182,10 +214,8 @@ fn now() -> Millis {
     Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn prepare(config: RunConfig) -> anyhow::Result<Found> {
-    let path = &config.definition;
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let definition = Definition::parse(&bytes).with_context(|| path.display().to_string())?;
+fn prepare(config: RunConfig, source: &Approved) -> anyhow::Result<Found> {
+    let (path, definition) = (source.path(), source.read()?);
     let (networks, network_file) = network::known_with_file(config.network_config.as_deref())?;
     let ready =
         ReadyDefinition::new(definition.clone(), &networks).with_context(|| path.display().to_string())?;
@@ -198,6 +228,7 @@ fn prepare(config: RunConfig) -> anyhow::Result<Found> {
         );
     }
     let lock = only_process_in(&config.data_dir)?;
+    source.keep()?;
     let key = NodeKey::load(&config.data_dir.join(KEY_FILE))?;
     let publics = ready.node_keys();
     let me = NodeKeys::new(&publics)?.index_of(&key.public());
@@ -250,6 +281,7 @@ fn made_already(data_dir: &Path, setup: &Setup) -> Option<Finished> {
         missing: Vec::new(),
         already: true,
         took: Took::default(),
+        delivery: None,
     })
 }
 
@@ -436,6 +468,7 @@ impl Driver {
                     missing,
                     already: false,
                     took: self.took(),
+                    delivery: None,
                 })));
             }
             Output::Abort { cause, lock_signed } => return Ok(Some(End::Aborted { cause, lock_signed })),

@@ -1,7 +1,9 @@
 //! What went wrong, for who asked: a status, and one sentence that names the rule.
 
+use crate::board::WordRefusal;
 use crate::ledger::AppendError;
 use crate::ledger::Refusal;
+use crate::ledger::ceremonies;
 use crate::ledger::routes::RouteError;
 use crate::office::OfficeError;
 use axum::Json;
@@ -58,6 +60,7 @@ impl From<OfficeError> for ApiError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             OfficeError::NotTheCoordinator { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            OfficeError::Word(refusal) => status_of_word(refusal),
         };
         if status.is_server_error() {
             tracing::error!(%error, "a request could not be served");
@@ -66,7 +69,17 @@ impl From<OfficeError> for ApiError {
     }
 }
 
-/// 401: who are you; 403: not you; 404, 405: not there; 400: not readable; 409: not so, or not now.
+fn status_of_word(refusal: &WordRefusal) -> StatusCode {
+    match refusal {
+        WordRefusal::Request(_) => StatusCode::UNAUTHORIZED,
+        WordRefusal::Stranger(_) => StatusCode::FORBIDDEN,
+        WordRefusal::NoCluster(_) => StatusCode::NOT_FOUND,
+        WordRefusal::Body(_) | WordRefusal::Places { .. } => StatusCode::BAD_REQUEST,
+        WordRefusal::Full => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+/// 200: it was so before; 401: who are you; 403: not you; 404, 405: not there; 400: not readable; 409: not so, or not now.
 fn status_of(error: &AppendError) -> StatusCode {
     match error {
         AppendError::Refused(Refusal::Request(_)) => StatusCode::UNAUTHORIZED,
@@ -74,6 +87,10 @@ fn status_of(error: &AppendError) -> StatusCode {
         AppendError::Refused(Refusal::Route(RouteError::NoPath(_))) => StatusCode::NOT_FOUND,
         AppendError::Refused(Refusal::Route(RouteError::NoMethod { .. })) => StatusCode::METHOD_NOT_ALLOWED,
         AppendError::Refused(Refusal::Route(_)) => StatusCode::BAD_REQUEST,
+        AppendError::Refused(Refusal::Ceremonies(refusal)) => match **refusal {
+            ceremonies::Refusal::HaveIt { .. } => StatusCode::OK,
+            _ => StatusCode::CONFLICT,
+        },
         AppendError::Refused(_) => StatusCode::CONFLICT,
         AppendError::Charter(_)
         | AppendError::ClockFell { .. }

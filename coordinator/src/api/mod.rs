@@ -6,6 +6,8 @@
 //! GET /v1/nonces/{address}                    the highest nonce that an address has used
 //! GET /v1/head /v1/heads/{size}               how long the log is, signed; who has countersigned
 //! POST /v1/heads/{size}/signatures            {"signature"}: an operator, or a guardian, has seen the same
+//! GET /v1/ceremonies/{cluster}                a ceremony: what is to be signed, who is there, who is missing
+//! PUT /v1/ceremonies/{cluster}/presence       a node of the cluster says how far it is; signed, and not in the log
 //! GET /v1/log?from&count                      stored entries, a line each
 //! GET /v1/log/{seq}/proof?size                that an entry is in the log
 //! GET /v1/log/consistency?from&to             that a longer log begins with a shorter one
@@ -14,12 +16,16 @@
 //!
 //! Every error is `{"code", "message"}`. Answers are never cached by who stands between.
 
+mod board;
 mod errors;
 mod read;
 mod write;
 
 pub use errors::ApiError;
 
+use crate::board::WORD_LEN_MAX;
+use crate::ledger::ceremonies::LOCK_LEN_MAX;
+use crate::ledger::routes::LOCK_PATH;
 use crate::office::Office;
 use crate::request::BODY_LEN_MAX;
 use axum::Router;
@@ -27,15 +33,20 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
-/// Requests that are worked on at once; others wait. Each holds a body of at most a mebibyte.
+/// Requests that are worked on at once; others wait. Each holds a body of at most a mebibyte, those with locks more.
 const REQUESTS_MAX: usize = 64;
-/// For a request to come in whole and be answered: a replayed signature and two syncs take milliseconds.
+/// Locks that are read at once. All operators of a cluster may deliver theirs at the end of a ceremony; one is verified, and
+/// the others hear that it is there.
+const LOCKS_MAX: usize = 4;
+/// For a request to come in whole and be answered: a replayed signature and two syncs take milliseconds, the largest lock some
+/// seconds.
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The office, as handlers share it.
@@ -74,6 +85,10 @@ pub fn now() -> u64 {
 /// The routes.
 pub fn router(shared: Shared) -> Router {
     let limits = ServiceBuilder::new().layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX));
+    let words = DefaultBodyLimit::max(WORD_LEN_MAX);
+    let locks = any(write::request)
+        .layer::<_, Infallible>(DefaultBodyLimit::max(LOCK_LEN_MAX))
+        .layer(GlobalConcurrencyLimitLayer::new(LOCKS_MAX));
     Router::new()
         .route("/v1/health", get(read::health))
         .route("/v1/pool", get(read::pool))
@@ -86,6 +101,9 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/log", get(read::log))
         .route("/v1/log/consistency", get(read::consistency))
         .route("/v1/log/{seq}/proof", get(read::inclusion))
+        .route("/v1/ceremonies/{cluster}", get(board::notice))
+        .route("/v1/ceremonies/{cluster}/presence", put(board::presence).layer(words))
+        .route(LOCK_PATH, locks)
         .fallback(any(write::request))
         .method_not_allowed_fallback(write::request)
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))

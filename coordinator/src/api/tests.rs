@@ -3,10 +3,13 @@
 use super::{Shared, now, router};
 use crate::key::CoordinatorKey;
 use crate::ledger::audit;
+use crate::ledger::ceremonies::LOCK_LEN_MAX;
+use crate::ledger::ceremonies::tests::lock;
 use crate::ledger::charter::{Charter, tests::charter};
-use crate::ledger::testbed::{MANAGER, NODE, REWARD, address, setup};
+use crate::ledger::testbed::{MANAGER, NODE, Pool, REWARD, address, setup};
 use crate::merkle::log_tree::{leaf_hash, verify_consistency, verify_inclusion};
 use crate::office::{Office, OfficeError, Published};
+use crate::request::BODY_LEN_MAX;
 use crate::test_keys::Wallet;
 use crate::text::Label;
 use axum::Router;
@@ -47,6 +50,16 @@ impl Site {
         Self { folder, charter, router: router(shared.clone()), shared, nonce: 0 }
     }
 
+    /// A coordinator that goes on with another's log.
+    fn over(pool: &Pool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
+        let shared = Shared::new(Office::take_over(folder.path(), key, &pool.log).unwrap());
+        let charter = pool.state().charter.clone();
+        // Above all nonces of the pool's own.
+        Self { folder, charter, router: router(shared.clone()), shared, nonce: 1 << 32 }
+    }
+
     async fn ask(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
@@ -65,8 +78,12 @@ impl Site {
     }
 
     fn signed(&mut self, wallet: u8, what: (&str, &str), body: &Value, wrong: Wrong) -> Request<Body> {
+        self.signed_text(wallet, what, body.to_string(), wrong)
+    }
+
+    fn signed_text(&mut self, wallet: u8, what: (&str, &str), body: String, wrong: Wrong) -> Request<Body> {
         self.nonce += 1;
-        let (wallet, body) = (Wallet::new(wallet), body.to_string());
+        let wallet = Wallet::new(wallet);
         let pool = if wrong == Wrong::Pool { Root([1; 32]) } else { self.charter.pool() };
         let expiry = now() + 60;
         let incoming = wallet.incoming(pool, self.charter.network.chain_id, what, &body, self.nonce, expiry);
@@ -265,4 +282,66 @@ async fn a_second_coordinator_takes_over_and_sees_once_governance_says_so() {
     office.head().unwrap();
     drop(office);
     Office::open(folder.path(), CoordinatorKey::load(folder.path()).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_ceremony_is_read_spoken_of_and_delivered_and_delivered_again() {
+    let mut pool = Pool::since(charter(), now() - 30 * 86_400);
+    let team = pool.team();
+    let cluster = pool.cluster(team, 1);
+    let definition = pool.state().definition(cluster).unwrap();
+    let mut site = Site::over(&pool);
+    let (notice, presence) =
+        (format!("/v1/ceremonies/{cluster}"), format!("/v1/ceremonies/{cluster}/presence"));
+    let entries = site.entries().await;
+
+    let word = json!({"step": "round1", "waiting_for": [2, 3], "done": false});
+    let request = site.signed(124, ("PUT", &presence), &word, Wrong::Nothing);
+    assert_eq!(site.ask(request).await.0, StatusCode::NO_CONTENT);
+    let read = site.told(&notice).await;
+    assert_eq!(read["definition"], definition.to_json());
+    assert_eq!((&read["stage"], &read["missing"]), (&json!("running"), &json!([1, 2, 3])));
+    assert_eq!(read["operators"][3]["present"]["waiting_for"], json!([2, 3]));
+    assert_eq!((&read["lock"], &read["amounts"]), (&Value::Null, &json!(["1000000000", "31000000000"])));
+    let nowhere = format!("/v1/ceremonies/{}/presence", Root([1; 32]));
+    let presence = presence.as_str();
+    for (wallet, what, body, wrong, status) in [
+        (101, ("PUT", presence), &word, Wrong::Nothing, 403),
+        (124, ("PUT", presence), &word, Wrong::Pool, 401),
+        (124, ("PUT", presence), &word, Wrong::NoSignature, 401),
+        (124, ("PUT", presence), &json!({}), Wrong::Nothing, 400),
+        (124, ("PUT", nowhere.as_str()), &word, Wrong::Nothing, 404),
+        (124, ("POST", presence), &word, Wrong::Nothing, 404),
+    ] {
+        let request = site.signed(wallet, what, body, wrong);
+        let (have, body) = site.ask(request).await;
+        assert_eq!(have.as_u16(), status, "{what:?}: {}", String::from_utf8_lossy(&body));
+    }
+    assert_eq!(site.get(&format!("/v1/ceremonies/{}", Root([1; 32]))).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(site.get("/v1/ceremonies/7").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(site.entries().await, entries, "none of it is in the log");
+
+    let (path, text) = (format!("/v1/clusters/{cluster}/lock"), lock(&definition).to_json());
+    for (status, entry) in [(StatusCode::CREATED, 1), (StatusCode::OK, 1)] {
+        let request = site.signed_text(122, ("POST", &path), text.clone(), Wrong::Nothing);
+        let (have, said) = site.ask(request).await;
+        assert_eq!(have, status, "{}", String::from_utf8_lossy(&said));
+        assert_eq!(site.entries().await, entries + entry);
+    }
+    let read = site.told(&notice).await;
+    assert_eq!((&read["stage"], &read["lock"]), (&json!("delivered"), &json!(lock(&definition).lock_hash())));
+}
+
+#[tokio::test]
+async fn a_lock_may_be_long_and_nothing_else() {
+    let mut site = Site::new();
+    let path = format!("/v1/clusters/{}/lock", Root([1; 32]));
+    let mut ask = async |path: &str, len: usize| {
+        let request = site.signed_text(90, ("POST", path), " ".repeat(len), Wrong::Nothing);
+        site.ask(request).await.0.as_u16()
+    };
+    assert_eq!(ask(&path, LOCK_LEN_MAX).await, 403, "read whole, and of nobody");
+    assert_eq!(ask(&path, LOCK_LEN_MAX + 1).await, 413);
+    assert_eq!(ask("/v1/operators", BODY_LEN_MAX).await, 400);
+    assert_eq!(ask("/v1/operators", BODY_LEN_MAX + 1).await, 413);
 }

@@ -23,27 +23,37 @@ pub(super) async fn request(
     if method == Method::GET || method == Method::HEAD {
         return Err(ApiError::absent(format_args!("there is nothing at {}", uri.path())));
     }
-    if uri.query().is_some() {
-        return Err(ApiError::bad("a request that writes has no query: it would not be signed"));
-    }
-    let body = String::from_utf8(body.into()).map_err(|_| ApiError::bad("the body is not UTF-8"))?;
-    let incoming = Incoming {
-        pool: header(&headers, "x-pool")?,
-        signer: header(&headers, "x-signer")?,
-        request: Request {
-            method: method.as_str().to_owned(),
-            path: uri.path().to_owned(),
-            body,
-            nonce: Nonce(header(&headers, "x-nonce")?),
-            expiry: header(&headers, "x-expiry")?,
-            signature: header(&headers, "x-signature")?,
-        },
-    };
+    let incoming = incoming(&method, &uri, &headers, body)?;
     let sealed = shared.with(move |office| Ok(office.request(now(), &incoming)?)).await?;
     let path = uri.path();
     tracing::info!(seq = sealed.entry.seq, %method, path, "entry");
     let answer = json!({ "seq": sealed.entry.seq, "hash": sealed.hash, "events": sealed.entry.events });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// What came in, with what its sender says of it. Errors: a query, which would not be signed; no text; a header is missing.
+pub(super) fn incoming(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Incoming, ApiError> {
+    if uri.query().is_some() {
+        return Err(ApiError::bad("a request that writes has no query: it would not be signed"));
+    }
+    let body = String::from_utf8(body.into()).map_err(|_| ApiError::bad("the body is not UTF-8"))?;
+    Ok(Incoming {
+        pool: header(headers, "x-pool")?,
+        signer: header(headers, "x-signer")?,
+        request: Request {
+            method: method.as_str().to_owned(),
+            path: uri.path().to_owned(),
+            body,
+            nonce: Nonce(header(headers, "x-nonce")?),
+            expiry: header(headers, "x-expiry")?,
+            signature: header(headers, "x-signature")?,
+        },
+    })
 }
 
 #[derive(Deserialize)]

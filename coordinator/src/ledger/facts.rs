@@ -5,11 +5,12 @@ use super::operators::{OperatorId, Standing};
 use super::policy::DepositSplit;
 use super::pool::{self, Fees, OPERATORS_HOLDER, RESERVE_HOLDER};
 use super::state::State;
-use super::{bonds, clusters, operators};
+use super::{bonds, ceremonies, clusters, operators};
 use crate::formulas::allocation::{self, Credentials};
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide::{GWEI_WEI, WideError};
 use cluster::deposit::withdrawal_credentials;
+use cluster::{Network, Networks};
 use std::collections::BTreeMap;
 use thiserror::Error;
 use types::{ClusterId, Gwei, Root, Wei};
@@ -84,6 +85,17 @@ impl State {
             },
             operator: &|id| self.operators.get(id),
         })
+    }
+
+    /// What a cluster's lock is decided by. Errors: there is no such cluster.
+    pub(super) fn with_ceremony_facts<R>(
+        &self,
+        cluster: ClusterId,
+        ask: impl FnOnce(&ceremonies::Facts<'_>) -> R,
+    ) -> Result<R, clusters::Refusal> {
+        let outline = self.calls.outlines.get(&cluster).ok_or(clusters::Refusal::Unknown(cluster))?;
+        let networks = Networks::public().with(Network::from(&self.charter.network));
+        Ok(ask(&ceremonies::Facts { cluster, networks: &networks, deposit: outline.deposit }))
     }
 
     /// Where the pool's validators pay to.

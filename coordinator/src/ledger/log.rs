@@ -11,7 +11,7 @@ use super::routes::{self, Seen};
 use super::state::{Event, Misfit, Refusal, Sighting, State};
 use crate::canonical::CanonicalError;
 use crate::merkle::log_tree::LogTree;
-use crate::request::{Incoming, Request, RequestRefusal, SignatureError};
+use crate::request::{BODY_LEN_MAX, Incoming, Request, RequestRefusal, SignatureError};
 use thiserror::Error;
 use types::{Address, Root};
 
@@ -255,8 +255,11 @@ impl Ledger {
 
     fn wished(&self, at: u64, request: &Request, signer: Signer) -> Result<Vec<Event>, Refusal> {
         let state = &self.state;
-        let signer = request.valid(signer, at, |signer| state.nonces.get(&signer).copied())?;
-        let (route, places) = routes::find(&request.method, &request.path)?;
+        let last = |signer| state.nonces.get(&signer).copied();
+        let found = routes::find(&request.method, &request.path);
+        let most = found.as_ref().map_or(BODY_LEN_MAX, |(route, _)| route.body_len_max);
+        let signer = request.valid(signer, at, most, last)?;
+        let (route, places) = found?;
         if !route.admits(state, &places, signer) {
             return Err(Refusal::Role { signer, seat: state.seat(signer), wanted: route.roles });
         }

@@ -10,9 +10,11 @@
 //! - [`log`]: appending and replaying; [`entry`]: what is stored; [`head`]: how long the log is, signed;
 //!   [`snapshot`]: a state that a signed head is of, to go on from; [`frames`]: all reports of a log.
 //! - [`state`]: all books together; [`routes`]: what can be asked of them, and by whom; [`seat`]: what an address is.
-//! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each decides, and applies what was decided.
+//! - Books: [`governance`], [`operators`], [`bonds`], [`calls`] for clusters, [`clusters`], [`chain`]. Each
+//!   decides, and applies what was decided.
 //! - Books of money: [`pool`], whose the ETH is and where it lies; [`deposits`], the validators, and the money that goes to
 //!   them. What moves in several books moves in one entry.
+//! - Books of keys: [`ceremonies`], the locks that come of what clusters have accepted.
 //! - Books of what comes of it: [`reports`], what a frame of the chain brought, and whose it is; [`exits`], which validators
 //!   leave; [`incidents`], what went wrong and who pays.
 //! - [`quorum`]: keys of which some must agree.
@@ -24,6 +26,7 @@
 
 pub mod bonds;
 pub mod calls;
+pub mod ceremonies;
 pub mod chain;
 pub mod charter;
 pub mod clusters;

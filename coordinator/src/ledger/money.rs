@@ -1,10 +1,12 @@
-//! What moves in several books at once: money and deposits, clusters and bonds.
+//! What moves in several books at once: money and deposits, clusters and bonds, locks and keys.
 
+use super::ceremonies::Made;
 use super::clusters::{self, Admission};
 use super::deposits::{self, Stage};
 use super::seat::Seat;
 use super::state::{ActRefusal, Event, Refusal, State};
 use super::{bonds, pool};
+use cluster::Lock;
 use std::collections::BTreeSet;
 use types::{Address, ClusterId, Gwei};
 
@@ -73,6 +75,19 @@ impl State {
         let clusters = further.into_iter().chain(activated);
         events.extend(clusters.map(|event| Event::Clusters(Box::new(event))));
         Ok(events)
+    }
+
+    /// What a cluster's lock leads to: its keys are registered. That moves no money.
+    pub(super) fn deliver(&self, at: u64, cluster: ClusterId, lock: &Lock) -> Result<Vec<Event>, Refusal> {
+        let Made { keys, event } = self.with_ceremony_facts(cluster, |facts| {
+            self.ceremonies.deliver(facts, lock).map_err(Refusal::from)
+        })??;
+        let further = self.clusters.key(cluster, self.deposits.keys_of(cluster), keys.len() as u64)?;
+        let registered =
+            self.with_deposit_rules(at, |rules| deposits::adopt(&self.deposits, rules, cluster, keys))??;
+        let keyed = further.map(|event| Event::Clusters(Box::new(event)));
+        let events = [Event::Ceremonies(event), Event::Deposits(Box::new(registered))];
+        Ok(events.into_iter().chain(keyed).collect())
     }
 
     /// Clusters of which the first validator has duties now.

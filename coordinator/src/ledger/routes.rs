@@ -1,19 +1,23 @@
 //! Where wishes go: method and path, who may, and what the body must be; and the kinds of sightings.
 //!
 //! Bodies are JSON of the command's type, in any spelling: they are what the wallet signed. A field that the command does
-//! not have is refused, so nobody signs something that is then not read.
+//! not have is refused, so nobody signs something that is then not read. A lock is the file of its format,
+//! which is laxer: what of it counts is what it hashes.
 
 use super::calls::Answer;
 use super::clusters::Cluster;
 use super::governance::{Command as Governance, Motion};
 use super::incidents::{Fault, Told};
-use super::operators::{Announcement, Application, Command as Operators, Kind, OperatorId, Setup};
+use super::operators::{Announcement, Application, Command as Operators, Kind, Operator, OperatorId, Setup};
 use super::seat::Seat;
 use super::state::{Command, Sighting, State};
-use super::{bonds, chain, deposits, exits, incidents, pool, reports};
+use super::{bonds, ceremonies, chain, deposits, exits, incidents, pool, reports};
+use crate::request::BODY_LEN_MAX;
 use crate::text::Label;
+use cluster::Lock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::fmt::Display;
 use std::str::FromStr;
 use thiserror::Error;
 use types::{Address, ClusterId, Generation, Root, Signature, ValidatorIndex, Wei};
@@ -35,6 +39,8 @@ pub enum Role {
     Reward,
     /// The manager of an operator of the cluster that the path names.
     Member,
+    /// The node of an operator of the cluster that the path names: it signs with its own key.
+    Node,
     /// The manager of an operator that is asked for the cluster that the path names.
     Asked,
 }
@@ -97,6 +103,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may: whoever is any of these.
     pub roles: &'static [Role],
+    /// Longest body, in bytes.
+    pub body_len_max: usize,
     /// Makes the command.
     read: fn(&Places<'_>, &str) -> Result<Command, RouteError>,
 }
@@ -163,11 +171,14 @@ const fn route(
     roles: &'static [Role],
     read: fn(&Places<'_>, &str) -> Result<Command, RouteError>,
 ) -> Route {
-    Route { method, path, roles, read }
+    Route { method, path, roles, body_len_max: BODY_LEN_MAX, read }
 }
 
+/// Where a cluster's lock is delivered: its file, to the byte.
+pub const LOCK_PATH: &str = "/v1/clusters/{cluster}/lock";
+
 /// All of them.
-pub const ROUTES: [Route; 29] = [
+pub const ROUTES: [Route; 30] = [
     route("POST", "/v1/governance/proposals", &[Role::Governance], |_, body| {
         Ok(Command::Governance(Governance::Propose(json::<Motion>(body)?)))
     }),
@@ -241,6 +252,13 @@ pub const ROUTES: [Route; 29] = [
         let keys = json::<Keys>(body)?.keys;
         Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
     }),
+    Route {
+        body_len_max: ceremonies::LOCK_LEN_MAX,
+        ..route("POST", LOCK_PATH, &[Role::Member, Role::Node], |places, body| {
+            let lock = Lock::parse(body.as_bytes()).map_err(body_error)?;
+            Ok(Command::Deliver(places.cluster()?, Box::new(lock)))
+        })
+    },
     route("POST", "/v1/clusters/{cluster}/accept", &[Role::Asked], |places, body| {
         json::<Empty>(body)?;
         Ok(Command::Answer(places.cluster()?, Answer::Accept))
@@ -320,13 +338,17 @@ impl Route {
             Role::Manager => operator().is_some_and(|operator| operator.manager == signer),
             Role::Reward => operator().is_some_and(|operator| operator.reward == signer),
             Role::Asked => places.cluster().is_ok_and(|cluster| state.asked(cluster, signer).is_some()),
-            Role::Member => {
-                let cluster = places.cluster().ok().and_then(|id| state.clusters.get(id));
-                let operators = cluster.map_or(&[][..], Cluster::operators).iter();
-                operators.filter_map(|id| state.operators.get(*id)).any(|operator| operator.manager == signer)
-            }
+            Role::Member => members(state, places).any(|operator| operator.manager == signer),
+            Role::Node => members(state, places).any(|operator| operator.node_address() == signer),
         })
     }
+}
+
+/// The operators of the cluster that a path names.
+fn members<'a>(state: &'a State, places: &Places<'_>) -> impl Iterator<Item = &'a Operator> {
+    let cluster = places.cluster().ok().and_then(|id| state.clusters.get(id));
+    let operators = cluster.map_or(&[][..], Cluster::operators).iter();
+    operators.filter_map(|id| state.operators.get(*id))
 }
 
 /// Kinds of sightings, as observations name them.
@@ -440,7 +462,11 @@ fn kind(places: &Places<'_>) -> Result<Kind, RouteError> {
 }
 
 fn json<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, RouteError> {
-    serde_json::from_str(body).map_err(|error| RouteError::Body(error.to_string()))
+    serde_json::from_str(body).map_err(body_error)
+}
+
+fn body_error(error: impl Display) -> RouteError {
+    RouteError::Body(error.to_string())
 }
 
 /// What stands in the places of a pattern, if the path fits.

@@ -13,12 +13,13 @@ use super::quorum::Quorum;
 use super::report::OtherBalance;
 use super::routes::{Role, RouteError};
 use super::seat::Seat;
-use super::{bonds, calls, chain, clusters, deposits, exits, incidents, pool, reports};
+use super::{bonds, calls, ceremonies, chain, clusters, deposits, exits, incidents, pool, reports};
 use crate::canonical;
 use crate::formation::Seed;
 use crate::formulas::wide::WideError;
 use crate::request::{Nonce, RequestRefusal};
 use crate::text::Label;
+use cluster::Lock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -51,6 +52,8 @@ pub struct State {
     pub calls: calls::State,
     /// Clusters.
     pub clusters: clusters::State,
+    /// Their locks.
+    pub ceremonies: ceremonies::State,
     /// Whose the ETH is, and where it lies.
     pub money: pool::State,
     /// Validators, and the deposits that go to them.
@@ -82,6 +85,8 @@ pub enum Command {
     Exits(exits::Wish),
     /// About what went wrong.
     Incidents(incidents::Wish),
+    /// To have a cluster's keys registered, as its lock has them.
+    Deliver(ClusterId, Box<Lock>),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
     /// What the signer's operator saw of the others of a cluster.
@@ -142,6 +147,8 @@ pub enum Event {
     Calls(Box<calls::Event>),
     /// Clusters.
     Clusters(Box<clusters::Event>),
+    /// Locks.
+    Ceremonies(ceremonies::Event),
     /// The pool's ETH, and shares.
     Money(Box<pool::Event>),
     /// Validators, and deposits.
@@ -207,6 +214,9 @@ pub enum Refusal {
     /// By the book of calls.
     #[error(transparent)]
     Calls(Box<calls::Refusal>),
+    /// By the book of ceremonies.
+    #[error(transparent)]
+    Ceremonies(Box<ceremonies::Refusal>),
     /// By the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Refusal),
@@ -271,9 +281,21 @@ impl From<calls::Refusal> for Refusal {
     }
 }
 
+impl From<ceremonies::Refusal> for Refusal {
+    fn from(refusal: ceremonies::Refusal) -> Self {
+        Self::Ceremonies(Box::new(refusal))
+    }
+}
+
 impl From<reports::Refusal> for Refusal {
     fn from(refusal: reports::Refusal) -> Self {
         Self::Reports(Box::new(refusal))
+    }
+}
+
+impl From<calls::Refusal> for ActRefusal {
+    fn from(refusal: calls::Refusal) -> Self {
+        Self::Calls(Box::new(refusal))
     }
 }
 
@@ -288,7 +310,7 @@ pub enum ActRefusal {
     Bonds(#[from] bonds::Refusal),
     /// By the book of calls.
     #[error(transparent)]
-    Calls(#[from] calls::Refusal),
+    Calls(Box<calls::Refusal>),
     /// By the clusters' book.
     #[error(transparent)]
     Clusters(#[from] clusters::Refusal),
@@ -371,6 +393,9 @@ pub enum Misfit {
     /// In the book of calls.
     #[error(transparent)]
     Calls(#[from] calls::Misfit),
+    /// In the book of ceremonies.
+    #[error(transparent)]
+    Ceremonies(#[from] ceremonies::Misfit),
     /// In the book of exits.
     #[error(transparent)]
     Exits(#[from] exits::Corrupt),
@@ -402,6 +427,7 @@ impl State {
             bonds: bonds::State::default(),
             calls: calls::State::default(),
             clusters: clusters::State::default(),
+            ceremonies: ceremonies::State::default(),
             money: pool::State::default(),
             deposits: deposits::State::default(),
             exits: exits::State::default(),
@@ -453,6 +479,7 @@ impl State {
             Command::Answer(cluster, answer) => self.answer(at, signer, *cluster, *answer),
             Command::Exits(wish) => self.sign_exit(at, signer, wish),
             Command::Incidents(wish) => self.about_incident(at, wish),
+            Command::Deliver(cluster, lock) => self.deliver(at, *cluster, lock),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
             Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
             Command::ClaimRewards => self.claim_rewards(at, signer),
@@ -605,6 +632,7 @@ impl State {
             Event::Bonds(event) => self.bonds.apply(event)?,
             Event::Calls(event) => self.calls.apply(event)?,
             Event::Clusters(event) => self.clusters.apply(event)?,
+            Event::Ceremonies(event) => self.ceremonies.apply(event)?,
             Event::Money(event) => pool::apply(&mut self.money, event)?,
             Event::Deposits(event) => deposits::apply(&mut self.deposits, event)?,
             Event::Exits(event) => exits::apply(&mut self.exits, event)?,

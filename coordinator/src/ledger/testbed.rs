@@ -52,9 +52,13 @@ impl Pool {
     }
 
     pub(crate) fn of(charter: Charter) -> Self {
-        let (ledger, first) = Ledger::found(charter, START).unwrap();
+        Self::since(charter, START)
+    }
+
+    pub(crate) fn since(charter: Charter, now: u64) -> Self {
+        let (ledger, first) = Ledger::found(charter, now).unwrap();
         let coordinator = Wallet::new(1);
-        Self { ledger, log: vec![first.bytes()], now: START, nonce: 0, salt: 0, coordinator }
+        Self { ledger, log: vec![first.bytes()], now, nonce: 0, salt: 0, coordinator }
     }
 
     pub(crate) fn state(&self) -> &State {

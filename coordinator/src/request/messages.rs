@@ -8,23 +8,18 @@
 //! NodeBinding  (bytes32 pool,address manager,string enr)
 //! ```
 //!
-//! `body` is the Keccak-256 of the exact bytes of a body.
+//! `body` is the Keccak-256 of the exact bytes of a body. Domain and `Request` are [`cluster::pool_request`]'s: nodes sign
+//! requests in programs that have no coordinator.
 
-use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
+use alloy_sol_types::SolStruct;
+use cluster::PoolRequest;
+use cluster::pool_request::domain;
 use types::{Address, Root};
 
 /// The message types. Their names and fields are hashed, so they follow EIP-712, not the house.
 mod hashed {
     #![allow(missing_docs, unreachable_pub)]
     alloy_sol_types::sol! {
-        struct Request {
-            string method;
-            string path;
-            bytes32 body;
-            bytes32 pool;
-            uint256 nonce;
-            uint256 expiry;
-        }
         struct Observation {
             bytes32 pool;
             uint256 seq;
@@ -115,15 +110,9 @@ impl Message<'_> {
     pub fn digest(&self, chain_id: u64) -> Root {
         let domain = domain(chain_id);
         let hash = match *self {
-            Self::Request { method, path, body, pool, nonce, expiry } => hashed::Request {
-                method: method.to_owned(),
-                path: path.to_owned(),
-                body: alloy_primitives::keccak256(body),
-                pool: pool.0.into(),
-                nonce: word(nonce),
-                expiry: word(expiry),
+            Self::Request { method, path, body, pool, nonce, expiry } => {
+                return PoolRequest { method, path, body, pool, nonce, expiry }.digest(chain_id);
             }
-            .eip712_signing_hash(&domain),
             Self::Observation { pool, seq, prev, at, kind, body } => hashed::Observation {
                 pool: pool.0.into(),
                 seq: word(seq),
@@ -153,10 +142,6 @@ impl Message<'_> {
 
 fn word(number: u64) -> alloy_primitives::U256 {
     alloy_primitives::U256::from(number)
-}
-
-fn domain(chain_id: u64) -> Eip712Domain {
-    eip712_domain! { name: "Symbolon Pool", version: "1", chain_id: chain_id, }
 }
 
 #[cfg(test)]

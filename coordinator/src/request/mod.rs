@@ -25,7 +25,7 @@ use types::{Address, Root};
 /// How long a request may be valid, in seconds: long enough for a person and a slow clock, and a request that was held
 /// back is void before anybody has forgotten it.
 pub const VALID_MAX_S: u64 = 300;
-/// Longest body, in bytes: deposit data of a thousand validators, or the largest policy, with room.
+/// Longest body, in bytes, unless its route takes more: deposit data of a thousand validators, or the largest policy, with room.
 pub const BODY_LEN_MAX: usize = 1 << 20;
 /// Longest path, in bytes: the longest of the routes has two hashes in it.
 pub const PATH_LEN_MAX: usize = 256;
@@ -86,10 +86,12 @@ pub enum RequestRefusal {
         last: Nonce,
     },
     /// A body too long.
-    #[error("a body of {have} bytes, at most {BODY_LEN_MAX}")]
+    #[error("a body of {have} bytes, at most {most}")]
     BodyTooLong {
         /// Its length.
         have: usize,
+        /// What its route takes.
+        most: usize,
     },
     /// A path too long.
     #[error("a path of {have} bytes, at most {PATH_LEN_MAX}")]
@@ -143,20 +145,22 @@ impl Request {
 
     /// Who signed it, if it is valid now.
     ///
-    /// - `signer`: what [`Self::recover`] says. `last`: the highest nonce that a signer has used.
+    /// - `signer`: what [`Self::recover`] says. `body_len_max`: what its route takes. `last`: the highest nonce that a signer
+    ///   has used.
     /// - Errors: too long; expired, or valid for too long; no signature; a nonce that is not higher.
     pub fn valid(
         &self,
         signer: Result<Address, SignatureError>,
         now: u64,
+        body_len_max: usize,
         last: impl Fn(Address) -> Option<Nonce>,
     ) -> Result<Address, RequestRefusal> {
         let (path, body, expiry) = (self.path.len(), self.body.len(), self.expiry);
         if path > PATH_LEN_MAX {
             return Err(RequestRefusal::PathTooLong { have: path });
         }
-        if body > BODY_LEN_MAX {
-            return Err(RequestRefusal::BodyTooLong { have: body });
+        if body > body_len_max {
+            return Err(RequestRefusal::BodyTooLong { have: body, most: body_len_max });
         }
         if expiry < now {
             return Err(RequestRefusal::Expired { expiry, now });

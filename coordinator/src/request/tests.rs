@@ -13,7 +13,7 @@ fn incoming(wallet: &Wallet) -> Incoming {
 
 fn check(incoming: &Incoming, now: u64, last: Option<u64>) -> Result<Address, RequestRefusal> {
     incoming.claims(POOL, HOODI)?;
-    incoming.request.valid(incoming.request.recover(POOL, HOODI), now, |_| last.map(Nonce))
+    incoming.request.valid(incoming.request.recover(POOL, HOODI), now, BODY_LEN_MAX, |_| last.map(Nonce))
 }
 
 /// `Account.sign_message(..)` of Python's `eth-account` 0.14.0, key `0x0707…07`, the request of `messages::tests`.
@@ -30,7 +30,7 @@ fn a_wallets_signature_gives_the_wallet() {
         signature: signature.parse().unwrap(),
     };
     let wallet: Address = "0x4a62316623ad457F02cDC5D997deD67a383EC569".parse().unwrap();
-    assert_eq!(request.valid(request.recover(POOL, HOODI), NOW, |_| None), Ok(wallet));
+    assert_eq!(request.valid(request.recover(POOL, HOODI), NOW, BODY_LEN_MAX, |_| None), Ok(wallet));
     assert_eq!(Wallet::new(7).address(), wallet, "and the tests' keys are the same");
     let ours = Wallet::new(7).incoming(
         POOL,
@@ -120,7 +120,7 @@ fn what_is_too_long_is_refused_before_anything_is_computed() {
     let long = "x".repeat(BODY_LEN_MAX + 1);
     let request = wallet.incoming(POOL, HOODI, ("POST", "/v1/operators"), &long, 7, NOW);
     let have = long.len();
-    assert_eq!(check(&request, NOW, None), Err(RequestRefusal::BodyTooLong { have }));
+    assert_eq!(check(&request, NOW, None), Err(RequestRefusal::BodyTooLong { have, most: BODY_LEN_MAX }));
     let long = "/".repeat(PATH_LEN_MAX + 1);
     let request = wallet.incoming(POOL, HOODI, ("POST", &long), "{}", 7, NOW);
     assert_eq!(check(&request, NOW, None), Err(RequestRefusal::PathTooLong { have: long.len() }));

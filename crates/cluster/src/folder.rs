@@ -37,6 +37,14 @@ pub const EXPORTED_WORDS: &[u8] = b"This operator's part of the cluster was give
 whole keys. Two with the same keys get validators slashed, so no node starts here any more. To come back, stop the \
 other, and import its folder and its newest history into a new data folder.\n";
 
+/// What the name of a definition begins with that was fetched from a pool's board.
+pub const FETCHED_DEFINITION: &str = "definition-";
+
+/// A definition that was approved and fetched from a pool's board, by its hash.
+pub fn fetched_definition(hash: Root) -> String {
+    format!("{FETCHED_DEFINITION}{}.json", hex::encode(&hash.0[..4]))
+}
+
 /// The folder of an unfinished ceremony.
 pub fn ceremony(ceremony_id: Root) -> String {
     format!("ceremony-{}", hex::encode(&ceremony_id.0[..4]))

@@ -37,6 +37,15 @@ impl NodeKey {
         let Ok(signature) = Signature::from_slice(signature.as_ref()) else { return false };
         signature.normalize_s() == signature && key.verify_prehash(&digest.0, &signature).is_ok()
     }
+
+    /// The execution-layer address of the key: what a signature that gives its signer back gives.
+    ///
+    /// Cost: one square root in the field, and a hash.
+    pub fn address(&self) -> Address {
+        let key =
+            VerifyingKey::from_sec1_bytes(&self.0).expect("a node's key was read as a point of the curve");
+        address(&key)
+    }
 }
 
 impl From<&VerifyingKey> for NodeKey {
@@ -130,5 +139,16 @@ mod tests {
         let high = Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap();
         assert!(!key.verifies(Root([1; 32]), &bytes(high)), "the same signature in its other form");
         assert!(!key.verifies(Root([1; 32]), &NodeSignature([0; 64])));
+    }
+
+    #[test]
+    fn a_nodes_address_is_the_one_that_its_signatures_give_back() {
+        let signer = SigningKey::from_slice(&[7; 32]).unwrap();
+        let (signature, id) = signer.sign_prehash_recoverable(&[1; 32]);
+        let mut bytes = [0; SIGNATURE_LEN];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
+        bytes[64] = id.to_byte();
+        let recovered = recover(Root([1; 32]), &bytes).unwrap();
+        assert_eq!(NodeKey::from(signer.verifying_key()).address(), address(&recovered));
     }
 }

@@ -5,7 +5,7 @@
 //! - [`definition`], [`define`]: what operators agree to before there is a key; making one.
 //! - [`lock`]: the result of a ceremony. [`check`]: named checks of both.
 //! - [`deposit`], [`registration`], [`exit`]: what validators sign to come, to be paid and to go, and the files of it.
-//! - [`enr`], [`k1`], [`eip712`]: nodes, their keys, and what wallets sign.
+//! - [`enr`], [`k1`], [`eip712`]: nodes, their keys, and what wallets sign. [`pool_request`]: what is signed to write to a pool.
 //! - [`network`], [`version`], [`text`], [`hash`]: fork versions, format versions, bounded strings, hash tree roots.
 //!
 //! No secret enters here: whatever is signed is handed out as a root and comes back as a signature. No clock and
@@ -24,6 +24,7 @@ mod json;
 pub mod k1;
 pub mod lock;
 pub mod network;
+pub mod pool_request;
 pub mod registration;
 pub mod text;
 pub mod version;
@@ -37,5 +38,6 @@ pub use json::JsonError;
 pub use k1::NodeKey;
 pub use lock::{Cluster, ClusterValidator, Lock, LockError, NewValidator};
 pub use network::{Network, Networks};
+pub use pool_request::PoolRequest;
 pub use registration::{Registration, SignedRegistration};
 pub use version::Version;

@@ -3,6 +3,7 @@
 //! - [`keymanager`]: a validator client's keymanager API, which takes keystores.
 //! - [`execution`]: an execution node's JSON-RPC, which knows what contracts said, and say of a signature.
 //! - [`relay`]: a relay's builder API, which offers blocks of builders and reveals them.
+//! - [`board`]: a pool's board of ceremonies, which hands definitions out and takes locks.
 //! - [`node`]: the operator's own node, asked by commands beside it.
 //! - [`flags`]: how a command line names a validator client.
 //! - [`limits`]: how long to wait, how much to read, and why. [`error`]: what can go wrong on the way.
@@ -16,6 +17,7 @@
 //! scheme, host and port; what a server echoes of the address, the token or a password is blotted out; redirects and
 //! the environment's proxies are not followed.
 
+pub mod board;
 pub mod error;
 pub mod execution;
 pub mod flags;
@@ -25,6 +27,7 @@ pub mod node;
 pub mod relay;
 mod server;
 
+pub use board::{Board, BoardError};
 pub use error::{CallError, SetupError};
 pub use execution::{Execution, RpcError};
 pub use keymanager::{Keymanager, KeymanagerError, Outcome, Plain, Push, Status};

@@ -49,3 +49,12 @@ pub const MESSAGE_LEN_MAX: usize = 512;
 
 /// Most bytes of what the operator's own node says: 10,000 registrations are some 6 MB in JSON.
 pub const NODE_LEN_MAX: usize = 16 << 20;
+
+/// Most bytes of a board's notice: the definition of 2,000 validators is some 500 KiB as a text in JSON.
+pub const NOTICE_LEN_MAX: usize = 4 << 20;
+
+/// For a lock to be sent, verified and answered: one of 2,000 validators is 4.5 MB, and takes a coordinator seconds.
+pub const DELIVER_WAIT: Duration = Duration::from_secs(120);
+
+/// Most bytes of what a pool says to a lock: all keys of 2,000 validators with their deposits and shares are some 2 MB.
+pub const DELIVERED_LEN_MAX: usize = 8 << 20;

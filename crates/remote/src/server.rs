@@ -104,7 +104,12 @@ impl Server {
 
     /// A `POST` of JSON to a path, which is appended to the address's own; an empty one leaves the address as it is.
     pub(crate) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
-        let request = self.http.request(Method::POST, self.url(path)).header(ACCEPT, JSON);
+        self.send(Method::POST, path, body)
+    }
+
+    /// The same by any method.
+    pub(crate) fn send(&self, method: Method, path: &str, body: Bytes) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path)).header(ACCEPT, JSON);
         request.header(CONTENT_TYPE, JSON).body(body)
     }
 

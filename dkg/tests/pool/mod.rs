@@ -4,7 +4,7 @@
 use cluster::folder;
 use cluster::lock::Lock;
 use dkg::define::{DefineConfig, define};
-use dkg::run::{Finished, RunConfig, run};
+use dkg::run::{Finished, RunConfig, Source, run};
 use keys::NodeSigner;
 use keys::identity::{KEY_FILE, NodeKey};
 use keys::keystore::Keystore;
@@ -70,7 +70,7 @@ impl Pool {
         let others = self.enrs.iter().cloned().zip(self.addresses.iter().cloned()).enumerate();
         let others = others.filter(|(other, _)| *other != position).map(|(_, peer)| peer);
         RunConfig {
-            definition: definition.to_owned(),
+            definition: Source::File(definition.to_owned()),
             approve: None,
             data_dir: self.dirs[position].clone(),
             listen: vec![self.addresses[position].clone()],

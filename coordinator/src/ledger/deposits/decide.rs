@@ -177,6 +177,36 @@ fn registered(
         return Err(Refusal::KeyCount { have: keys.len() });
     }
     let size = rules.clusters.get(&cluster).ok_or(Refusal::NoCluster { cluster })?.size;
+    taken(state, rules, cluster, keys, |offer| verify(offer, &rules.charter, rules.split, size))?;
+    Ok(Event::Registered { cluster, keys: keys.to_vec() })
+}
+
+/// That a cluster's keys are registered as its lock has them.
+///
+/// - `keys`: of a lock whose checks hold, so each key is one and has signed its deposits, which go to the pool, and its shares
+///   are shares of it. Amounts are those that were agreed with the cluster, and not perhaps the policy's of now.
+/// - Errors: `NoCluster`, `Full`, or `Known` of a key. Cost: no curve work.
+pub fn adopt(
+    state: &State,
+    rules: &Rules<'_>,
+    cluster: ClusterId,
+    keys: Vec<KeyOffer>,
+) -> Result<Event, Refusal> {
+    taken(state, rules, cluster, &keys, |_| Ok(()))?;
+    Ok(Event::Registered { cluster, keys })
+}
+
+/// Whether these keys can be registered, if each of them is good.
+fn taken(
+    state: &State,
+    rules: &Rules<'_>,
+    cluster: ClusterId,
+    keys: &[KeyOffer],
+    good: impl Fn(&KeyOffer) -> Result<(), KeyError>,
+) -> Result<(), Refusal> {
+    if !rules.clusters.contains_key(&cluster) {
+        return Err(Refusal::NoCluster { cluster });
+    }
     let have = state.validators.len();
     if have + keys.len() > VALIDATORS_MAX {
         return Err(Refusal::Full { have });
@@ -188,9 +218,9 @@ fn registered(
         if state.validators.contains_key(&pubkey) || !list.insert(pubkey) {
             return Err(refuse(KeyError::Known));
         }
-        verify(offer, &rules.charter, rules.split, size).map_err(refuse)?;
+        good(offer).map_err(refuse)?;
     }
-    Ok(Event::Registered { cluster, keys: keys.to_vec() })
+    Ok(())
 }
 
 fn planned(state: &State, rules: &Rules<'_>) -> Result<Event, Refusal> {

@@ -38,7 +38,7 @@ pub use asked::{GivenUp, Seen, Wish};
 pub use batch::{Batch, Calldata, ITEMS_MAX, Item, NotSendable, Purpose, calldata};
 pub use chain::{Look, PendingDeposit, SeenValidator};
 pub use command::{Balance, Command, Event, Limit, Rules, SentDeposit};
-pub use decide::{Refusal, decide};
+pub use decide::{Refusal, adopt, decide};
 pub use keys::{Charter, CharterError, KEYS_MAX, KeyError, KeyOffer, ONE_AND_31, Offered, Split, SplitError};
 pub use stage::{Life, Stage, Step};
 

@@ -260,7 +260,7 @@ fn a_cluster_that_governance_chooses_keeps_to_every_rule_and_its_operators_are_a
         let Refusal::Act(ActRefusal::Calls(refusal)) = refused(pool.propose(11, &motion)) else {
             panic!("the book of calls refuses it")
         };
-        refusal
+        *refusal
     };
     let rule = |refusal: NoCall| {
         let NoCall::Rule(check) = refusal else { panic!("{refusal:?}") };

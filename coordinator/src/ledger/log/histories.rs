@@ -4,6 +4,7 @@
 use super::*;
 use crate::canonical;
 use crate::formulas::ratio::BasisPoints;
+use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::governance::Act;
 use crate::ledger::incidents::{Downtime, Fault};
 use crate::ledger::operators::Reason;
@@ -12,6 +13,7 @@ use crate::ledger::testbed::frame::agree;
 use crate::ledger::testbed::jar::{Jar, key, theirs};
 use crate::ledger::testbed::{EPOCH, Pool, address, balanced, consistent, faults, kinds};
 use alloy_primitives::U256;
+use cluster::Lock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
@@ -33,6 +35,8 @@ enum Try {
     PaidOut(u64, u32),
     /// Keys of the cluster, signed by one of these.
     Register(u8, u64),
+    /// The lock of the other cluster, by one of its nodes or somebody else.
+    Deliver(u8),
     Plan,
     Approve(u64),
     Send(u64),
@@ -109,6 +113,7 @@ fn one() -> impl Strategy<Value = Try> {
     ];
     let deposits = prop_oneof![
         2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Register(who, secret)),
+        1 => (120..126u8).prop_map(Try::Deliver),
         3 => Just(Try::Plan),
         1 => batch().prop_map(Try::Approve),
         1 => batch().prop_map(Try::Send),
@@ -126,7 +131,7 @@ fn one() -> impl Strategy<Value = Try> {
         1 => (1..5u64).prop_map(Try::Finalize),
         1 => (1..40_000_000u64).prop_map(Try::Stake),
         1 => (operator(), 1..5u16, 10..40u32).prop_map(|(who, eth, no)| Try::Bond(who, eth, no)),
-        1 => (operator(), 1..30u16).prop_map(|(who, eth)| Try::BondBack(who, eth)),
+        4 => (operator(), 1..30u16).prop_map(|(who, eth)| Try::BondBack(who, eth)),
         1 => (20..23u8).prop_map(Try::PauseDeposits),
         1 => Just(Try::ResumeDeposits),
         1 => operator().prop_map(Try::PauseOperator),
@@ -156,7 +161,7 @@ fn one() -> impl Strategy<Value = Try> {
         1 => (4..7u64).prop_map(Try::Missed),
         5 => (incident(), any::<bool>()).prop_map(|(no, late)| Try::Settle(no, late)),
         8 => (4..7u64, 0..60u64).prop_map(|(secret, eth)| Try::Lose(secret, eth)),
-        2 => incident().prop_map(Try::Dismiss),
+        4 => incident().prop_map(Try::Dismiss),
         2 => Just(Try::FinalizeFar),
         1 => (1..2000u16, 10..40u32).prop_map(|(eth, no)| Try::Endow(eth, no)),
         10 => (operator(), 1..40u16, 10..90u32).prop_map(|(who, eth, no)| Try::Bond(who, eth, no)),
@@ -172,11 +177,12 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 50] = [
+const HAPPENS: [&str; 51] = [
     "bonds/claimed",
     "bonds/credited",
     "bonds/deposited",
     "bonds/penalised",
+    "ceremonies/locked",
     "chain/finalized",
     "chain/stake",
     "clusters/stands",
@@ -242,19 +248,31 @@ fn charter() -> Charter {
 /// Keys of validators that are active from the beginning.
 const ACTIVE: [u64; 2] = [5, 6];
 
+/// A pool, its chain, its log so far, and what was made for a second cluster of it.
+struct Begun {
+    pool: Pool,
+    jar: Jar,
+    replay: Replay,
+    cluster: ClusterId,
+    lock: Lock,
+}
+
 /// A pool with a cluster that may have five keys: two have duties, and are old enough to exit; one more may get its deposits.
-static BEGUN: LazyLock<(Pool, Jar, Replay)> = LazyLock::new(|| {
+/// A second cluster has made a lock, which nobody has brought.
+static BEGUN: LazyLock<Begun> = LazyLock::new(|| {
     let (mut pool, mut jar) = (Pool::of(charter()), Jar::new());
     pool.finalize(EPOCH);
     pool.see("network-stake", &json!({"epoch": EPOCH.to_string(), "active": "35000000000000000"})).unwrap();
     let team = pool.team();
-    let cluster = pool.cluster(team, 5);
+    let cluster = pool.cluster(team.clone(), 5);
+    let second = pool.cluster(team, 1);
+    let lock = ceremonies::lock(&pool.state().definition(second).unwrap());
     pool.pay(70, "170", 0).unwrap();
     pool.activate(&mut jar, cluster, &ACTIVE);
-    // Bonds are what five keys require: 7.6 ETH.
+    // Bonds are what six keys require, five and one: 8.9 ETH.
     for manager in 101..105 {
         let path = format!("/v1/operators/{}/bond/withdrawals", address(manager));
-        pool.post(manager, &path, &json!({"amount": eth("12.4")})).unwrap();
+        pool.post(manager, &path, &json!({"amount": eth("11.1")})).unwrap();
     }
     pool.arrive("reserve-paid", 73, "2", 1).unwrap();
     let keys = json!({"keys": [pool.offer(1)]});
@@ -265,7 +283,7 @@ static BEGUN: LazyLock<(Pool, Jar, Replay)> = LazyLock::new(|| {
     for stored in &pool.log {
         replay.next(stored).unwrap();
     }
-    (pool, jar, replay)
+    Begun { pool, jar, replay, cluster, lock }
 });
 
 fn eth(amount: impl std::fmt::Display) -> Wei {
@@ -274,9 +292,7 @@ fn eth(amount: impl std::fmt::Display) -> Wei {
 
 impl World {
     fn begun() -> Self {
-        let pool = BEGUN.0.clone();
-        let cluster = *pool.state().clusters.clusters.keys().next().unwrap();
-        Self { pool, jar: BEGUN.1.clone(), cluster }
+        Self { pool: BEGUN.pool.clone(), jar: BEGUN.jar.clone(), cluster: BEGUN.cluster }
     }
 
     /// Tries it: what is refused changes nothing, what is taken leaves all books in balance.
@@ -344,9 +360,12 @@ impl World {
                 self.ask_losses(one)
             }
             Try::Missed(_) | Try::Settle(..) | Try::Dismiss(_) | Try::Endow(..) => self.ask_losses(one),
-            Try::Register(..) | Try::Plan | Try::Approve(_) | Try::Send(_) | Try::GiveUp(..) => {
-                self.ask_deposits(one)
-            }
+            Try::Register(..)
+            | Try::Deliver(_)
+            | Try::Plan
+            | Try::Approve(_)
+            | Try::Send(_)
+            | Try::GiveUp(..) => self.ask_deposits(one),
             other => self.ask_office(other),
         }
     }
@@ -396,6 +415,10 @@ impl World {
             Try::Register(who, secret) => {
                 let body = json!({"keys": [self.pool.offer(secret)]});
                 self.pool.post(who, &format!("/v1/clusters/{}/keys", self.cluster), &body).map(drop)
+            }
+            Try::Deliver(who) => {
+                let path = format!("/v1/clusters/{}/lock", BEGUN.lock.definition().definition_hash());
+                self.pool.post(who, &path, &ceremonies::value(&BEGUN.lock)).map(drop)
             }
             Try::Plan => self.pool.see("plan", &json!({})).map(drop),
             Try::Approve(batch) => self.pool.approve(batch),
@@ -575,9 +598,9 @@ fn live((tries, flips): History) -> Result<BTreeSet<String>, TestCaseError> {
     for one in &tries {
         world.try_one(one);
     }
-    let begun = BEGUN.0.log.len();
+    let begun = BEGUN.pool.log.len();
     let new = &world.pool.log[begun..];
-    let mut replays = vec![BEGUN.2.clone()];
+    let mut replays = vec![BEGUN.replay.clone()];
     for stored in new {
         let mut next = replays[replays.len() - 1].clone();
         next.next(stored).unwrap();
@@ -622,7 +645,7 @@ proptest! {
 #[test]
 fn histories_are_of_all_that_happens_to_a_pool() {
     let seen = RefCell::new(BTreeSet::new());
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() };
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
     let lived = TestRunner::new_with_rng(config, rng).run(&histories(), |history| {
         seen.borrow_mut().extend(live(history)?);

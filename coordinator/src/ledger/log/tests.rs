@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::canonical;
+use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
@@ -98,8 +99,9 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     jar.earn(jar::key(1), 500_000);
     pool.report(jar).unwrap();
     pool.post(111, "/v1/rewards/claims", &json!({})).unwrap();
-    // Who owes, or is late with an exit, is not drawn.
+    // Who owes, or is late with an exit, is in no new cluster.
     calls(pool);
+    ceremony(pool);
     // Its validators are old enough to exit.
     jar.pass(256);
     pool.look(jar).unwrap();
@@ -113,7 +115,8 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     }
     pool.post(99, &path("close"), &json!({})).unwrap();
     pool.report(jar).unwrap();
-    assert_eq!(pool.state().bonds.account(address(101)).keys, []);
+    let backed = pool.state().bonds.account(address(101)).keys;
+    assert!(backed.iter().all(|keys| keys.cluster != cluster), "{backed:?}");
 }
 
 /// Clusters are called for, and fall: somebody declines, and somebody does not answer.
@@ -130,7 +133,7 @@ fn calls(pool: &mut Pool) {
             pool.now += pool.state().policy.terms().formation.answer_s;
             pool.post(99, &path("lapse"), &json!({})).unwrap();
         }
-        assert!(pool.state().calls.outlines.get(&cluster).is_none());
+        assert!(!pool.state().calls.outlines.contains_key(&cluster));
     }
 }
 
@@ -183,6 +186,14 @@ fn losses(pool: &mut Pool, cluster: ClusterId) {
     }
     pool.deposit_for(address(101), "0.01", 961).unwrap();
     balanced(pool);
+}
+
+/// The same operators make another cluster, of keys that a ceremony has made.
+fn ceremony(pool: &mut Pool) {
+    let cluster = pool.cluster([101, 102, 103, 104].map(address).to_vec(), 1);
+    let lock = ceremonies::lock(&pool.state().definition(cluster).unwrap());
+    pool.post(122, &format!("/v1/clusters/{cluster}/lock"), &ceremonies::value(&lock)).unwrap();
+    assert_eq!(pool.state().clusters.get(cluster).unwrap().stage, clusters::Stage::Keyed);
 }
 
 /// Every route, every kind of sighting and every act, at least once.

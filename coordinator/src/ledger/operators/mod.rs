@@ -245,6 +245,11 @@ impl State {
 }
 
 impl Operator {
+    /// The address that its node's signatures give. Cost: one square root in the field, and a hash.
+    pub fn node_address(&self) -> Address {
+        self.application.enr.key().0.address()
+    }
+
     /// Whether governance has stopped it.
     pub fn paused(&self) -> bool {
         self.paused_for.is_some()

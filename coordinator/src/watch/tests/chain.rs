@@ -11,7 +11,7 @@ use crate::watch::contracts::abi;
 use alloy_sol_types::SolEvent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use types::{Address, ChainSpec, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
+use types::{Address, ChainSpec, Epoch, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
 
 const NEVER: &str = "18446744073709551615";
 const ETH: u64 = 1_000_000_000;
@@ -200,7 +200,7 @@ impl Chain {
             Question::Validators { slot, keys } => {
                 let state = self.state(*slot)?;
                 let found = keys.iter().filter_map(|key| state.validators.get(key));
-                found.map(|seen| self.validator(seen)).collect()
+                found.map(Self::validator).collect()
             }
             Question::Pending { slot } => self.state(*slot)?.queue().iter().map(deposit).collect(),
             Question::Active { .. } => json!([
@@ -292,21 +292,24 @@ impl Chain {
         json!({"ideal_rewards": [ideal(1), ideal(32), ideal(31)], "total_rewards": totals})
     }
 
-    fn validator(&self, seen: &SeenValidator) -> Value {
-        let active = self.active.get(&seen.index).map_or(NEVER.to_owned(), u64::to_string);
+    fn validator(seen: &SeenValidator) -> Value {
+        let epoch = |event: Option<Epoch>| event.map_or(NEVER.to_owned(), |epoch| epoch.to_string());
         json!({
             "index": seen.index, "balance": seen.balance, "status": seen.status,
             "validator": {
                 "pubkey": seen.pubkey, "withdrawal_credentials": seen.credentials,
                 "effective_balance": seen.effective_balance, "slashed": seen.slashed,
-                "activation_epoch": active, "exit_epoch": NEVER, "withdrawable_epoch": NEVER,
+                "activation_epoch": epoch(seen.activation), "exit_epoch": epoch(seen.exit),
+                "withdrawable_epoch": epoch(seen.withdrawable),
             },
         })
     }
 
     /// A validator is slashed: it loses so much, and is active still.
     pub(super) fn slash(&mut self, index: ValidatorIndex, loss: u64) {
+        let epoch = self.jar.epoch();
         let seen = self.jar.validators.values_mut().find(|seen| seen.index == index).unwrap();
+        (seen.exit, seen.withdrawable) = (Some(Epoch(epoch.0 + 1_000)), Some(Epoch(epoch.0 + 8_192)));
         (seen.slashed, seen.status) = (true, ValidatorStatus::ActiveSlashed);
         seen.balance.0 -= loss;
     }
