@@ -13,7 +13,7 @@ use cluster::deposit::withdrawal_credentials;
 use cluster::{Network, Networks};
 use std::collections::BTreeMap;
 use thiserror::Error;
-use types::{ClusterId, Gwei, Root, Wei};
+use types::{Address, ClusterId, Gwei, Root, Wei};
 
 /// Why there are no rules for deposits.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -96,6 +96,12 @@ impl State {
         let outline = self.calls.outlines.get(&cluster).ok_or(clusters::Refusal::Unknown(cluster))?;
         let networks = Networks::public().with(Network::from(&self.charter.network));
         Ok(ask(&ceremonies::Facts { cluster, networks: &networks, deposit: outline.deposit }))
+    }
+
+    /// Which of these operators a signer manages. If none, it is named itself: a book that is told of a stranger says so.
+    pub(super) fn managed(&self, members: &[OperatorId], signer: Address) -> OperatorId {
+        let manages = |id: &&OperatorId| self.operators.get(**id).is_some_and(|one| one.manager == signer);
+        members.iter().find(manages).copied().unwrap_or(signer)
     }
 
     /// Where the pool's validators pay to.

@@ -1,11 +1,12 @@
 //! What moves in several books at once: money and deposits, clusters and bonds, locks and keys.
 
-use super::ceremonies::Made;
+use super::ceremonies::{self, Made};
 use super::clusters::{self, Admission};
-use super::deposits::{self, Stage};
+use super::deposits::{self, KeyOffer, Stage};
 use super::seat::Seat;
 use super::state::{ActRefusal, Event, Refusal, State};
 use super::{bonds, pool};
+use crate::canonical;
 use cluster::Lock;
 use std::collections::BTreeSet;
 use types::{Address, ClusterId, Gwei};
@@ -88,6 +89,24 @@ impl State {
         let keyed = further.map(|event| Event::Clusters(Box::new(event)));
         let events = [Event::Ceremonies(event), Event::Deposits(Box::new(registered))];
         Ok(events.into_iter().chain(keyed).collect())
+    }
+
+    /// What keys lead to that a manager brings by hand. Each operator's manager is asked in turn, and each is told at once if
+    /// they cannot be registered; with the last of them they are.
+    pub(super) fn offer(
+        &self,
+        at: u64,
+        signer: Address,
+        cluster: ClusterId,
+        keys: &[KeyOffer],
+    ) -> Result<Vec<Event>, Refusal> {
+        let registered = self.place(at, &deposits::Command::Register { cluster, keys: keys.to_vec() })?;
+        let members = self.clusters.get(cluster).map_or(&[][..], clusters::Cluster::operators);
+        let operator = self.managed(members, signer);
+        let said = self.ceremonies.offer(cluster, members, operator, canonical::hash(&keys))?;
+        let agreed = matches!(said, ceremonies::Event::Agreed { .. });
+        let follows = registered.into_iter().filter(|_| agreed);
+        Ok(std::iter::once(Event::Ceremonies(said)).chain(follows).collect())
     }
 
     /// Clusters of which the first validator has duties now.

@@ -225,10 +225,7 @@ impl State {
         statement: &reports::Statement,
     ) -> Result<Vec<Event>, Refusal> {
         let members = self.clusters.get(cluster).map_or(&[][..], |found| found.operators());
-        let speaks = |id: &&OperatorId| self.operators.get(**id).is_some_and(|one| one.manager == signer);
-        // A route that admits others than managers would be refused here, by name.
-        let operator = members.iter().find(speaks).copied().unwrap_or(signer);
-        let said = self.reports.say(cluster, members, operator, statement)?;
+        let said = self.reports.say(cluster, members, self.managed(members, signer), statement)?;
         Ok(vec![Event::Reports(Box::new(said))])
     }
 

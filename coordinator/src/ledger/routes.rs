@@ -250,7 +250,7 @@ pub const ROUTES: [Route; 30] = [
     }),
     route("POST", "/v1/clusters/{cluster}/keys", &[Role::Member], |places, body| {
         let keys = json::<Keys>(body)?.keys;
-        Ok(Command::Deposits(deposits::Wish::Register { cluster: places.cluster()?, keys }))
+        Ok(Command::Offer(places.cluster()?, keys))
     }),
     Route {
         body_len_max: ceremonies::LOCK_LEN_MAX,

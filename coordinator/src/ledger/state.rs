@@ -87,6 +87,8 @@ pub enum Command {
     Incidents(incidents::Wish),
     /// To have a cluster's keys registered, as its lock has them.
     Deliver(ClusterId, Box<Lock>),
+    /// To have these keys registered, if all operators of the cluster say so.
+    Offer(ClusterId, Vec<deposits::KeyOffer>),
     /// That a cluster which exits is over.
     CloseCluster(ClusterId),
     /// What the signer's operator saw of the others of a cluster.
@@ -147,7 +149,7 @@ pub enum Event {
     Calls(Box<calls::Event>),
     /// Clusters.
     Clusters(Box<clusters::Event>),
-    /// Locks.
+    /// Locks, and keys by hand.
     Ceremonies(ceremonies::Event),
     /// The pool's ETH, and shares.
     Money(Box<pool::Event>),
@@ -480,6 +482,7 @@ impl State {
             Command::Exits(wish) => self.sign_exit(at, signer, wish),
             Command::Incidents(wish) => self.about_incident(at, wish),
             Command::Deliver(cluster, lock) => self.deliver(at, *cluster, lock),
+            Command::Offer(cluster, keys) => self.offer(at, signer, *cluster, keys),
             Command::CloseCluster(cluster) => self.close_cluster(*cluster),
             Command::Say(cluster, statement) => self.say(signer, *cluster, statement),
             Command::ClaimRewards => self.claim_rewards(at, signer),

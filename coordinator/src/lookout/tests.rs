@@ -98,7 +98,7 @@ fn office(ours: bool) -> (TempDir, Shared) {
     let mut pool = Pool::of(charter());
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": [pool.offer(1)]})).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     if ours {
         pool.govern(Act::RotateCoordinator { coordinator: key.address() }).unwrap();
     }

@@ -2,6 +2,7 @@
 
 use super::{Event, Locked, State, validators_max};
 use crate::ledger::deposits::{KeyOffer, Offered};
+use crate::ledger::operators::OperatorId;
 use crate::ledger::policy::DepositSplit;
 use cluster::{ClusterValidator, Lock, Networks, SignedDeposit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +75,22 @@ pub enum Refusal {
         /// How many.
         have: usize,
     },
+    /// Somebody else's keys.
+    #[error("{operator} is no operator of cluster {cluster}")]
+    Stranger {
+        /// Which.
+        cluster: ClusterId,
+        /// Who.
+        operator: OperatorId,
+    },
+    /// Nothing new.
+    #[error("{operator} has offered these keys for cluster {cluster} already")]
+    Offered {
+        /// Which.
+        cluster: ClusterId,
+        /// Who.
+        operator: OperatorId,
+    },
 }
 
 /// What a lock makes.
@@ -115,6 +132,37 @@ impl State {
         let keys = facts.offers(lock)?;
         let locked = Locked { lock: hash, generation: 0 };
         Ok(Made { keys, event: Event::Locked { cluster, locked } })
+    }
+
+    /// What it leads to that an operator offers keys by hand, which can be registered.
+    ///
+    /// - `members`: the cluster's operators.
+    /// - `keys`: the hash of the keys.
+    /// - Returns `Agreed` if all others have offered the same last, else `Offered`: it takes the place of its offer before.
+    /// - Errors: `Stranger`, `Offered`.
+    pub fn offer(
+        &self,
+        cluster: ClusterId,
+        members: &[OperatorId],
+        operator: OperatorId,
+        keys: Root,
+    ) -> Result<Event, Refusal> {
+        if !members.contains(&operator) {
+            return Err(Refusal::Stranger { cluster, operator });
+        }
+        let mut others = members.iter().filter(|member| **member != operator);
+        if others.all(|other| self.offered(cluster, *other) == Some(keys)) {
+            return Ok(Event::Agreed { cluster });
+        }
+        if self.offered(cluster, operator) == Some(keys) {
+            return Err(Refusal::Offered { cluster, operator });
+        }
+        Ok(Event::Offered { cluster, operator, keys })
+    }
+
+    /// What an operator has offered last, if nothing was agreed since.
+    pub(super) fn offered(&self, cluster: ClusterId, operator: OperatorId) -> Option<Root> {
+        self.offers.get(&cluster)?.get(&operator).copied()
     }
 }
 

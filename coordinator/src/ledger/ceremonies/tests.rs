@@ -250,6 +250,13 @@ fn a_lock_with_anything_wrong_in_it_registers_nothing() {
     pool.post(101, &at, &value(&good)).unwrap();
 }
 
+/// All managers of a cluster say the same key by hand.
+fn offered(pool: &mut Pool, cluster: ClusterId, key: &deposits::KeyOffer) {
+    for manager in MANAGERS {
+        pool.post(manager, &path(cluster, "keys"), &json!({"keys": [key]})).unwrap();
+    }
+}
+
 #[test]
 fn a_lock_whose_keys_have_no_room_or_are_registered_is_refused() {
     let (mut pool, definition) = pool(2);
@@ -260,13 +267,13 @@ fn a_lock_whose_keys_have_no_room_or_are_registered_is_refused() {
     let keys = keys.unwrap();
     // Another cluster of the same operators was first.
     let other = pool.cluster(MANAGERS.map(address).to_vec(), 1);
-    pool.post(101, &path(other, "keys"), &json!({"keys": [keys[1]]})).unwrap();
+    offered(&mut pool, other, &keys[1]);
     let refused = pool.post(101, &path(cluster, "lock"), &value(&lock));
     let why = deposits::KeyError::Known;
     let known = deposits::Refusal::Key { at: 1, pubkey: keys[1].pubkey, why };
     assert_eq!(refused, Err(AppendError::Refused(known.into())));
     // One of two places is taken.
-    pool.post(101, &path(cluster, "keys"), &json!({"keys": [keys[0]]})).unwrap();
+    offered(&mut pool, cluster, &keys[0]);
     let refused = pool.post(101, &path(cluster, "lock"), &value(&lock));
     let full = clusters::Refusal::TooManyKeys { cluster, have: 3, most: 2 };
     assert_eq!(refused, Err(AppendError::Refused(full.into())));
@@ -349,5 +356,11 @@ fn an_event_that_does_not_fit_changes_nothing() {
     assert_eq!(state.apply(&locked), Ok(()));
     let before = state.clone();
     assert_eq!(state.apply(&locked), Err(Misfit::Locked(cluster)));
+    assert_eq!(state, before);
+    let operator = address(101);
+    let offered = Event::Offered { cluster, operator, keys: Root([3; 32]) };
+    assert_eq!(state.apply(&offered), Ok(()));
+    let before = state.clone();
+    assert_eq!(state.apply(&offered), Err(Misfit::Offered { cluster, operator }));
     assert_eq!(state, before);
 }

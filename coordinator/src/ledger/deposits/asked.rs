@@ -2,21 +2,12 @@
 
 use super::chain::Look;
 use super::command::{Command, SentDeposit};
-use super::keys::KeyOffer;
 use serde::{Deserialize, Serialize};
-use types::operators::ClusterId;
 use types::{Address, Root};
 
 /// What somebody wishes who has signed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// To have a cluster's keys registered.
-    Register {
-        /// Whose they are.
-        cluster: ClusterId,
-        /// At most [`super::KEYS_MAX`].
-        keys: Vec<KeyOffer>,
-    },
     /// To vouch for a batch, as a guardian.
     Approve {
         /// Which.
@@ -32,7 +23,6 @@ impl Wish {
     /// The command, if this is who signed.
     pub fn of(&self, signer: Address) -> Command {
         match self {
-            Self::Register { cluster, keys } => Command::Register { cluster: *cluster, keys: keys.clone() },
             Self::Approve { batch, deposit_root, keys_hash } => Command::Approve {
                 guardian: signer,
                 batch: *batch,

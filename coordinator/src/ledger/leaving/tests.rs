@@ -154,9 +154,10 @@ fn who_is_silent_gets_no_stake_until_the_exit_has_come_and_the_cooldown_is_over(
     let silent = [1, 2, 3, 4].map(|at| pool.state().exits.is_delinquent(address(100 + at), pool.now));
     assert_eq!(silent, [false, false, true, true]);
     assert!(!open(&pool));
-    let keys = json!({"keys": [pool.offer(3)]});
-    let register = pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys);
-    assert!(matches!(refused(register), Refusal::Clusters(_)), "it has as many as it may");
+    assert!(
+        matches!(refused(pool.register(cluster, &[3])), Refusal::Clusters(_)),
+        "it has as many as it may"
+    );
     assert_eq!(refused(pool.see("plan", &json!({}))), NoDeposit::NothingToPlan.into());
     // It comes, by one of the two, and both stay so for a while.
     pool.sign_exit(cluster, 1, 4).unwrap();
@@ -180,17 +181,12 @@ fn a_delinquent_operators_cluster_gets_neither_keys_nor_stake() {
     ask(&mut pool, &[1]).unwrap();
     pool.now += pool.state().policy.terms().exits.delinquent_s;
     pool.see("exits-review", &json!({})).unwrap();
-    let path = format!("/v1/clusters/{other}/keys");
-    let register = |pool: &mut Pool| {
-        let keys = json!({"keys": [pool.offer(2)]});
-        pool.post(101, &path, &keys).map(drop)
-    };
-    assert_eq!(refused(register(&mut pool)), NoDeposit::NoCluster { cluster: other }.into());
+    assert_eq!(refused(pool.register(other, &[2])), NoDeposit::NoCluster { cluster: other }.into());
     (1..=3).for_each(|place| drop(pool.sign_exit(cluster, 1, place).unwrap()));
     jar.go_on(|_| true);
     pool.look(&jar).unwrap();
     pool.now += pool.state().policy.terms().exits.cooldown_s;
-    register(&mut pool).unwrap();
+    pool.register(other, &[2]).unwrap();
 }
 
 /// Row M9: everybody leaves.
@@ -418,8 +414,7 @@ fn what_deposits_do_not_believe_of_a_validator_exits_are_not_told() {
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
     pool.pay(71, "40", 0).unwrap();
-    let keys = json!({"keys": [pool.offer(1)]});
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     pool.look(&jar).unwrap();
     pool.see("plan", &json!({})).unwrap();
     pool.approve(0).unwrap();

@@ -34,7 +34,9 @@ enum Try {
     Claim(bool, u64),
     PaidOut(u64, u32),
     /// Keys of the cluster, signed by one of these.
-    Register(u8, u64),
+    Offer(u8, u64),
+    /// The same by all of its operators.
+    Register(u64),
     /// The lock of the other cluster, by one of its nodes or somebody else.
     Deliver(u8),
     Plan,
@@ -112,7 +114,8 @@ fn one() -> impl Strategy<Value = Try> {
         2 => (0..4u64, 10..40u32).prop_map(|(payout, no)| Try::PaidOut(payout, no)),
     ];
     let deposits = prop_oneof![
-        2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Register(who, secret)),
+        2 => (100..106u8, secret()).prop_map(|(who, secret)| Try::Offer(who, secret)),
+        2 => secret().prop_map(Try::Register),
         1 => (120..126u8).prop_map(Try::Deliver),
         3 => Just(Try::Plan),
         1 => batch().prop_map(Try::Approve),
@@ -177,12 +180,14 @@ struct World {
 }
 
 /// What must happen in some of these histories: where nothing does, nothing is proved.
-const HAPPENS: [&str; 51] = [
+const HAPPENS: [&str; 53] = [
     "bonds/claimed",
     "bonds/credited",
     "bonds/deposited",
     "bonds/penalised",
+    "ceremonies/agreed",
     "ceremonies/locked",
+    "ceremonies/offered",
     "chain/finalized",
     "chain/stake",
     "clusters/stands",
@@ -275,8 +280,7 @@ static BEGUN: LazyLock<Begun> = LazyLock::new(|| {
         pool.post(manager, &path, &json!({"amount": eth("11.1")})).unwrap();
     }
     pool.arrive("reserve-paid", 73, "2", 1).unwrap();
-    let keys = json!({"keys": [pool.offer(1)]});
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     jar.pass(256);
     pool.report(&mut jar).unwrap();
     let mut replay = Replay::default();
@@ -360,7 +364,8 @@ impl World {
                 self.ask_losses(one)
             }
             Try::Missed(_) | Try::Settle(..) | Try::Dismiss(_) | Try::Endow(..) => self.ask_losses(one),
-            Try::Register(..)
+            Try::Offer(..)
+            | Try::Register(_)
             | Try::Deliver(_)
             | Try::Plan
             | Try::Approve(_)
@@ -412,7 +417,8 @@ impl World {
 
     fn ask_deposits(&mut self, one: &Try) -> Result<(), AppendError> {
         match *one {
-            Try::Register(who, secret) => {
+            Try::Register(secret) => self.pool.register(self.cluster, &[secret]),
+            Try::Offer(who, secret) => {
                 let body = json!({"keys": [self.pool.offer(secret)]});
                 self.pool.post(who, &format!("/v1/clusters/{}/keys", self.cluster), &body).map(drop)
             }

@@ -63,8 +63,7 @@ fn deposits(pool: &mut Pool, jar: &mut Jar) {
     let team = pool.team();
     let cluster = pool.cluster(team, 3);
     let path = |rest: &str| format!("/v1/clusters/{cluster}/{rest}");
-    let keys = json!({"keys": [pool.offer(1), pool.offer(2), pool.offer(3)]});
-    pool.post(102, &path("keys"), &keys).unwrap();
+    pool.register(cluster, &[1, 2, 3]).unwrap();
     jar.go_on(|_| false);
     pool.look(jar).unwrap();
     // A batch that is given up, and the same again.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::formulas::ratio::BasisPoints;
 use crate::formulas::wide;
+use crate::ledger::Ledger;
+use crate::ledger::ceremonies::Refusal as NoOffer;
 use crate::ledger::chain::Reference;
 use crate::ledger::clusters::{Refusal as NoCluster, Stage as ClusterStage};
 use crate::ledger::deposits::Refusal as NoDeposit;
@@ -11,7 +13,7 @@ use crate::ledger::log::AppendError;
 use crate::ledger::operators::Reason;
 use crate::ledger::pool::{OPERATORS_HOLDER, RESERVE_HOLDER, Refusal as NoMoney};
 use crate::ledger::testbed::jar::{Jar, key};
-use crate::ledger::testbed::{EPOCH, Pool, address};
+use crate::ledger::testbed::{EPOCH, Pool, address, kinds};
 use serde_json::json;
 use types::{Address, Epoch, Gwei, Root, Wei};
 
@@ -43,20 +45,17 @@ pub(in crate::ledger) fn keyed() -> (Pool, Jar, ClusterId) {
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
     pool.pay(71, "80", 1).unwrap();
-    register(&mut pool, 101, cluster, &[1]).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     let jar = Jar::new();
     pool.look(&jar).unwrap();
     (pool, jar, cluster)
 }
 
-pub(in crate::ledger) fn register(
-    pool: &mut Pool,
-    who: u8,
-    cluster: ClusterId,
-    secrets: &[u64],
-) -> Result<(), AppendError> {
+/// One offers keys, and what followed.
+fn offer(pool: &mut Pool, who: u8, cluster: ClusterId, secrets: &[u64]) -> Result<Vec<String>, AppendError> {
     let keys: Vec<_> = secrets.iter().map(|secret| pool.offer(*secret)).collect();
-    pool.post(who, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": keys})).map(drop)
+    let sealed = pool.post(who, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": keys}))?;
+    Ok(kinds(&sealed).into_iter().filter(|kind| kind != "accepted/nonce").collect())
 }
 
 fn plan(pool: &mut Pool) -> Result<(), AppendError> {
@@ -174,20 +173,56 @@ fn keys_are_of_the_clusters_operators_and_no_more_than_it_may_have() {
     let team = pool.team();
     let cluster = pool.cluster(team, 2);
     for stranger in [11, 21, 31, 71, 111, 121] {
-        let refusal = refused(register(&mut pool, stranger, cluster, &[1]));
+        let refusal = refused(offer(&mut pool, stranger, cluster, &[1]));
         assert!(matches!(refusal, Refusal::Role { .. }), "{stranger}: {refusal}");
     }
-    let nowhere = refused(register(&mut pool, 101, Root::ZERO, &[1]));
+    let nowhere = refused(offer(&mut pool, 101, Root::ZERO, &[1]));
     assert!(matches!(nowhere, Refusal::Role { .. }), "{nowhere}");
-    register(&mut pool, 104, cluster, &[1]).unwrap();
-    let many = refused(register(&mut pool, 101, cluster, &[2, 3]));
+    pool.register(cluster, &[1]).unwrap();
+    let many = refused(offer(&mut pool, 101, cluster, &[2, 3]));
     assert_eq!(many, NoCluster::TooManyKeys { cluster, have: 3, most: 2 }.into());
-    register(&mut pool, 101, cluster, &[2]).unwrap();
+    pool.register(cluster, &[2]).unwrap();
     // Bonds back the keys that it may have, from the first day on.
     let backed = pool.state().bonds.account(address(101)).keys;
     assert_eq!(backed, [bonds::Keys { cluster, count: 2 }]);
     assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(EPOCH - 1)), None);
     assert_eq!(pool.state().clusters.get(cluster).unwrap().members_at(Epoch(EPOCH)).unwrap().generation, 0);
+}
+
+#[test]
+fn keys_by_hand_count_when_all_operators_have_offered_the_same() {
+    let mut pool = open(35_000_000);
+    let team = pool.team();
+    let cluster = pool.cluster(team, 2);
+    let known = |pool: &Pool| pool.state().deposits.validators().len();
+    for manager in [101, 102, 103] {
+        assert_eq!(
+            offer(&mut pool, manager, cluster, &[1]).unwrap(),
+            ["accepted/signer", "ceremonies/offered"]
+        );
+    }
+    let operator = address(102);
+    let again = NoOffer::Offered { cluster, operator };
+    assert_eq!(refused(offer(&mut pool, 102, cluster, &[1])), again.into());
+    // Other keys, more of them, another order: not the same. Nobody's keys are registered by fewer than all.
+    for other in [&[2][..], &[1, 2], &[2, 1]] {
+        assert_eq!(offer(&mut pool, 104, cluster, other).unwrap(), ["accepted/signer", "ceremonies/offered"]);
+    }
+    assert_eq!(offer(&mut pool, 103, cluster, &[2, 1]).unwrap(), ["accepted/signer", "ceremonies/offered"]);
+    assert_eq!(offer(&mut pool, 104, cluster, &[1]).unwrap(), ["accepted/signer", "ceremonies/offered"]);
+    assert_eq!(known(&pool), 0);
+    // The third changes its mind: what it says last counts.
+    let agreed = offer(&mut pool, 103, cluster, &[1]).unwrap();
+    assert_eq!(agreed, ["accepted/signer", "ceremonies/agreed", "deposits/registered", "clusters/stands"]);
+    assert_eq!((known(&pool), pool.state().ceremonies.offers.len()), (1, 0));
+    // What was agreed is over: for the next all are asked anew.
+    for (manager, follows) in (101..104).map(|manager| (manager, "ceremonies/offered")) {
+        assert_eq!(offer(&mut pool, manager, cluster, &[2]).unwrap(), ["accepted/signer", follows]);
+    }
+    assert_eq!(known(&pool), 1);
+    assert_eq!(offer(&mut pool, 104, cluster, &[2]).unwrap()[1], "ceremonies/agreed");
+    assert_eq!(known(&pool), 2);
+    assert_eq!(Ledger::replay(&pool.log).unwrap().state(), pool.state());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::ledger::chain::Reference;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::clusters::Stage;
 use crate::ledger::incidents::{self, Downtime, Fault, Key, Opened};
-use crate::ledger::money::tests::{activate, balance, eth, keyed, open, refused, register};
+use crate::ledger::money::tests::{activate, balance, eth, keyed, open, refused};
 use crate::ledger::policy::{Policy, Terms};
 use crate::ledger::reports::{Net, Refusal as NoReport, Report};
 use crate::ledger::state::Sighting;
@@ -35,12 +35,12 @@ fn begun(change: impl FnOnce(&mut Terms)) -> (Pool, Jar, ClusterId) {
     let team = pool.team();
     let cluster = pool.cluster(team, 2);
     pool.pay(71, "80", 1).unwrap();
-    register(&mut pool, 101, cluster, &[1]).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     let mut jar = Jar::new();
     pool.look(&jar).unwrap();
     activate(&mut pool, &mut jar);
     pool.report(&mut jar).unwrap();
-    register(&mut pool, 101, cluster, &[2]).unwrap();
+    pool.register(cluster, &[2]).unwrap();
     (pool, jar, cluster)
 }
 
@@ -416,7 +416,7 @@ fn a_report_of_before_a_cluster_began_tells_nothing_of_it() {
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
     pool.pay(71, "80", 1).unwrap();
-    register(&mut pool, 101, cluster, &[1]).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     let mut jar = Jar::new();
     pool.look(&jar).unwrap();
     activate(&mut pool, &mut jar);

@@ -74,10 +74,19 @@ impl Pool {
         (pool, jar, cluster)
     }
 
+    /// All managers of a cluster of the team offer the same keys: they are registered.
+    pub(crate) fn register(&mut self, cluster: ClusterId, secrets: &[u64]) -> Result<(), AppendError> {
+        let offers: Vec<_> = secrets.iter().map(|secret| self.offer(*secret)).collect();
+        let keys = json!({"keys": offers});
+        for manager in 101..105 {
+            self.post(manager, &format!("/v1/clusters/{cluster}/keys"), &keys)?;
+        }
+        Ok(())
+    }
+
     /// Validators of a cluster of the team, from their keys' registration to their duties.
     pub(crate) fn activate(&mut self, jar: &mut Jar, cluster: ClusterId, secrets: &[u64]) {
-        let offers: Vec<_> = secrets.iter().map(|secret| self.offer(*secret)).collect();
-        self.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": offers})).unwrap();
+        self.register(cluster, secrets).unwrap();
         self.look(jar).unwrap();
         for _ in 0..2 {
             self.see("plan", &json!({})).unwrap();

@@ -10,7 +10,6 @@ use crate::ledger::reports::{Duties, Report, SeenValidator};
 use crate::ledger::testbed::Pool;
 use crate::ledger::testbed::jar::key;
 use crate::ledger::{Cause, Sealed, State};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use types::{Epoch, Gwei, Slot, ValidatorIndex};
@@ -27,8 +26,7 @@ pub(super) static BEGUN: LazyLock<(Pool, Chain)> = LazyLock::new(|| {
     let mut pool = Pool::new();
     let team = pool.team();
     let cluster = pool.cluster(team, 2);
-    let keys = json!({"keys": [pool.offer(1), pool.offer(2)]});
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &keys).unwrap();
+    pool.register(cluster, &[1, 2]).unwrap();
     let mut chain = Chain::new();
     chain.finalize(BEGIN);
     round(&mut pool, &mut chain);

@@ -26,7 +26,7 @@ fn keyed() -> (Pool, Chain) {
     let mut pool = Pool::new();
     let team = pool.team();
     let cluster = pool.cluster(team, 2);
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": [pool.offer(1)]})).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     let mut chain = Chain::new();
     chain.finalize(BEGIN);
     (pool, chain)
@@ -80,7 +80,7 @@ fn a_new_key_is_looked_for_soon_and_then_seldom() {
     chain.finalize(BEGIN + LOOK_EPOCHS);
     assert_eq!(round(&mut pool, &mut chain), observed(&["finalized", "executed", "look"]));
     let cluster = *pool.state().clusters.clusters.keys().next().unwrap();
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": [pool.offer(2)]})).unwrap();
+    pool.register(cluster, &[2]).unwrap();
     for epoch in [1, LOOK_SOON_EPOCHS - 1].map(|more| BEGIN + LOOK_EPOCHS + more) {
         chain.finalize(epoch);
         assert_eq!(round(&mut pool, &mut chain), observed(&["finalized"]));
@@ -316,7 +316,7 @@ fn a_pool_without_contracts_is_looked_at_and_plans_nothing() {
     let mut chain = Chain::new();
     let team = pool.team();
     let cluster = pool.cluster(team, 2);
-    pool.post(101, &format!("/v1/clusters/{cluster}/keys"), &json!({"keys": [pool.offer(1)]})).unwrap();
+    pool.register(cluster, &[1]).unwrap();
     chain.finalize(BEGIN);
     assert_eq!(round(&mut pool, &mut chain), observed(&["finalized", "network-stake", "look"]));
     pool.pay(70, "36", 0).unwrap();
