@@ -129,9 +129,7 @@ async fn fetch(board: &Board, approved: Root) -> anyhow::Result<Definition> {
     let label = board.label();
     let notice = board.notice(approved).await;
     let notice = notice.with_context(|| format!("no definition from the board at {label}"))?;
-    let text = notice.definition;
-    let text = text.with_context(|| format!("the board at {label} has no definition {approved} yet"))?;
-    let definition = Definition::parse(text.as_bytes());
+    let definition = Definition::parse(notice.definition.as_bytes());
     let definition = definition.with_context(|| format!("the definition of the board at {label}"))?;
     let have = definition.definition_hash();
     ensure!(

@@ -318,7 +318,7 @@ async fn what_was_not_approved_is_not_taken_from_a_board() {
     for (definition, words) in [
         (json!(theirs), "hands out a definition with hash"),
         (json!("{}"), "the definition of the board"),
-        (Value::Null, "has no definition"),
+        (Value::Null, "not an answer of a pool's board"),
     ] {
         let told = json!({"pool": Root([1; 32]), "chain_id": 1, "missing": [], "definition": definition});
         let notice = Router::new().route("/v1/ceremonies/{cluster}", get(async move || Json(told)));

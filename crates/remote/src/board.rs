@@ -51,19 +51,15 @@ impl From<CallError> for BoardError {
     }
 }
 
-/// What a board says of a ceremony.
+/// What a node reads of what a board says of a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Notice {
     /// The pool's id.
     pub pool: Root,
     /// The pool's chain: what is sent is signed for it.
     pub chain_id: u64,
-    /// The definition's file, if the board has it.
-    pub definition: Option<String>,
-    /// Places of operators whose nodes were not heard of late.
-    pub missing: Vec<u8>,
-    /// The lock's hash, if the pool has it.
-    pub lock: Option<Root>,
+    /// The definition's file.
+    pub definition: String,
 }
 
 /// Something to write to a pool, signed.
