@@ -13,12 +13,10 @@
 //! The time is told, in Unix seconds. Memory: one word for each operator of a cluster that the pool has, and at most
 //! [`PRESENT_MAX`] of them.
 
-use crate::formulas::allocation::Credentials;
 use crate::ledger::State;
 use crate::ledger::calls::Outline;
 use crate::ledger::operators::OperatorId;
 use crate::request::{Incoming, Nonce, RequestRefusal, VALID_MAX_S};
-use cluster::deposit::withdrawal_credentials;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -229,7 +227,6 @@ impl Board {
             None if begun || missing.is_empty() => Stage::Running,
             None => Stage::Waiting,
         };
-        let compounding = charter.credentials == Credentials::Compounding;
         Some(Notice {
             pool: state.pool,
             chain_id: charter.network.chain_id,
@@ -239,7 +236,7 @@ impl Board {
             operators,
             threshold: outline.threshold,
             missing,
-            withdrawal_credentials: withdrawal_credentials(charter.withdrawal_address, compounding),
+            withdrawal_credentials: state.credentials(),
             fee_recipient: charter.fee_recipient,
             amounts: [outline.deposit.first, outline.deposit.rest],
             lock,

@@ -21,7 +21,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(10);
 /// Pause between two looks at whether it has.
 const CLOSING_POLL: Duration = Duration::from_millis(5);
 
-/// Longest entry: the largest is a report, with some 200 bytes for each of ten thousand validators, and its like again.
+/// Longest entry: the largest is a lock with its keys ([`crate::ledger::ceremonies::LOCK_LEN_MAX`]).
 pub const ENTRY_LEN_MAX: usize = 8 << 20;
 
 const ENTRIES: &str = "entries";

@@ -10,7 +10,6 @@
 //! answer is final. A cluster that has fallen may be proposed again, with another definition (a later deadline is one); one
 //! that is open or formed may not, so of a proposal's cluster there is never more than one.
 
-use super::proposal::Proposal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -53,7 +52,7 @@ pub enum Command {
 pub struct Proposed {
     /// The hash of the definition: its name in this book.
     pub definition: Root,
-    /// [`Proposal::hash`].
+    /// [`super::Proposal::hash`].
     pub proposal: Root,
     /// Which of the proposal's clusters, from 0.
     pub cluster: u32,
@@ -61,14 +60,6 @@ pub struct Proposed {
     pub operators: Vec<Address>,
     /// Until when they may answer, in seconds since 1970; at that second it is too late.
     pub deadline: u64,
-}
-
-impl Proposed {
-    /// One of a proposal's clusters; `None` if it has no such cluster.
-    pub fn of(proposal: &Proposal, cluster: u32, definition: Root, deadline: u64) -> Option<Self> {
-        let operators = proposal.clusters.get(cluster as usize)?.operators.clone();
-        Some(Self { definition, proposal: proposal.hash(), cluster, operators, deadline })
-    }
 }
 
 /// What has happened.

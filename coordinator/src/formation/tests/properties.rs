@@ -226,10 +226,10 @@ fn identified_clusters_of_four_are_formed_with_their_bonds_and_each_operator_onc
 #[test]
 fn operators_are_asked_for_the_cluster_that_was_drawn() {
     let proposal = Proposal::form(&Call::new(twelve()).unwrap(), seed(1)).unwrap();
-    assert_eq!(accept::Proposed::of(&proposal, 2, Root::ZERO, 100), None);
     let (definition, mut book) = (Root([5; 32]), accept::State::default());
-    let asked = accept::Proposed::of(&proposal, 1, definition, 100).unwrap();
-    assert_eq!((asked.proposal, &asked.operators), (proposal.hash(), &proposal.clusters[1].operators));
+    let operators = proposal.clusters[1].operators.clone();
+    let asked =
+        accept::Proposed { definition, proposal: proposal.hash(), cluster: 1, operators, deadline: 100 };
     let accept = |operator: &Address| accept::Command::Accept { definition, operator: *operator };
     let commands =
         [accept::Command::Propose(asked.clone())].into_iter().chain(asked.operators.iter().map(accept));

@@ -363,7 +363,7 @@ fn freed(state: &State, incident: u64, found: &Incident) -> Vec<Event> {
 /// of their incidents.
 ///
 /// Errors: nothing, or more than it owes.
-pub fn repay(state: &State, operator: OperatorId, amount: Wei) -> Result<Vec<Event>, Refusal> {
+fn repay(state: &State, operator: OperatorId, amount: Wei) -> Result<Vec<Event>, Refusal> {
     let owed = state.owed(operator)?;
     if amount == Wei::ZERO || amount > owed {
         return Err(Refusal::NotOwed { operator, amount, owed });

@@ -36,7 +36,7 @@ pub use apply::{Corrupt, apply};
 pub use asked::{Seen, SeenLoss, Told, Wish};
 pub use command::{Command, Downtime, Event, Facts, Fault, Flow, Key, MissedExit, Opened, Slashing, Theft};
 pub use conflict::{Conflict, ConflictError, Holders, Messages};
-pub use decide::{Refusal, decide, repay};
+pub use decide::{Refusal, decide};
 pub use place::{NoPlace, Place};
 
 use crate::formulas::losses::{Debts, Step};
