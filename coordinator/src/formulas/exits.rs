@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use thiserror::Error;
-use types::{Address, ClusterId, Epoch, Gwei, PublicKey, ValidatorIndex, Wei};
+use types::{Address, ClusterId, Epoch, Gwei, Preset, PublicKey, ValidatorIndex, Wei};
 
 /// The contract that takes requests (EIP-7002, `WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS`).
 pub const PREDEPLOY: Address = Address([
@@ -33,8 +33,15 @@ pub const REQUESTS_PER_BLOCK_MAX: u64 = 16;
 pub const REQUESTS_PER_BLOCK_TARGET: u64 = 2;
 /// `WITHDRAWAL_REQUEST_FEE_UPDATE_FRACTION`.
 pub const FEE_FRACTION: u64 = 17;
-/// `SHARD_COMMITTEE_PERIOD`: how long a validator must have been active before it may exit.
-pub const ACTIVE_EPOCHS_MIN: u64 = 256;
+/// `SHARD_COMMITTEE_PERIOD`: how many epochs a validator must have been active before it may exit.
+///
+/// Source: consensus-specs, `configs/mainnet.yaml`, `configs/minimal.yaml`; gnosischain/configs.
+pub const fn active_epochs_min(preset: Preset) -> u64 {
+    match preset {
+        Preset::Mainnet | Preset::Gnosis => 256,
+        Preset::Minimal => 64,
+    }
+}
 
 /// The least epochs from a signed exit to its ETH: `1 + MAX_SEED_LOOKAHEAD`, `MIN_VALIDATOR_WITHDRAWABILITY_DELAY`. Other
 /// exits before it, and the sweep, come on top.
@@ -106,7 +113,7 @@ pub struct Standing {
     pub validators: u32,
 }
 
-/// A validator that may exit: active for [`ACTIVE_EPOCHS_MIN`], not exiting, not asked to.
+/// A validator that may exit: active for [`active_epochs_min`], not exiting, not asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Which.
@@ -118,8 +125,8 @@ pub struct Candidate {
 }
 
 /// Whether a validator has been active for long enough to exit.
-pub fn may_exit(activation: Epoch, now: Epoch) -> bool {
-    activation.0.checked_add(ACTIVE_EPOCHS_MIN).is_some_and(|from| from <= now.0)
+pub fn may_exit(preset: Preset, activation: Epoch, now: Epoch) -> bool {
+    activation.0.checked_add(active_epochs_min(preset)).is_some_and(|from| from <= now.0)
 }
 
 /// The validators that exit for a demand, in order: as many as are needed and not one more, or all of them.
@@ -330,9 +337,11 @@ mod tests {
 
     #[test]
     fn a_young_validator_may_not_exit() {
-        assert!(!may_exit(Epoch(10), Epoch(265)));
-        assert!(may_exit(Epoch(10), Epoch(266)));
-        assert!(!may_exit(Epoch(u64::MAX), Epoch(u64::MAX)), "far future: not activated");
+        for (preset, first) in [(Preset::Mainnet, 266), (Preset::Gnosis, 266), (Preset::Minimal, 74)] {
+            assert!(!may_exit(preset, Epoch(10), Epoch(first - 1)));
+            assert!(may_exit(preset, Epoch(10), Epoch(first)));
+            assert!(!may_exit(preset, Epoch(u64::MAX), Epoch(u64::MAX)), "far future: not activated");
+        }
     }
 
     #[test]

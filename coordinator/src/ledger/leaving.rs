@@ -97,8 +97,9 @@ impl State {
     pub(super) fn wind_down(&self, at: u64, cluster: ClusterId, why: Why) -> Result<Vec<Event>, ActRefusal> {
         let stands = self.clusters.wind_down(cluster)?;
         let its = self.deposits.validators().values().filter(|validator| validator.cluster == cluster);
-        let finalized = self.chain.finalized.epoch;
-        let able = its.filter(|one| one.activation.is_some_and(|activation| may_exit(activation, finalized)));
+        let (preset, finalized) = (self.network.preset, self.chain.finalized.epoch);
+        let may = |activation| may_exit(preset, activation, finalized);
+        let able = its.filter(|one| one.activation.is_some_and(may));
         let staying = |index: &ValidatorIndex| !self.exits.exits().contains_key(index);
         let staying = able.filter_map(|one| one.index).filter(staying).take(exits::PLAN_MAX);
         let mut events = vec![Event::Clusters(Box::new(stands))];

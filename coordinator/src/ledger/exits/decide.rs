@@ -3,7 +3,7 @@
 use super::command::{Cluster, Command, Event, Facts, SeenExit, Validator, Why};
 use super::plan::{PLAN_MAX, ask, plan};
 use super::{Exit, Lateness, Stage, State, TRIGGERS_MAX};
-use crate::formulas::exits::{ACTIVE_EPOCHS_MIN, ExitError, may_exit};
+use crate::formulas::exits::{ExitError, active_epochs_min, may_exit};
 use crate::formulas::wide::WideError;
 use crate::ledger::incidents::Place;
 use crate::ledger::operators::OperatorId;
@@ -67,14 +67,14 @@ pub enum Refusal {
         validator: ValidatorIndex,
     },
     /// The chain would refuse it.
-    #[error(
-        "validator {validator} is active from {activation} on: it can exit {ACTIVE_EPOCHS_MIN} epochs later"
-    )]
+    #[error("validator {validator} is active from {activation} on: it can exit {least} epochs later")]
     Young {
         /// Which.
         validator: ValidatorIndex,
         /// Since when.
         activation: Epoch,
+        /// How long it must have been.
+        least: u64,
     },
     /// Nobody asked for it.
     #[error("nobody asked for an exit of validator {validator}")]
@@ -211,8 +211,9 @@ fn asked(
         return Err(Refusal::Known { validator });
     }
     let known = (facts.validator)(validator).ok_or(Refusal::NotOurs { validator })?;
-    if !may_exit(known.activation, facts.finalized) {
-        return Err(Refusal::Young { validator, activation: known.activation });
+    if !may_exit(facts.spec.preset, known.activation, facts.finalized) {
+        let least = active_epochs_min(facts.spec.preset);
+        return Err(Refusal::Young { validator, activation: known.activation, least });
     }
     ask(facts, now, validator, why)
 }

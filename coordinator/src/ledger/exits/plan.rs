@@ -20,7 +20,7 @@ pub(super) fn plan(state: &State, facts: &Facts<'_>, now: u64) -> Result<Vec<Eve
     let staked = std::mem::take(&mut whole.staked);
     let (leaving, mut staying): (Vec<_>, Vec<_>) =
         staked.into_iter().partition(|one| state.exits.contains_key(&one.candidate.index));
-    let able = |one: &Staked| may_exit(one.activation, facts.finalized);
+    let able = |one: &Staked| may_exit(facts.spec.preset, one.activation, facts.finalized);
     let ends = |one: &Staked| whole.clusters.get(&one.candidate.cluster).and_then(|cluster| cluster.ends);
     let ending: Vec<_> =
         staying.iter().filter(|one| able(one)).filter_map(|one| Some((*one, ends(one)?))).collect();

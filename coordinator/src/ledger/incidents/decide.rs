@@ -6,7 +6,7 @@ use super::{Incident, Stage, State};
 use crate::canonical;
 use crate::formulas::allocation::COMPOUNDING_MAX;
 use crate::formulas::losses::{Loss, LossError};
-use crate::formulas::slashing::{SLASHINGS_EPOCHS, initial};
+use crate::formulas::slashing::{initial, slashings_epochs};
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::operators::{OperatorId, Reason};
 use crate::ledger::reports::{ANSWERS_MAX, Evidence};
@@ -47,10 +47,10 @@ pub enum Refusal {
     },
     /// A slashing as no chain does it.
     #[error(
-        "a fault of epoch {}, slashed in {}, withdrawable in {}: it is slashed afterwards and waits {SLASHINGS_EPOCHS} epochs",
-        .0.fault, .0.slashed, .0.withdrawable
+        "a fault of epoch {}, slashed in {}, withdrawable in {}: it is slashed afterwards and waits {} epochs",
+        .0.fault, .0.slashed, .0.withdrawable, .1
     )]
-    NoSlashing(Slashing),
+    NoSlashing(Slashing, u64),
     /// No effective balance.
     #[error("validator {index} counts for {effective} gwei, which is no effective balance")]
     Effective {
@@ -186,10 +186,11 @@ fn place(facts: &Facts<'_>, now: u64, fault: &Fault) -> Result<Place, Refusal> {
     match fault {
         Fault::Slashing(seen) => {
             let index = seen.validator;
-            let released = seen.slashed.0.checked_add(SLASHINGS_EPOCHS);
+            let wait = slashings_epochs(facts.spec.preset);
+            let released = seen.slashed.0.checked_add(wait);
             let waits = released.is_some_and(|released| released <= seen.withdrawable.0);
             if seen.fault > seen.slashed || !waits {
-                return Err(Refusal::NoSlashing(*seen));
+                return Err(Refusal::NoSlashing(*seen, wait));
             }
             if seen.effective == Gwei(0) || seen.effective > COMPOUNDING_MAX {
                 return Err(Refusal::Effective { index, effective: seen.effective });

@@ -35,14 +35,14 @@ const ROWS: [Row; 16] = [
     ),
     row!(
         |_| opening(Fault::Slashing(Slashing { slashed: Epoch(899), ..slashed(101, 900) })),
-        Refusal::NoSlashing(_)
+        Refusal::NoSlashing(..)
     ),
     row!(
         |_| {
             let fast = slashed(101, 900);
             opening(Fault::Slashing(Slashing { withdrawable: Epoch(fast.withdrawable.0 - 1), ..fast }))
         },
-        Refusal::NoSlashing(_)
+        Refusal::NoSlashing(..)
     ),
     row!(
         |_| opening(Fault::Slashing(Slashing { effective: Gwei(2049 * ETH), ..slashed(101, 900) })),
