@@ -1,10 +1,11 @@
 //! The toy chain is strict: of everything that is signed, one wrong signature or root is refused and its twin taken.
 
-use sim::chain::{Chain, EXIT_EPOCHS, Genesis, Rejection};
+use sim::chain::registry::{Deposit, Registry};
+use sim::chain::{Chain, EXIT_EPOCHS, Genesis, Rejection, Slashing};
 use sim::curve::{Curve as _, Symbolic};
 use ssz::{Decode as _, Encode as _};
 use types::aggregate::{Aggregate, SignedAggregate};
-use types::attestation::{AttestationElectra, SingleAttestation};
+use types::attestation::{AttestationElectra, IndexedAttestation, SingleAttestation};
 use types::block::body::{BeaconBlock, BodyElectra};
 use types::block::{BlockShape, ProposedBlock};
 use types::operations::{SignedVoluntaryExit, VoluntaryExit};
@@ -302,4 +303,150 @@ fn after_an_epoch_without_blocks_the_next_one_is_made_without_what_is_too_old() 
         let now = spec().slot_start(slot);
         assert_eq!(chain.propose(&Symbolic, now, &made, &sign(proposer, &root)), Ok(()));
     }
+}
+
+/// A chain on which everybody has so much ETH.
+fn rich(validators: u32, eth: u64) -> Chain {
+    let account =
+        |number| (Symbolic.group_key(ValidatorNo(number)), Root([1; 32]), types::Gwei(eth * 1_000_000_000));
+    Chain::with_registry(spec(), Registry::new((0..validators).map(account)), 0, 5)
+}
+
+/// The block of a slot, with every attestation of the slot before; whoever is in `idle` does not attest.
+fn go_on(chain: &mut Chain, slot: Slot, idle: &[u64]) -> BeaconBlock<BodyElectra<Minimal>> {
+    let now = spec().slot_start(slot);
+    let before = Slot(slot.0 - 1);
+    if before > Slot(0) {
+        let head = chain.head();
+        let data = chain.vote(before, head).data(0);
+        let root = SigningRoot::of(&spec(), DomainType::BeaconAttester, data.target.epoch, Root::of(&data));
+        for who in chain.committee(before).into_iter().filter(|who| !idle.contains(&who.0)) {
+            let signature = sign(who, &root);
+            let single = SingleAttestation { committee_index: 0, attester_index: who, data, signature };
+            chain.attest(&Symbolic, now, &single).unwrap();
+        }
+    }
+    chain.begin(slot);
+    let (proposer, epoch) = (chain.proposer(slot), spec().epoch_of(slot));
+    let randao = sign(proposer, &SigningRoot::randao(&spec(), epoch));
+    let made = chain.produce(&Symbolic, slot, chain.head(), randao, Root::ZERO, Address::ZERO);
+    let root = SigningRoot::of(&spec(), DomainType::BeaconProposer, epoch, made.root);
+    chain.propose(&Symbolic, now, &made, &sign(proposer, &root)).unwrap();
+    BeaconBlock::from_ssz_bytes(&made.ssz.0).unwrap()
+}
+
+#[test]
+fn on_a_chain_with_balances_deposits_become_validators_that_are_due_and_withdrawals_are_in_blocks() {
+    let mut chain = rich(16, 33);
+    let newcomer = Symbolic.group_key(ValidatorNo(16));
+    chain.deposit(Deposit {
+        pubkey: newcomer,
+        credentials: Root([1; 32]),
+        amount: types::Gwei(32_000_000_000),
+        signature: Signature([1; 96]),
+        is_signed: true,
+        slot: Slot(2),
+    });
+    let (mut number, mut hash, mut withdrawn) = (0, Root::ZERO, 0);
+    for slot in (1..8 * 20).map(Slot) {
+        let block = go_on(&mut chain, slot, &[]);
+        let payload = &block.body.execution_payload;
+        assert_eq!((payload.block_number, payload.parent_hash), (number + 1, hash));
+        (number, hash) = (payload.block_number, payload.block_hash);
+        assert_eq!(chain.executed(&chain.head()), Some((number, hash)));
+        for withdrawal in &payload.withdrawals {
+            assert_eq!(withdrawal.index, withdrawn);
+            withdrawn += 1;
+        }
+    }
+    assert!(chain.finalized().epoch >= Epoch(16), "{:?}", chain.finalized());
+    // Everybody's 33rd ETH, and what they earned on top.
+    assert!(withdrawn > 16);
+    let index = chain.index_of(&newcomer).unwrap();
+    let account = *chain.registry().unwrap().account(index).unwrap();
+    let activation = account.activation.unwrap();
+    let due = |epoch| chain.attesters(epoch).iter().any(|duty| duty.validator_index == index);
+    assert!(due(activation) && !due(Epoch(activation.0 - 1)));
+    assert!(account.balance.0 >= 32_000_000_000);
+    // A state is that of its slot: what came after does not change it.
+    let registry = chain.registry().unwrap();
+    let (then, waiting) = registry.at(Epoch(1)).unwrap();
+    assert_eq!((then.len(), waiting.len()), (16, 1));
+    assert_eq!(registry.at(Epoch(19)).unwrap().0.len(), 17);
+}
+
+#[test]
+fn votes_count_by_balance() {
+    // Four of 2048 ETH are more than two thirds of all, whatever twelve of 32 do.
+    let account = |number: u32| {
+        let (kind, eth) = if number < 4 { (2, 2_048) } else { (1, 32) };
+        let credentials = Root([kind; 32]);
+        (Symbolic.group_key(ValidatorNo(number)), credentials, types::Gwei(eth * 1_000_000_000))
+    };
+    let make = || Chain::with_registry(spec(), Registry::new((0..16).map(account)), 0, 5);
+    for (idle, is_final) in [((4..16).collect::<Vec<_>>(), true), (vec![0, 1], false)] {
+        let mut chain = make();
+        for slot in (1..8 * 6).map(Slot) {
+            go_on(&mut chain, slot, &idle);
+        }
+        assert_eq!(chain.finalized().epoch > Epoch(0), is_final, "{idle:?}");
+    }
+}
+
+#[test]
+fn who_signs_twice_is_slashed_by_a_block_and_only_for_that() {
+    let mut chain = rich(16, 32);
+    for slot in (1..12).map(Slot) {
+        go_on(&mut chain, slot, &[]);
+    }
+    let (now, who) = (spec().slot_start(Slot(12)), ValidatorIndex(5));
+    let head = chain.head();
+    let vote = chain.vote(Slot(11), head).data(0);
+    let other = types::AttestationData { beacon_block_root: chain.origin(), ..vote };
+    let indexed = |data: types::AttestationData, by: ValidatorIndex| {
+        let root = SigningRoot::of(&spec(), DomainType::BeaconAttester, data.target.epoch, Root::of(&data));
+        let signature = Symbolic.aggregate(&[sign(by, &root)]).unwrap();
+        IndexedAttestation { attesting_indices: vec![who].try_into().unwrap(), data, signature }
+    };
+    let slashing = |one, two| Slashing { attestation_1: one, attestation_2: two };
+    let (first, second) = (indexed(vote, who), indexed(other, who));
+    let same = chain.take_slashing(&Symbolic, now, &slashing(first.clone(), first.clone()));
+    assert_eq!(same, Err(Rejection::Field { field: "slashing" }));
+    let forged = slashing(first.clone(), indexed(other, ValidatorIndex(6)));
+    let forged = chain.take_slashing(&Symbolic, now, &forged);
+    assert_eq!(forged, Err(Rejection::Signature("a slashing")));
+    let good = slashing(first, second);
+    chain.take_slashing(&Symbolic, now, &good).unwrap();
+    let block = go_on(&mut chain, Slot(12), &[]);
+    assert_eq!(block.body.attester_slashings.len(), 1);
+    let account = *chain.registry().unwrap().account(who).unwrap();
+    assert!(account.slashed);
+    assert_eq!(chain.exit_epoch(who), account.exit);
+    let again = chain.take_slashing(&Symbolic, spec().slot_start(Slot(13)), &good);
+    assert_eq!(again, Err(Rejection::Field { field: "slashed" }));
+    let block = go_on(&mut chain, Slot(13), &[]);
+    assert!(block.body.attester_slashings.is_empty(), "once");
+    // Too young to leave by itself.
+    let young = chain.take_exit(&Symbolic, spec().slot_start(Slot(14)), &exit(ValidatorIndex(7), 0));
+    assert_eq!(young, Err(Rejection::Field { field: "exiting validator" }));
+}
+
+#[test]
+fn a_block_with_another_payload_than_the_chains_is_refused() {
+    let mut chain = rich(16, 33);
+    let slot = Slot(1);
+    let (proposer, epoch, now) = (chain.proposer(slot), Epoch(0), spec().slot_start(slot));
+    let randao = sign(proposer, &SigningRoot::randao(&spec(), epoch));
+    let made = chain.produce(&Symbolic, slot, chain.head(), randao, Root::ZERO, Address([9; 20]));
+    let mut block = BeaconBlock::<BodyElectra<Minimal>>::from_ssz_bytes(&made.ssz.0).unwrap();
+    assert_eq!(block.body.execution_payload.withdrawals.len(), 4);
+    block.body.execution_payload.withdrawals[0].amount.0 += 1;
+    let shape = BlockShape::full(Preset::Minimal, Fork::Electra);
+    let greedy = shape.decode(&block.as_ssz_bytes()).unwrap();
+    let signed = |block: &ProposedBlock| {
+        sign(proposer, &SigningRoot::of(&spec(), DomainType::BeaconProposer, epoch, block.root))
+    };
+    let refused = chain.propose(&Symbolic, now, &greedy, &signed(&greedy));
+    assert_eq!(refused, Err(Rejection::Field { field: "execution payload" }));
+    chain.propose(&Symbolic, now, &made, &signed(&made)).unwrap();
 }

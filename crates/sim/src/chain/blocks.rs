@@ -1,6 +1,6 @@
 //! Blocks: made, checked, and taken onto the chain.
 
-use super::{Chain, Record, Rejection, field};
+use super::{Chain, Record, Rejection, Slashing, field};
 use crate::curve::Curve;
 use sha2::{Digest as _, Sha256};
 use ssz::{Decode as _, Encode as _};
@@ -8,7 +8,7 @@ use ssz_types::VariableList;
 use types::block::body::{BeaconBlock, BodyElectra};
 use types::block::{BlockShape, ProposedBlock};
 use types::operations::SignedVoluntaryExit;
-use types::payload::ExecutionPayloadDeneb;
+use types::payload::Withdrawal;
 use types::sizes::Minimal;
 use types::{
     Address, AttestationData, DomainType, Epoch, Millis, Root, Signature, SigningRoot, Slot, ValidatorIndex,
@@ -21,6 +21,10 @@ const ATTESTATIONS_MAX: usize = 8;
 struct Cargo {
     votes: Vec<(ValidatorIndex, AttestationData)>,
     exits: Vec<SignedVoluntaryExit>,
+    slashings: Vec<Slashing>,
+    withdrawals: Vec<Withdrawal>,
+    /// Number and hash of the execution layer's block.
+    executed: (u64, Root),
     /// The sync committee's bits, for the slot before.
     sync: Vec<bool>,
 }
@@ -41,18 +45,14 @@ impl Chain {
         let waiting = self.pool.iter().filter(|(data, _)| oldest <= data.slot && data.slot < slot);
         let packed: Vec<_> = waiting.filter_map(|(data, votes)| self.pack(curve, data, votes)).collect();
         let newest = packed.len().saturating_sub(ATTESTATIONS_MAX);
-        let execution_payload = ExecutionPayloadDeneb {
-            fee_recipient,
-            timestamp: self.spec().slot_start(slot).0 / 1000,
-            ..Default::default()
-        };
         let body = BodyElectra::<Minimal> {
             randao_reveal: randao,
             graffiti,
             attestations: VariableList::new(packed[newest..].to_vec()).expect("within Electra's limit"),
             voluntary_exits: VariableList::new(self.pack_exits()).expect("within the specification's limit"),
             sync_aggregate: self.pack_sync(curve, slot, head),
-            execution_payload,
+            attester_slashings: VariableList::new(self.pack_slashings()).expect("within Electra's limit"),
+            execution_payload: self.payload(slot, head, fee_recipient),
             ..Default::default()
         };
         let state_root = self.state_root(head, slot);
@@ -104,6 +104,7 @@ impl Chain {
             return Err(Rejection::Parent(block.parent_root));
         };
         field("slot", parent.slot < block.slot)?;
+        field("epoch", self.registry.is_none() || self.begun <= self.spec().epoch_of(block.slot))?;
         if block.parent_root != self.head {
             return Err(Rejection::Stale(block.parent_root));
         }
@@ -113,6 +114,7 @@ impl Chain {
         self.check_signature(curve, who, &root, signature, "the proposer")?;
         let reveal = SigningRoot::randao(self.spec(), epoch);
         self.check_signature(curve, who, &reveal, &block.randao_reveal, "the RANDAO reveal")?;
+        self.begin(block.slot);
         self.check_cargo(curve, block)
     }
 
@@ -125,6 +127,15 @@ impl Chain {
             let voters = self.check_aggregate(curve, block.slot, packed)?;
             votes.extend(voters.into_iter().map(|who| (who, packed.data)));
         }
+        let payload = &decoded.body.execution_payload;
+        let expected = self.payload(block.slot, block.parent_root, payload.fee_recipient);
+        field("execution payload", self.registry.is_none() || *payload == expected)?;
+        let (withdrawals, executed) =
+            (payload.withdrawals.to_vec(), (payload.block_number, payload.block_hash));
+        let slashings = decoded.body.attester_slashings.to_vec();
+        for slashing in &slashings {
+            self.check_slashing(curve, block.slot, slashing)?;
+        }
         let exits = decoded.body.voluntary_exits.to_vec();
         for exit in &exits {
             self.check_exit(curve, block.slot, exit).map_err(|rejection| match rejection {
@@ -134,7 +145,7 @@ impl Chain {
             })?;
         }
         let sync = self.check_sync(curve, block.slot, block.parent_root, &decoded.body.sync_aggregate)?;
-        Ok(Cargo { votes, exits, sync })
+        Ok(Cargo { votes, exits, slashings, withdrawals, executed, sync })
     }
 
     fn import(&mut self, block: &ProposedBlock, cargo: &Cargo) {
@@ -152,6 +163,8 @@ impl Chain {
             self.included.entry((data.slot, *who)).or_insert(*data);
         }
         self.import_exits(block.slot, &cargo.exits);
+        self.executed.insert(block.root, cargo.executed);
+        self.settle_block(block.slot, &cargo.slashings, &cargo.withdrawals);
         self.synced.insert(Slot(block.slot.0.saturating_sub(1)), cargo.sync.clone());
         let oldest = self.oldest_attested(block.slot);
         self.pool.retain(|data, _| data.slot >= oldest);

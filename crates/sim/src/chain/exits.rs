@@ -1,5 +1,6 @@
 //! Exits: taken into the pool, carried by blocks, and after a while their validators are due no more.
 
+use super::registry::ACTIVE_EPOCHS_MIN;
 use super::{Chain, Rejection, field};
 use crate::curve::Curve;
 use types::operations::SignedVoluntaryExit;
@@ -37,7 +38,12 @@ impl Chain {
         if self.exit_epochs.contains_key(&who) {
             return Err(Rejection::Known);
         }
-        field("exit epoch", exit.message.epoch <= self.spec().epoch_of(now))?;
+        let epoch = self.spec().epoch_of(now);
+        field("exit epoch", exit.message.epoch <= epoch)?;
+        if let Some(registry) = &self.registry {
+            let since = registry.account(who).and_then(|account| account.activation);
+            field("exiting validator", since.is_some_and(|since| since.0 + ACTIVE_EPOCHS_MIN <= epoch.0))?;
+        }
         let root = SigningRoot::voluntary_exit(self.spec(), &exit.message);
         self.check_signature(curve, who, &root, &exit.signature, "an exit")
     }
@@ -48,10 +54,13 @@ impl Chain {
     }
 
     pub(super) fn import_exits(&mut self, slot: Slot, exits: &[SignedVoluntaryExit]) {
-        let leaves = Epoch(self.spec().epoch_of(slot).0 + EXIT_EPOCHS);
+        let now = self.spec().epoch_of(slot);
+        let leaves = Epoch(now.0 + EXIT_EPOCHS);
         for exit in exits {
-            self.exits.remove(&exit.message.validator_index);
-            self.exit_epochs.insert(exit.message.validator_index, leaves);
+            let who = exit.message.validator_index;
+            self.exits.remove(&who);
+            let registered = self.registry.as_mut().and_then(|registry| registry.exit(who, now));
+            self.exit_epochs.insert(who, registered.unwrap_or(leaves));
         }
     }
 

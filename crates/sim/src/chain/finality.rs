@@ -44,8 +44,13 @@ impl Chain {
         let before = Epoch(epoch.0.checked_sub(1)?);
         let root = self.ancestor(self.head, self.spec().epoch_start(before));
         let target = Checkpoint { epoch: before, root };
-        let votes: BTreeSet<_> =
-            self.included.iter().filter(|(_, data)| data.target == target).map(|((_, who), _)| who).collect();
-        (before.0 > 0 && votes.len() * 3 >= self.genesis.validators.len() * 2).then_some(target)
+        let votes: BTreeSet<_> = self
+            .included
+            .iter()
+            .filter(|(_, data)| data.target == target)
+            .map(|((_, who), _)| *who)
+            .collect();
+        let (voted, all) = self.weigh(before, &votes);
+        (before.0 > 0 && voted * 3 >= all * 2).then_some(target)
     }
 }

@@ -9,19 +9,24 @@
 //! - `shuffle`: who is due when. `finality`: what to vote for, and what votes justify.
 //! - `blocks`: made, checked, imported. `attestations`, `sync`, `exits`: what comes in for them.
 //! - `aggregators`: aggregates and contributions, with the proofs of who may publish them.
+//! - `registry`: balances, for a chain on which a pool has a whole life; `economy`: how blocks change them.
 
 mod aggregators;
 mod attestations;
 mod blocks;
+mod economy;
 mod exits;
 mod finality;
+pub mod registry;
 mod shuffle;
 mod sync;
 
+pub use economy::Slashing;
 pub use exits::EXIT_EPOCHS;
 pub use shuffle::SYNC_PERIOD_EPOCHS;
 
 use crate::curve::Curve;
+use registry::Registry;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -128,6 +133,14 @@ pub struct Chain {
     /// From which epoch on a validator is gone.
     exit_epochs: BTreeMap<ValidatorIndex, Epoch>,
     rejected: Vec<Rejection>,
+    /// Balances, if validators have any.
+    registry: Option<Registry>,
+    /// The last epoch that has begun for it.
+    begun: Epoch,
+    /// The execution layer's block in each block: number and hash.
+    executed: BTreeMap<Root, (u64, Root)>,
+    /// Contradicting attestations waiting for a block.
+    slashings: Vec<Slashing>,
 }
 
 /// A vote in a pool.
@@ -168,7 +181,20 @@ impl Chain {
             exits: BTreeMap::new(),
             exit_epochs: BTreeMap::new(),
             rejected: Vec::new(),
+            registry: None,
+            begun: Epoch(0),
+            executed: BTreeMap::new(),
+            slashings: Vec::new(),
         }
+    }
+
+    /// A chain whose validators have balances: those of the registry, and more as deposits come.
+    ///
+    /// - `strangers`, `seed`: as in [`Genesis`].
+    pub fn with_registry(spec: ChainSpec, registry: Registry, strangers: u64, seed: u64) -> Self {
+        let validators = registry.accounts().iter().map(|account| account.pubkey).collect();
+        let chain = Self::new(Genesis { spec, validators, strangers, seed });
+        Self { registry: Some(registry), ..chain }
     }
 
     /// The network.

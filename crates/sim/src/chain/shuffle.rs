@@ -53,10 +53,15 @@ impl Chain {
         first.0.checked_sub(1).map_or(self.origin, |last| self.ancestor(head, Slot(last)))
     }
 
-    /// Validators that have not left by an epoch.
+    /// Validators that have begun, and not left, by an epoch.
     fn active(&self, epoch: Epoch) -> Vec<u64> {
         let left = |index: &u64| self.exit_epochs.get(&ValidatorIndex(*index)).is_some_and(|at| *at <= epoch);
-        (0..self.genesis.validators.len() as u64).filter(|index| !left(index)).collect()
+        let begun = |index: &u64| {
+            let account =
+                self.registry.as_ref().and_then(|registry| registry.account(ValidatorIndex(*index)));
+            account.is_none_or(|account| account.activation.is_some_and(|at| at <= epoch))
+        };
+        (0..self.genesis.validators.len() as u64).filter(|index| !left(index) && begun(index)).collect()
     }
 
     /// Who proposes in a slot.
