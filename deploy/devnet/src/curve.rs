@@ -3,12 +3,13 @@
 use crypto::{PointError, PublicKeyPoint, aggregate, fast_aggregate_verify, verify};
 use sim::curve::Curve;
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 use types::{PublicKey, Signature, SigningRoot};
 
-/// The keys of a chain's validators, parsed once.
+/// The keys of a chain's validators, parsed once. More come as deposits do.
 #[derive(Debug)]
 pub struct Bls {
-    keys: BTreeMap<PublicKey, PublicKeyPoint>,
+    keys: RwLock<BTreeMap<PublicKey, PublicKeyPoint>>,
 }
 
 impl Bls {
@@ -18,14 +19,25 @@ impl Bls {
     /// - Cost: one subgroup check per key.
     pub fn new(keys: &[PublicKey]) -> Result<Self, PointError> {
         let parsed = keys.iter().map(|key| Ok((*key, PublicKeyPoint::parse(key)?)));
-        Ok(Self { keys: parsed.collect::<Result<_, PointError>>()? })
+        Ok(Self { keys: RwLock::new(parsed.collect::<Result<_, PointError>>()?) })
+    }
+
+    /// Takes another key. Errors: it is no BLS key.
+    pub fn learn(&self, key: &PublicKey) -> Result<(), PointError> {
+        let point = PublicKeyPoint::parse(key)?;
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(*key, point);
+        Ok(())
+    }
+
+    fn point(&self, key: &PublicKey) -> Option<PublicKeyPoint> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 }
 
 /// Keys that are not the chain's sign nothing.
 impl Curve for Bls {
     fn verify(&self, key: &PublicKey, root: &SigningRoot, signature: &Signature) -> bool {
-        self.keys.get(key).is_some_and(|key| verify(key, root.as_ref(), signature))
+        self.point(key).is_some_and(|key| verify(&key, root.as_ref(), signature))
     }
 
     fn aggregate(&self, signatures: &[Signature]) -> Option<Signature> {
@@ -33,7 +45,7 @@ impl Curve for Bls {
     }
 
     fn verify_aggregate(&self, keys: &[PublicKey], root: &SigningRoot, signature: &Signature) -> bool {
-        let keys: Option<Vec<_>> = keys.iter().map(|key| self.keys.get(key).copied()).collect();
+        let keys: Option<Vec<_>> = keys.iter().map(|key| self.point(key)).collect();
         keys.is_some_and(|keys| fast_aggregate_verify(&keys, root.as_ref(), signature))
     }
 }
@@ -66,6 +78,8 @@ mod tests {
         let bls = Bls::new(&[secrets[0].public()]).unwrap();
         let root = SigningRoot::lock_hash(Root([7; 32]));
         assert!(!bls.verify(&secrets[1].public(), &root, &secrets[1].sign(&root)));
-        assert!(Bls::new(&[PublicKey([1; 48])]).is_err());
+        bls.learn(&secrets[1].public()).unwrap();
+        assert!(bls.verify(&secrets[1].public(), &root, &secrets[1].sign(&root)));
+        assert!(bls.learn(&PublicKey([1; 48])).is_err() && Bls::new(&[PublicKey([1; 48])]).is_err());
     }
 }

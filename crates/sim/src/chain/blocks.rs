@@ -164,6 +164,7 @@ impl Chain {
         }
         self.import_exits(block.slot, &cargo.exits);
         self.executed.insert(block.root, cargo.executed);
+        self.mix(self.spec().epoch_of(block.slot), &block.randao_reveal);
         self.settle_block(block.slot, &cargo.slashings, &cargo.withdrawals);
         self.synced.insert(Slot(block.slot.0.saturating_sub(1)), cargo.sync.clone());
         let oldest = self.oldest_attested(block.slot);

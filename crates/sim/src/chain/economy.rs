@@ -11,7 +11,7 @@ use types::attestation::IndexedAttestation;
 use types::operations::AttesterSlashing;
 use types::payload::{ExecutionPayloadDeneb, Withdrawal};
 use types::sizes::{Minimal, Sizes};
-use types::{Address, AttestationData, Epoch, Gwei, Millis, Root, Slot, ValidatorIndex};
+use types::{Address, AttestationData, Epoch, Gwei, Millis, Root, Signature, Slot, ValidatorIndex};
 
 /// Two contradicting attestations, as a block of this chain has them.
 pub type Slashing = AttesterSlashing<<Minimal as Sizes>::AttestersPerSlot>;
@@ -37,6 +37,19 @@ impl Chain {
     /// The number and the hash of the execution layer's block in a block of this chain.
     pub fn executed(&self, block: &Root) -> Option<(u64, Root)> {
         self.executed.get(block).copied()
+    }
+
+    /// An epoch's randomness (`get_randao_mix`), as far as blocks have brought it.
+    pub fn randao(&self, epoch: Epoch) -> Root {
+        self.mixes.range(..=epoch).next_back().map_or(Root::ZERO, |(_, mix)| *mix)
+    }
+
+    /// A block's reveal goes into it (`process_randao`).
+    pub(super) fn mix(&mut self, epoch: Epoch, reveal: &Signature) {
+        let mut mix = self.randao(epoch);
+        let hash: [u8; 32] = Sha256::digest(reveal.0).into();
+        mix.0.iter_mut().zip(hash).for_each(|(byte, other)| *byte ^= other);
+        self.mixes.insert(epoch, mix);
     }
 
     /// Whatever epochs have begun by a slot begin for the registry too. Blocks of earlier epochs come too late from then on.

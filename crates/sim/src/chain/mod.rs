@@ -141,6 +141,8 @@ pub struct Chain {
     executed: BTreeMap<Root, (u64, Root)>,
     /// Contradicting attestations waiting for a block.
     slashings: Vec<Slashing>,
+    /// The randomness of each epoch that has a block, as far as it has come.
+    mixes: BTreeMap<Epoch, Root>,
 }
 
 /// A vote in a pool.
@@ -185,6 +187,7 @@ impl Chain {
             begun: Epoch(0),
             executed: BTreeMap::new(),
             slashings: Vec::new(),
+            mixes: BTreeMap::new(),
         }
     }
 

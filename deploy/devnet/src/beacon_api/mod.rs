@@ -6,11 +6,13 @@
 //! - [`node`]: the chain, the clock and who waits for heads.
 //! - `reads`: genesis, configuration, states and headers. `config`: the configuration's keys.
 //! - `validator`: duties, and what there is to sign.
+//! - `economy`: balances, deposits, rewards and blocks, of a chain that has them.
 //! - `publish`: signed things. `deeds`: whether two of them are slashable.
 //! - `events`: heads as they come. `reply`: envelopes and refusals.
 
 mod config;
 mod deeds;
+mod economy;
 mod events;
 pub mod node;
 mod publish;
@@ -91,6 +93,12 @@ fn reads_routes() -> Router<Arc<BeaconNode>> {
         .route("/eth/v1/beacon/states/{id}/validators/{who}", get(reads::validator))
         .route("/eth/v1/beacon/headers/{id}", get(reads::header))
         .route("/eth/v1/beacon/blocks/{id}/root", get(reads::block_root))
+        .route("/eth/v2/beacon/blocks/{id}", get(economy::block))
+        .route("/eth/v1/beacon/states/{id}/pending_deposits", get(economy::pending))
+        .route("/eth/v1/beacon/states/{id}/randao", get(economy::randao))
+        .route("/eth/v1/beacon/states/{id}/sync_committees", get(economy::sync_committees))
+        .route("/eth/v1/beacon/rewards/attestations/{epoch}", post(economy::attestation_rewards))
+        .route("/eth/v1/beacon/rewards/sync_committee/{id}", post(economy::sync_rewards))
         .route("/eth/v1/config/spec", get(reads::config_spec))
         .route("/eth/v1/config/fork_schedule", get(reads::fork_schedule))
         .route("/eth/v1/config/deposit_contract", get(reads::deposit_contract))
@@ -122,6 +130,7 @@ fn publish_routes() -> Router<Arc<BeaconNode>> {
         .route("/eth/v2/beacon/pool/attestations", post(publish::attestations))
         .route("/eth/v1/beacon/pool/sync_committees", post(publish::sync_messages))
         .route("/eth/v1/beacon/pool/voluntary_exits", post(publish::exit))
+        .route("/eth/v2/beacon/pool/attester_slashings", post(publish::slashing))
         .route("/eth/v2/validator/aggregate_and_proofs", post(publish::aggregates))
         .route("/eth/v1/validator/contribution_and_proofs", post(publish::contributions))
 }

@@ -3,10 +3,12 @@
 use super::deeds::Deeds;
 use crate::clock;
 use crate::curve::Bls;
-
+use cluster::{DepositMessage, SignedDeposit};
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sim::chain::{Chain, Record, Rejection};
+use sim::chain::registry::Deposit;
+use sim::chain::{Chain, Record, Rejection, Slashing};
 use sim::curve::Curve as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +94,8 @@ pub(super) struct World {
     /// Hashes of other things that were taken, with their slots: likewise, for every operator hands in the same.
     copies: BTreeSet<(Slot, Root)>,
     deeds: Deeds,
+    /// Each block as it was handed in.
+    pub(super) blocks: BTreeMap<Root, Value>,
 }
 
 /// A beacon node over the toy chain.
@@ -115,6 +119,7 @@ impl BeaconNode {
             accepted: BTreeSet::new(),
             copies: BTreeSet::new(),
             deeds: Deeds::default(),
+            blocks: BTreeMap::new(),
         };
         Self { spec, curve, world: Mutex::new(world), heads }
     }
@@ -165,7 +170,7 @@ impl BeaconNode {
     }
 
     /// What to attest in a slot.
-    pub(super) fn vote(&self, slot: Slot) -> Result<BeaconVote, NotDue> {
+    pub(crate) fn vote(&self, slot: Slot) -> Result<BeaconVote, NotDue> {
         let now = self.now().ok_or(NotDue::BeforeGenesis)?;
         if slot > now || slot.0 + DATA_AGE_MAX < now.0 {
             return Err(NotDue::Slot { slot, now });
@@ -176,7 +181,7 @@ impl BeaconNode {
     }
 
     /// A block to sign.
-    pub(super) fn produce(
+    pub(crate) fn produce(
         &self,
         slot: Slot,
         randao: Signature,
@@ -188,7 +193,8 @@ impl BeaconNode {
         if slot != now {
             return Err(NotDue::Slot { slot, now });
         }
-        let world = self.world();
+        let mut world = self.world();
+        world.chain.begin(slot);
         let chain = &world.chain;
         let head = chain.head();
         if chain.block(&head).is_some_and(|block| block.slot >= slot) {
@@ -204,7 +210,7 @@ impl BeaconNode {
     }
 
     /// Takes an attestation into the pool.
-    pub(super) fn attest(&self, attestation: &SingleAttestation) -> Result<(), Rejection> {
+    pub(crate) fn attest(&self, attestation: &SingleAttestation) -> Result<(), Rejection> {
         let data = attestation.data;
         self.hand_in(data.slot);
         let now = self.now().ok_or(Rejection::Slot(data.slot))?;
@@ -229,7 +235,9 @@ impl BeaconNode {
     }
 
     /// Takes a block onto the chain and tells it to who waits for heads.
-    pub(super) fn publish(&self, signed: &SignedBlockParts) -> Result<(), Rejection> {
+    ///
+    /// - `json`: the same, as it was handed in.
+    pub(crate) fn publish(&self, signed: &SignedBlockParts, json: Value) -> Result<(), Rejection> {
         let block = &signed.block;
         self.hand_in(block.slot);
         let mut world = self.world();
@@ -243,6 +251,7 @@ impl BeaconNode {
         }
         world.chain.propose(&self.curve, clock::now(), block, &signed.signature)?;
         world.headers.insert(block.root, (block.body_root, signed.signature));
+        world.blocks.insert(block.root, json);
         let head = self.head(&world.chain);
         drop(world);
         // Nobody may be listening, which is no error.
@@ -289,6 +298,31 @@ impl BeaconNode {
     /// Takes an exit into the pool.
     pub(super) fn take_exit(&self, exit: &SignedVoluntaryExit) -> Result<(), Rejection> {
         self.world().chain.take_exit(&self.curve, clock::now(), exit)
+    }
+
+    /// Takes two contradicting attestations into the pool.
+    pub(super) fn take_slashing(&self, slashing: &Slashing) -> Result<(), Rejection> {
+        self.world().chain.take_slashing(&self.curve, clock::now(), slashing)
+    }
+
+    /// A deposit of the newest block joins the queue, if its key is one.
+    pub fn deposit(&self, deposit: &SignedDeposit) {
+        let DepositMessage { public_key, withdrawal_credentials, amount } = deposit.message;
+        if self.curve.learn(&public_key).is_err() {
+            return;
+        }
+        let root = deposit.message.signing_root(self.spec.genesis_fork_version);
+        let is_signed = crypto::verify_root(&public_key, &root, &deposit.signature);
+        let mut world = self.world();
+        let slot = world.chain.block(&world.chain.head()).map_or(Slot(0), |block| block.slot);
+        world.chain.deposit(Deposit {
+            pubkey: public_key,
+            credentials: withdrawal_credentials,
+            amount,
+            signature: deposit.signature,
+            is_signed,
+            slot,
+        });
     }
 
     /// A committee's aggregate of what is in the pool.

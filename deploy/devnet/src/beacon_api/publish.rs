@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::Value;
-use sim::chain::Rejection;
+use sim::chain::{Rejection, Slashing};
 use std::sync::Arc;
 use types::Epoch;
 use types::aggregate::{AggregateShape, SignedAggregate};
@@ -29,7 +29,8 @@ pub(super) async fn block(State(node): State<Arc<BeaconNode>>, headers: HeaderMa
     let spec = node.spec();
     let shape = BlockShape::full(spec.preset, spec.fork_at(Epoch(0)).fork);
     let contents = SignedBlockContents::from_json(shape, &json).map_err(Refusal::bad)?;
-    match on_blocking_thread(move || node.publish(&contents.signed)).await? {
+    let signed = json.get("signed_block").cloned().unwrap_or_default();
+    match on_blocking_thread(move || node.publish(&contents.signed, signed)).await? {
         Ok(()) => taken(),
         // The specification's answer for a block that is gossiped and not imported anew.
         Err(Rejection::Known) => Ok(StatusCode::ACCEPTED.into_response()),
@@ -96,6 +97,16 @@ pub(super) async fn exit(State(node): State<Arc<BeaconNode>>, headers: HeaderMap
     let exit: SignedVoluntaryExit = read(&headers, &body)?;
     match on_blocking_thread(move || node.take_exit(&exit)).await? {
         Ok(()) | Err(Rejection::Known) => taken(),
+        Err(rejection) => Err(refused(&rejection)),
+    }
+}
+
+/// `POST /eth/v2/beacon/pool/attester_slashings`.
+pub(super) async fn slashing(State(node): State<Arc<BeaconNode>>, headers: HeaderMap, body: Bytes) -> Reply {
+    check_fork(&node, &headers)?;
+    let slashing: Slashing = read(&headers, &body)?;
+    match on_blocking_thread(move || node.take_slashing(&slashing)).await? {
+        Ok(()) => taken(),
         Err(rejection) => Err(refused(&rejection)),
     }
 }

@@ -1,14 +1,15 @@
 //! Genesis, configuration, states, headers, and the node's own health.
 
-use super::config;
 use super::node::{BeaconNode, World, ancestor};
 use super::reply::{Refusal, Reply, data, of_state, parse, read};
+use super::{config, economy};
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sim::chain::Chain;
+use sim::chain::registry::Account;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::{Checkpoint, Epoch, PublicKey, Root, Signature, Slot, ValidatorIndex};
@@ -19,7 +20,7 @@ type Node = State<Arc<BeaconNode>>;
 const BALANCE_GWEI: &str = "32000000000";
 
 /// An epoch that never comes.
-const FAR_FUTURE: &str = "18446744073709551615";
+pub(super) const FAR_FUTURE: &str = "18446744073709551615";
 
 /// `GET /eth/v1/beacon/genesis`.
 pub(super) async fn genesis(State(node): Node) -> Reply {
@@ -153,25 +154,31 @@ pub(super) async fn validators_asked(
 pub(super) async fn validator(State(node): Node, Path((id, who)): Path<(String, String)>) -> Reply {
     let mut world = node.world();
     let block = state(&mut world, &id)?;
-    let found = find(&world.chain, &who)?;
+    let accounts = economy::accounts(&world, &id)?;
+    let found = find(&world.chain, &who)?.filter(|at| accounts.as_ref().is_none_or(|has| *at < has.len()));
     let at = found.ok_or_else(|| Refusal::absent(format!("no validator {who}")))?;
-    of_state(is_final(&world, &block), entry(&world.chain, at, status(&node, &world.chain, at)))
+    let status = status(&node, &world, (&id, accounts.as_deref()), at);
+    of_state(is_final(&world, &block), entry(&world.chain, accounts.as_deref(), at, status))
 }
 
 fn list(node: &BeaconNode, id: &str, asked: &Asked) -> Reply {
     let mut world = node.world();
     let block = state(&mut world, id)?;
-    let places: BTreeSet<usize> = match &asked.ids {
+    let accounts = economy::accounts(&world, id)?;
+    let count = accounts.as_ref().map_or(world.chain.validators().len(), Vec::len);
+    let mut places: BTreeSet<usize> = match &asked.ids {
         // An empty list asks for all, like none.
         Some(ids) if !ids.is_empty() => {
             let found: Result<Vec<_>, _> = ids.iter().map(|who| find(&world.chain, who)).collect();
             found?.into_iter().flatten().collect()
         }
-        _ => (0..world.chain.validators().len()).collect(),
+        _ => (0..count).collect(),
     };
-    let with_status = places.into_iter().map(|at| (at, status(node, &world.chain, at)));
+    places.retain(|at| *at < count);
+    let accounts = accounts.as_deref();
+    let with_status = places.into_iter().map(|at| (at, status(node, &world, (id, accounts), at)));
     let wanted = with_status.filter(|(_, status)| is_wanted(status, asked.statuses.as_deref()));
-    let entries = wanted.map(|(at, status)| entry(&world.chain, at, status)).collect();
+    let entries = wanted.map(|(at, status)| entry(&world.chain, accounts, at, status)).collect();
     of_state(is_final(&world, &block), entries)
 }
 
@@ -182,9 +189,17 @@ fn is_wanted(status: &str, statuses: Option<&[String]>) -> bool {
 }
 
 /// Active, on its way out, or gone.
-fn status(node: &BeaconNode, chain: &Chain, at: usize) -> &'static str {
+fn status(
+    node: &BeaconNode,
+    world: &World,
+    (id, accounts): (&str, Option<&[Account]>),
+    at: usize,
+) -> &'static str {
+    if let Some(accounts) = accounts {
+        return economy::status(&accounts[at], economy::epoch(world, id));
+    }
     let now = node.spec().epoch_of(node.now().unwrap_or_default());
-    match chain.exit_epoch(ValidatorIndex(at as u64)) {
+    match world.chain.exit_epoch(ValidatorIndex(at as u64)) {
         None => "active_ongoing",
         Some(exit) if now < exit => "active_exiting",
         Some(_) => "exited_unslashed",
@@ -203,7 +218,10 @@ fn find(chain: &Chain, who: &str) -> Result<Option<usize>, Refusal> {
     Ok(at.filter(|at| *at < chain.validators().len()))
 }
 
-fn entry(chain: &Chain, at: usize, status: &str) -> Value {
+fn entry(chain: &Chain, accounts: Option<&[Account]>, at: usize, status: &str) -> Value {
+    if let Some(accounts) = accounts {
+        return economy::entry(&accounts[at], at, status);
+    }
     let exit = chain.exit_epoch(ValidatorIndex(at as u64)).map(|epoch| epoch.to_string());
     let exit = exit.unwrap_or_else(|| FAR_FUTURE.to_owned());
     json!({
@@ -254,7 +272,7 @@ pub(super) async fn block_root(State(node): Node, Path(id): Path<String>) -> Rep
     of_state(is_final(&world, &root), json!({ "root": root }))
 }
 
-fn is_final(world: &World, root: &Root) -> bool {
+pub(super) fn is_final(world: &World, root: &Root) -> bool {
     let last = world.chain.finalized().root;
     let slot = |root| world.chain.block(root).map(|record| record.slot);
     *root == world.chain.origin()
@@ -262,7 +280,7 @@ fn is_final(world: &World, root: &Root) -> bool {
 }
 
 /// The block that an id names: a word, a slot or a root.
-fn block(world: &World, id: &str) -> Result<Root, Refusal> {
+pub(super) fn block(world: &World, id: &str) -> Result<Root, Refusal> {
     let chain = &world.chain;
     match id {
         "head" => Ok(chain.head()),
@@ -282,7 +300,7 @@ fn block(world: &World, id: &str) -> Result<Root, Refusal> {
 }
 
 /// The block whose state an id names. A slot names the state after its last block.
-fn state(world: &mut World, id: &str) -> Result<Root, Refusal> {
+pub(super) fn state(world: &mut World, id: &str) -> Result<Root, Refusal> {
     if id == "justified" {
         let justified = source(world);
         return Ok(known(world, justified.root));
