@@ -76,6 +76,10 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
             "finalized": {"epoch": finalized.to_string(), "root": Root([7; 32])},
         }))
         .into_response(),
+        path if path == format!("states/{}/randao", finalized * 32) => {
+            assert!(request.uri().query().is_some_and(|query| query.starts_with("epoch=")));
+            of_state(json!({"randao": Root([4; 32])})).into_response()
+        }
         path if path.starts_with(&format!("states/{}/", finalized * 32)) && !path.ends_with(lacks) => {
             let all =
                 json!([{"status": "active_ongoing", "validator": {"effective_balance": "32000000000"}}]);
@@ -93,12 +97,17 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
 
 /// An office with a cluster and a key, whose coordinator it is or is not.
 fn office(ours: bool) -> (TempDir, Shared) {
-    let folder = tempfile::tempdir().unwrap();
-    let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
     let mut pool = Pool::of(charter());
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
     pool.register(cluster, &[1]).unwrap();
+    taken_over(pool, ours)
+}
+
+/// An office with a pool's log.
+fn taken_over(mut pool: Pool, ours: bool) -> (TempDir, Shared) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
     if ours {
         pool.govern(Act::RotateCoordinator { coordinator: key.address() }).unwrap();
     }
@@ -123,6 +132,22 @@ async fn kinds(shared: &Shared) -> Vec<String> {
         entry["entry"]["cause"]["observation"]["kind"].as_str().map(str::to_owned)
     };
     entries.into_iter().filter_map(kind).filter(|kind| kind != "bond-deposited").collect()
+}
+
+/// What was observed since so many entries.
+async fn since(shared: &Shared, size: usize) -> Vec<String> {
+    let entries = shared.with(move |office| Ok(office.entries(size as u64, 1_000)?)).await.unwrap();
+    let sealed = entries.iter().map(|entry| Sealed::read(entry).unwrap());
+    let kind = |sealed: Sealed| match sealed.entry.cause {
+        crate::ledger::Cause::Observation(seen) => Some(seen.kind.to_string()),
+        _ => None,
+    };
+    sealed.filter_map(kind).collect()
+}
+
+async fn size(shared: &Shared) -> usize {
+    let size = shared.with(|office| Ok(office.ledger()?.tree().size())).await.unwrap();
+    usize::try_from(size).unwrap()
 }
 
 #[tokio::test]
@@ -190,6 +215,22 @@ async fn an_office_that_is_not_the_pool_s_coordinator_asks_and_sees_nothing() {
     assert!(kinds(&shared).await.is_empty());
     let refused = observe(&shared, "finalized", json!({"epoch": "9", "root": Root::ZERO}).to_string()).await;
     assert!(refused.unwrap().unwrap_err().contains("it records requests, and sees nothing"));
+}
+
+#[tokio::test]
+async fn a_seed_is_asked_of_the_node_and_written() {
+    let mut pool = Pool::of(charter());
+    pool.team();
+    let epoch = pool.state().epoch_at(pool.now).0;
+    pool.see("call", &Pool::wanted(1, epoch + 1)).unwrap();
+    let (_folder, shared) = taken_over(pool, true);
+    let (node, before) = (Node::default(), size(&shared).await);
+    *node.finalized.lock().unwrap() = epoch + 3;
+    round_of(&shared, &beacon_of(&[&node.serve().await]), &mut Troubles::default()).await;
+    assert_eq!(since(&shared, before).await[..2], ["finalized", "seed"]);
+    let mix = shared.with(|office| Ok(office.ledger()?.state().calls.proposal.clone())).await.unwrap();
+    assert_eq!(mix.unwrap().seed.mix, Root([4; 32]));
+    assert!(node.paths().contains(&format!("GET /eth/v1/beacon/states/{}/randao", (epoch + 3) * 32)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::question::{PER_QUESTION, Question};
 use super::said::Said;
 use super::tally::Tally;
 use crate::canonical;
+use crate::formation::Seed;
 use crate::ledger::chain::{Reference, Stake};
 use crate::ledger::deposits::{Look, Seen};
 use crate::ledger::reports::Report;
@@ -21,6 +22,8 @@ use types::Slot;
 pub enum Task {
     /// To see what is finalized.
     Finality,
+    /// To bring the seed that a call for clusters waits for.
+    Seed,
     /// To look at the pool's validators.
     Look,
     /// To weigh the chain's stake.
@@ -59,17 +62,30 @@ impl Known {
         match task {
             // No other work has answers that wait for more of them.
             Task::Look | Task::Stake | Task::Report => {
-                let stays =
-                    |question: &Question| matches!(question, Question::Finality | Question::Payload { .. });
-                self.answers.retain(|question, _| stays(question));
+                self.answers.retain(|question, _| *question == Question::Finality || of_checkpoint(question));
             }
-            // Another checkpoint has another block.
-            Task::Finality => {
-                self.answers.retain(|question, _| !matches!(question, Question::Payload { .. }))
-            }
+            Task::Finality => self.answers.retain(|question, _| !of_checkpoint(question)),
             Task::Contracts => self.answers.retain(|question, _| question.rpc().is_none()),
-            Task::Plan => {}
+            Task::Seed | Task::Plan => {}
         }
+    }
+}
+
+/// Whether an answer is of the finalized checkpoint: another checkpoint has another block, and other states are asked.
+fn of_checkpoint(question: &Question) -> bool {
+    match question {
+        Question::Payload { .. } | Question::Randao { .. } => true,
+        Question::Finality
+        | Question::Validators { .. }
+        | Question::Pending { .. }
+        | Question::Active { .. }
+        | Question::Root { .. }
+        | Question::Block { .. }
+        | Question::Attestations { .. }
+        | Question::Members { .. }
+        | Question::Executed { .. }
+        | Question::Logs { .. }
+        | Question::Sync { .. } => false,
     }
 }
 
@@ -96,10 +112,12 @@ pub enum Step {
 /// - `tally`: of the log up to now.
 /// - Cost: all validators; what would be planned; the answers of a frame.
 pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
-    let tasks = [Task::Finality, Task::Stake, Task::Contracts, Task::Look, Task::Report, Task::Plan];
+    let tasks =
+        [Task::Finality, Task::Seed, Task::Stake, Task::Contracts, Task::Look, Task::Report, Task::Plan];
     let open = tasks.into_iter().filter(|task| !known.set_aside.contains_key(task));
     let next = |task| match task {
         Task::Finality => finality(state, known),
+        Task::Seed => seed(state, known),
         Task::Look => look(state, known),
         Task::Stake => stake(state, known),
         Task::Contracts => heard::next(state, known),
@@ -126,6 +144,15 @@ fn finality(state: &State, known: &Known) -> Option<Step> {
     }
     // Whether it can be final at all is the ledger's to say.
     Some(observe(Task::Finality, "finalized", seen))
+}
+
+fn seed(state: &State, known: &Known) -> Option<Step> {
+    let (epoch, slot) = due::seed(state)?;
+    let question = Question::Randao { slot, epoch };
+    let Some(Said::Randao(mix)) = known.answers.get(&question) else {
+        return Some(Step::Ask(Task::Seed, vec![question]));
+    };
+    Some(observe(Task::Seed, "seed", &Seed { epoch, mix: *mix }))
 }
 
 fn look(state: &State, known: &Known) -> Option<Step> {

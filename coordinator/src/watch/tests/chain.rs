@@ -241,6 +241,10 @@ impl Chain {
                 let member = self.member.map_or(ValidatorIndex(1), |(member, _)| member);
                 json!({"validators": ["1", "2", member], "validator_aggregates": []})
             }
+            Question::Randao { slot, epoch } => {
+                let has = self.state(*slot).is_some() && epoch.0 <= slot.0 / 32;
+                has.then(|| json!({"randao": mix(epoch.0)}))?
+            }
             Question::Sync { slot, indices } => {
                 let sync = &self.blocks.get(&slot.0)?.sync;
                 assert!(indices.iter().eq(sync.keys()));
@@ -322,6 +326,13 @@ pub(super) fn root(epoch: u64) -> Root {
     root
 }
 
+/// An epoch's RANDAO mix.
+pub(super) fn mix(epoch: u64) -> Root {
+    let mut mix = Root([4; 32]);
+    mix.0[..8].copy_from_slice(&epoch.to_be_bytes());
+    mix
+}
+
 /// The hash of the execution layer's block of a number.
 pub(super) fn number_hash(number: u64) -> Root {
     let mut hash = Root([6; 32]);
@@ -373,15 +384,21 @@ pub(super) fn tally<'a>(pool: &Pool, chain: &'a mut Chain) -> &'a Tally {
     tally
 }
 
-/// Watches until there is nothing to do.
+/// Watches until there is nothing to do, after a start.
 pub(super) fn round(pool: &mut Pool, chain: &mut Chain) -> Round {
-    let (mut known, mut observed, mut refused) = (Known::default(), Vec::new(), Vec::new());
+    further(pool, chain, &mut Known::default())
+}
+
+/// Watches until there is nothing to do, in the round after another.
+pub(super) fn further(pool: &mut Pool, chain: &mut Chain, known: &mut Known) -> Round {
+    *known = std::mem::take(known).again(BTreeMap::new());
+    let (mut observed, mut refused) = (Vec::new(), Vec::new());
     for _ in 0..200 {
-        match next(pool.state(), tally(pool, chain), pool.now, &known) {
-            Step::Rest => return Round { observed, aside: known.set_aside, refused },
+        match next(pool.state(), tally(pool, chain), pool.now, known) {
+            Step::Rest => return Round { observed, aside: known.set_aside.clone(), refused },
             Step::SetAside(task, why) => drop(known.set_aside.insert(task, why)),
             Step::Ask(task, questions) => {
-                if !ask(pool.state(), chain, questions, &mut known) {
+                if !ask(pool.state(), chain, questions, known) {
                     known.set_aside.insert(task, "no answer".to_owned());
                 }
             }

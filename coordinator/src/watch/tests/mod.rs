@@ -7,3 +7,4 @@ mod logs;
 mod paid;
 mod recounts;
 mod rounds;
+mod seeds;
