@@ -12,6 +12,7 @@
 use crate::formulas::shares::Shares;
 use crate::ledger::State;
 use crate::ledger::deposits::{Stage, Validator};
+use crate::ledger::exits::{self, Exit};
 use types::{Epoch, Preset, Slot};
 
 /// Epochs between two looks when nothing moves: three a day. A look has all of the pool's validators, and is kept for ever.
@@ -48,7 +49,8 @@ pub fn look(state: &State) -> Option<Slot> {
         return None;
     }
     let looks = state.deposits.looks;
-    let moving = validators.values().any(|validator| is_moving(validator, looks));
+    let moving = validators.values().any(|validator| is_moving(validator, looks))
+        || state.exits.exits().values().any(is_leaving);
     let every = if moving { LOOK_SOON_EPOCHS } else { LOOK_EPOCHS };
     let due = looked.is_none_or(|looked| finalized.0 >= network.epoch_of(looked).0.saturating_add(every));
     due.then(|| network.epoch_start(finalized))
@@ -106,6 +108,11 @@ pub fn boundary(state: &State) -> Option<Epoch> {
     let (least, base) = (least.max(looked).max(1), last.unwrap_or(0));
     let frames = least.saturating_sub(base).div_ceil(frame);
     Some(Epoch(base.saturating_add(frames.saturating_mul(frame))))
+}
+
+/// Whether the chain was asked for an exit, and has not been seen to have it.
+fn is_leaving(exit: &Exit) -> bool {
+    exit.to_broadcast().is_some() || exit.stage < exits::Stage::Seen && !exit.triggers.is_empty()
 }
 
 /// Whether the chain is about to do something with a validator that waits for it.

@@ -11,6 +11,7 @@ use crate::watch::contracts::abi;
 use alloy_sol_types::SolEvent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use types::operations::SignedVoluntaryExit;
 use types::{Address, ChainSpec, Epoch, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
 
 const NEVER: &str = "18446744073709551615";
@@ -25,6 +26,16 @@ pub(super) type Attests = fn(u64, ValidatorIndex) -> [i64; 4];
 
 /// What a slot's block pays a member of the sync committee.
 pub(super) type Pays = fn(u64) -> i64;
+
+/// What a node says to an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    Yes,
+    /// It thinks nothing of it.
+    No,
+    /// Nobody answers.
+    Silence,
+}
 
 /// A block.
 #[derive(Clone, Default)]
@@ -61,6 +72,9 @@ pub(super) struct Chain {
     pub(super) hidden: Option<u64>,
     /// Logs of the execution layer, each with the number of its block: that of its slot.
     pub(super) logs: Vec<(u64, Value)>,
+    /// Exits that it was given, in order, and those that it takes.
+    pub(super) exits: Vec<SignedVoluntaryExit>,
+    pub(super) takes: fn(ValidatorIndex) -> Takes,
     /// What it was asked.
     pub(super) asked: Vec<Question>,
     /// What whoever watches it has counted of the log.
@@ -84,6 +98,8 @@ impl Chain {
             clock: ChainSpec::builtin("hoodi").unwrap(),
             hidden: None,
             logs: Vec::new(),
+            exits: Vec::new(),
+            takes: |_| Takes::Yes,
             asked: Vec::new(),
             counted: Default::default(),
         }
@@ -384,6 +400,19 @@ pub(super) fn tally<'a>(pool: &Pool, chain: &'a mut Chain) -> &'a Tally {
     tally
 }
 
+fn publish(chain: &mut Chain, exits: Vec<SignedVoluntaryExit>, known: &mut Known) {
+    for exit in exits {
+        let index = exit.message.validator_index;
+        let takes = (chain.takes)(index);
+        if takes == Takes::Silence {
+            known.set_aside.insert(Task::Publish, "no answer".to_owned());
+            return;
+        }
+        chain.exits.push(exit);
+        known.published.insert(index, takes == Takes::Yes);
+    }
+}
+
 /// Watches until there is nothing to do, after a start.
 pub(super) fn round(pool: &mut Pool, chain: &mut Chain) -> Round {
     further(pool, chain, &mut Known::default())
@@ -415,6 +444,7 @@ pub(super) fn further(pool: &mut Pool, chain: &mut Chain, known: &mut Known) -> 
                 refused.push(why);
                 known.refused.insert(reference);
             }
+            Step::Publish(exits) => publish(chain, exits, known),
             Step::Observe(task, kind, body) => match pool.see(kind, &serde_json::from_str(&body).unwrap()) {
                 Ok(_) => {
                     observed.push(kind);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chain;
+mod exits;
 mod frames;
 mod logs;
 mod paid;
