@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use types::operations::SignedVoluntaryExit;
 
 /// For a short answer: a node may have to compute it from an old state.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
@@ -156,6 +157,10 @@ async fn watch(
                 memory.refuse(reference, &why);
                 continue;
             }
+            Step::Publish(exits) => match publish(nodes, exits, &mut memory.known).await {
+                Ok(()) => continue,
+                Err(why) => (Task::Publish, why),
+            },
             Step::SetAside(task, why) => (task, why),
         };
         troubles.have(task, &why, period);
@@ -179,6 +184,28 @@ fn considered(office: &mut Office, mut memory: Memory) -> Result<(Memory, Step, 
     let state = office.ledger()?.state();
     let (step, scope) = (next(state, &memory.tally, now(), &memory.known), Scope::of(state));
     Ok((memory, step, scope))
+}
+
+/// Gives these to all beacon nodes. What a node says no to is told, and not given again before the next look. Errors: no node
+/// says anything.
+async fn publish(nodes: &Nodes, exits: Vec<SignedVoluntaryExit>, known: &mut Known) -> Result<(), String> {
+    for exit in exits {
+        let validator = exit.message.validator_index;
+        let body = serde_json::to_value(exit).map_err(|error| error.to_string())?;
+        let taken = match nodes.beacon.submit_exit(body).await {
+            Ok(()) => {
+                tracing::info!(%validator, "a signed exit is published");
+                true
+            }
+            Err(beacon::ApiError::Status { code: 400, message }) => {
+                tracing::warn!(%validator, message, "no beacon node takes the signed exit");
+                false
+            }
+            Err(error) => return Err(format!("the exit of validator {validator}: {error}")),
+        };
+        known.published.insert(validator, taken);
+    }
+    Ok(())
 }
 
 /// Asks all of these. Errors: the first that was not answered.

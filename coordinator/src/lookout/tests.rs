@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::CoordinatorKey;
+use crate::ledger::charter::Charter;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::governance::Act;
 use crate::ledger::testbed::Pool;
@@ -23,6 +24,9 @@ struct Node {
     asked: Arc<Mutex<Vec<(Method, String)>>>,
     /// What it has not: the end of a path.
     lacks: Arc<Mutex<&'static str>>,
+    /// Exits that it was given, and whether it takes them.
+    exits: Arc<Mutex<Vec<Value>>>,
+    refuses: Arc<Mutex<Option<StatusCode>>>,
 }
 
 impl Node {
@@ -60,6 +64,12 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
         return executed(request).await;
     }
     node.asked.lock().unwrap().push((request.method().clone(), path.clone()));
+    if path == "/eth/v1/beacon/pool/voluntary_exits" {
+        let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+        node.exits.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        let code = node.refuses.lock().unwrap().unwrap_or(StatusCode::OK);
+        return (code, Json(json!({"code": code.as_u16(), "message": "no such exit"}))).into_response();
+    }
     let of_state =
         |data: Value| Json(json!({"execution_optimistic": false, "finalized": true, "data": data}));
     let spec = ChainSpec::builtin("hoodi").unwrap();
@@ -76,6 +86,10 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
             "finalized": {"epoch": finalized.to_string(), "root": Root([7; 32])},
         }))
         .into_response(),
+        path if path == format!("states/{}/randao", finalized * 32) => {
+            assert!(request.uri().query().is_some_and(|query| query.starts_with("epoch=")));
+            of_state(json!({"randao": Root([4; 32])})).into_response()
+        }
         path if path.starts_with(&format!("states/{}/", finalized * 32)) && !path.ends_with(lacks) => {
             let all =
                 json!([{"status": "active_ongoing", "validator": {"effective_balance": "32000000000"}}]);
@@ -93,12 +107,17 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
 
 /// An office with a cluster and a key, whose coordinator it is or is not.
 fn office(ours: bool) -> (TempDir, Shared) {
-    let folder = tempfile::tempdir().unwrap();
-    let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
     let mut pool = Pool::of(charter());
     let team = pool.team();
     let cluster = pool.cluster(team, 1);
     pool.register(cluster, &[1]).unwrap();
+    taken_over(pool, ours)
+}
+
+/// An office with a pool's log.
+fn taken_over(mut pool: Pool, ours: bool) -> (TempDir, Shared) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = CoordinatorKey::load_or_create(folder.path(), &mut OsRng).unwrap();
     if ours {
         pool.govern(Act::RotateCoordinator { coordinator: key.address() }).unwrap();
     }
@@ -123,6 +142,22 @@ async fn kinds(shared: &Shared) -> Vec<String> {
         entry["entry"]["cause"]["observation"]["kind"].as_str().map(str::to_owned)
     };
     entries.into_iter().filter_map(kind).filter(|kind| kind != "bond-deposited").collect()
+}
+
+/// What was observed since so many entries.
+async fn since(shared: &Shared, size: usize) -> Vec<String> {
+    let entries = shared.with(move |office| Ok(office.entries(size as u64, 1_000)?)).await.unwrap();
+    let sealed = entries.iter().map(|entry| Sealed::read(entry).unwrap());
+    let kind = |sealed: Sealed| match sealed.entry.cause {
+        crate::ledger::Cause::Observation(seen) => Some(seen.kind.to_string()),
+        _ => None,
+    };
+    sealed.filter_map(kind).collect()
+}
+
+async fn size(shared: &Shared) -> usize {
+    let size = shared.with(|office| Ok(office.ledger()?.tree().size())).await.unwrap();
+    usize::try_from(size).unwrap()
 }
 
 #[tokio::test]
@@ -190,6 +225,81 @@ async fn an_office_that_is_not_the_pool_s_coordinator_asks_and_sees_nothing() {
     assert!(kinds(&shared).await.is_empty());
     let refused = observe(&shared, "finalized", json!({"epoch": "9", "root": Root::ZERO}).to_string()).await;
     assert!(refused.unwrap().unwrap_err().contains("it records requests, and sees nothing"));
+}
+
+#[tokio::test]
+async fn a_seed_is_asked_of_the_node_and_written() {
+    let mut pool = Pool::of(charter());
+    pool.team();
+    let epoch = pool.state().epoch_at(pool.now).0;
+    pool.see("call", &Pool::wanted(1, epoch + 1)).unwrap();
+    let (_folder, shared) = taken_over(pool, true);
+    let (node, before) = (Node::default(), size(&shared).await);
+    *node.finalized.lock().unwrap() = epoch + 3;
+    round_of(&shared, &beacon_of(&[&node.serve().await]), &mut Troubles::default()).await;
+    assert_eq!(since(&shared, before).await[..2], ["finalized", "seed"]);
+    let mix = shared.with(|office| Ok(office.ledger()?.state().calls.proposal.clone())).await.unwrap();
+    assert_eq!(mix.unwrap().seed.mix, Root([4; 32]));
+    assert!(node.paths().contains(&format!("GET /eth/v1/beacon/states/{}/randao", (epoch + 3) * 32)));
+}
+
+/// A pool without contracts with two validators, of which the first's exit is signed.
+fn leaving() -> (Pool, Value) {
+    let (mut pool, _, cluster) = Pool::staked(Charter { contracts: None, ..charter() }, 2);
+    let validators = [pool.index(1)].into();
+    pool.try_govern(Act::ExitValidator { validators }).unwrap();
+    (1..=3).for_each(|place| drop(pool.sign_exit(cluster, 1, place).unwrap()));
+    let signed = serde_json::to_value(pool.state().exits.to_broadcast().next().unwrap()).unwrap();
+    (pool, signed)
+}
+
+#[tokio::test]
+async fn a_signed_exit_is_given_to_every_node_and_written_when_one_has_it() {
+    let (pool, signed) = leaving();
+    let finalized = pool.state().chain.finalized.epoch.0;
+    let (_folder, shared) = taken_over(pool, true);
+    let [first, second] = [Node::default(), Node::default()];
+    for node in [&first, &second] {
+        *node.finalized.lock().unwrap() = finalized;
+    }
+    // The first is unwell.
+    *first.refuses.lock().unwrap() = Some(StatusCode::SERVICE_UNAVAILABLE);
+    let nodes = beacon_of(&[&first.serve().await, &second.serve().await]);
+    let before = size(&shared).await;
+    let (mut troubles, period) = (Troubles::default(), Duration::ZERO);
+    let memory = watch(&shared, &nodes, Memory::default(), &mut troubles, period).await.unwrap();
+    assert_eq!(since(&shared, before).await, ["network-stake", "exit-broadcast"]);
+    let given = |node: &Node| node.exits.lock().unwrap().clone();
+    assert_eq!((given(&first), given(&second)), (vec![signed.clone()], vec![signed]));
+    assert!(troubles.0.is_empty());
+    watch(&shared, &nodes, memory, &mut troubles, period).await.unwrap();
+    assert_eq!(given(&second).len(), 1, "once");
+    // Whoever starts again does not know, and gives it again; that is written nowhere.
+    round_of(&shared, &nodes, &mut troubles).await;
+    assert_eq!(given(&second).len(), 2);
+    assert_eq!(since(&shared, before).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_exit_that_is_refused_waits_for_a_look_and_one_that_nobody_hears_is_tried_again() {
+    let (pool, _) = leaving();
+    let finalized = pool.state().chain.finalized.epoch.0;
+    let (_folder, shared) = taken_over(pool, true);
+    let (node, before) = (Node::default(), size(&shared).await);
+    *node.finalized.lock().unwrap() = finalized;
+    *node.refuses.lock().unwrap() = Some(StatusCode::SERVICE_UNAVAILABLE);
+    let nodes = beacon_of(&[&node.serve().await]);
+    let (mut troubles, period) = (Troubles::default(), Duration::ZERO);
+    let mut memory = watch(&shared, &nodes, Memory::default(), &mut troubles, period).await.unwrap();
+    assert!(troubles.0[&Task::Publish].why.starts_with("the exit of validator 1000: status 503"));
+    *node.refuses.lock().unwrap() = Some(StatusCode::BAD_REQUEST);
+    for _ in 0..3 {
+        memory = watch(&shared, &nodes, memory, &mut troubles, period).await.unwrap();
+    }
+    assert_eq!(node.exits.lock().unwrap().len(), 2, "one for each answer");
+    assert!(troubles.0.is_empty());
+    assert_eq!(since(&shared, before).await, ["network-stake"]);
+    assert_eq!(memory.known.published.values().collect::<Vec<_>>(), [&false]);
 }
 
 #[test]

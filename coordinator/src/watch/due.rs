@@ -3,6 +3,7 @@
 //! ```text
 //! report   each frame's boundary, once it is final: the state is looked at first, and nothing later before the report
 //! look     else the latest final state: every 75 epochs, every 16 while something is on its way
+//! seed     the latest final state, once an epoch after that of the open call's seed is final
 //! ```
 //!
 //! Only states of finalized epochs' first slots are looked at. Where there are no validators there is nothing to look at,
@@ -11,7 +12,8 @@
 use crate::formulas::shares::Shares;
 use crate::ledger::State;
 use crate::ledger::deposits::{Stage, Validator};
-use types::{Epoch, Slot};
+use crate::ledger::exits::{self, Exit};
+use types::{Epoch, Preset, Slot};
 
 /// Epochs between two looks when nothing moves: three a day. A look has all of the pool's validators, and is kept for ever.
 pub const LOOK_EPOCHS: u64 = 75;
@@ -47,7 +49,8 @@ pub fn look(state: &State) -> Option<Slot> {
         return None;
     }
     let looks = state.deposits.looks;
-    let moving = validators.values().any(|validator| is_moving(validator, looks));
+    let moving = validators.values().any(|validator| is_moving(validator, looks))
+        || state.exits.exits().values().any(is_leaving);
     let every = if moving { LOOK_SOON_EPOCHS } else { LOOK_EPOCHS };
     let due = looked.is_none_or(|looked| finalized.0 >= network.epoch_of(looked).0.saturating_add(every));
     due.then(|| network.epoch_start(finalized))
@@ -64,6 +67,24 @@ pub fn stake(state: &State) -> Option<Slot> {
         Some(stake) => finalized.0 >= stake.epoch.0.saturating_add(day),
     };
     due.then(|| network.epoch_start(finalized))
+}
+
+/// The epoch whose RANDAO mix the open call waits for, and the slot of the state that is asked for it, once the mix is fixed.
+///
+/// That is the latest final state, which every node has, or the last one that still has this mix.
+pub fn seed(state: &State) -> Option<(Epoch, Slot)> {
+    let epoch = state.calls.open.as_ref()?.terms().seed_epoch;
+    let finalized = state.chain.finalized.epoch;
+    let last = epoch.0.saturating_add(historical_epochs(state.network.preset) - 1);
+    (finalized > epoch).then(|| (epoch, state.network.epoch_start(Epoch(finalized.0.min(last)))))
+}
+
+/// `EPOCHS_PER_HISTORICAL_VECTOR`: of so many epochs a state has the mixes.
+fn historical_epochs(preset: Preset) -> u64 {
+    match preset {
+        Preset::Mainnet | Preset::Gnosis => 65_536,
+        Preset::Minimal => 64,
+    }
 }
 
 /// The epoch of the next report: a whole number of frames after the last, and not before what was looked at. `None` while
@@ -87,6 +108,11 @@ pub fn boundary(state: &State) -> Option<Epoch> {
     let (least, base) = (least.max(looked).max(1), last.unwrap_or(0));
     let frames = least.saturating_sub(base).div_ceil(frame);
     Some(Epoch(base.saturating_add(frames.saturating_mul(frame))))
+}
+
+/// Whether the chain was asked for an exit, and has not been seen to have it.
+fn is_leaving(exit: &Exit) -> bool {
+    exit.to_broadcast().is_some() || exit.stage < exits::Stage::Seen && !exit.triggers.is_empty()
 }
 
 /// Whether the chain is about to do something with a validator that waits for it.

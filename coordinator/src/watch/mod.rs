@@ -12,12 +12,14 @@
 //! - [`due`]: which state is to be looked at next, and when. [`frame`]: what a report is made of; [`tally`]: what of it the
 //!   log says.
 //! - [`contracts`]: what the pool's contracts say; [`heard`]: what of it is to be observed.
+//! - `exits`: exits that are asked for, late, or to be published.
 //! - [`step`]: what to do next. [`recount`]: reports of a log, to be made again.
 //!
 //! Nothing here asks a clock or opens a socket: that is [`crate::lookout`]'s.
 
 pub mod contracts;
 pub mod due;
+mod exits;
 pub mod frame;
 pub mod heard;
 pub mod list;

@@ -90,6 +90,13 @@ pub enum Question {
         /// The contracts: the pool's, and the chain's for deposits.
         addresses: [Address; 2],
     },
+    /// The RANDAO mix of an epoch, as a later state has it.
+    Randao {
+        /// The state's slot.
+        slot: Slot,
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// What a block's sync committee earned.
     Sync {
         /// The block's slot.
@@ -137,6 +144,7 @@ impl Question {
             Self::Attestations { epoch, .. } => format!("{beacon}/rewards/attestations/{epoch}"),
             Self::Members { slot } => format!("{beacon}/states/{slot}/sync_committees"),
             Self::Sync { slot, .. } => format!("{beacon}/rewards/sync_committee/{slot}"),
+            Self::Randao { slot, epoch } => format!("{beacon}/states/{slot}/randao?epoch={epoch}"),
             Self::Executed { number } => format!("eth_getBlockByNumber {number}"),
             Self::Logs { from, to, .. } => format!("eth_getLogs {from}..{to}"),
         }
@@ -157,6 +165,7 @@ impl Question {
             | Self::Payload { .. }
             | Self::Executed { .. }
             | Self::Logs { .. }
+            | Self::Randao { .. }
             | Self::Members { .. } => None,
         }
     }
@@ -201,6 +210,7 @@ impl Question {
             | Self::Payload { .. }
             | Self::Attestations { .. }
             | Self::Executed { .. }
+            | Self::Randao { .. }
             | Self::Members { .. }
             | Self::Sync { .. } => ANSWER_LEN_MAX,
         }
@@ -229,6 +239,7 @@ impl Question {
             Self::Attestations { indices, .. } => said::attestations(indices, answer),
             Self::Members { .. } => said::members(scope, answer),
             Self::Sync { indices, .. } => said::sync(indices, answer),
+            Self::Randao { .. } => said::randao(answer),
             Self::Executed { number } => said::executed(*number, answer),
             Self::Logs { from, to, .. } => said::logs((*from, *to), scope, answer),
         }

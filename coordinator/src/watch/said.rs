@@ -39,6 +39,8 @@ pub enum Said {
     Members(BTreeSet<ValidatorIndex>),
     /// What members of a sync committee earned, or lost, in gwei.
     Sync(BTreeMap<ValidatorIndex, i64>),
+    /// The RANDAO mix of an epoch.
+    Randao(Root),
     /// The execution layer's block in a block of the chain.
     Payload(Executed),
     /// A block of the execution layer.
@@ -459,6 +461,15 @@ pub(super) fn sync(indices: &[ValidatorIndex], answer: &mut dyn Read) -> Result<
         Ok(())
     })?;
     Ok(Said::Sync(rewards))
+}
+
+/// Source: ethereum/beacon-APIs, `getStateRandao`.
+pub(super) fn randao(answer: &mut dyn Read) -> Result<Said, Wrong> {
+    #[derive(Deserialize)]
+    struct Mix {
+        randao: Root,
+    }
+    Ok(Said::Randao(short::<Mix>(answer)?.final_data()?.randao))
 }
 
 fn result<T: DeserializeOwned>(answer: &mut dyn Read) -> Result<T, Wrong> {

@@ -1,12 +1,14 @@
 //! What to do next: ask something, observe something, or wait.
 
 use super::due;
+use super::exits;
 use super::frame::{self, Frame};
 use super::heard;
 use super::question::{PER_QUESTION, Question};
 use super::said::Said;
 use super::tally::Tally;
 use crate::canonical;
+use crate::formation::Seed;
 use crate::ledger::chain::{Reference, Stake};
 use crate::ledger::deposits::{Look, Seen};
 use crate::ledger::reports::Report;
@@ -14,13 +16,16 @@ use crate::ledger::{Sighting, State};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use types::Slot;
+use types::operations::SignedVoluntaryExit;
+use types::{Slot, ValidatorIndex};
 
 /// Kinds of work. What goes wrong with one does not stop the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task {
     /// To see what is finalized.
     Finality,
+    /// To bring the seed that a call for clusters waits for.
+    Seed,
     /// To look at the pool's validators.
     Look,
     /// To weigh the chain's stake.
@@ -31,6 +36,12 @@ pub enum Task {
     Contracts,
     /// To have deposits planned.
     Plan,
+    /// To have exits asked for.
+    Exits,
+    /// To see who is late with an exit.
+    Review,
+    /// To give signed exits to beacon nodes.
+    Publish,
 }
 
 /// What was learned. A round ends when nothing is to be done; [`Known::again`] begins the next.
@@ -42,6 +53,8 @@ pub struct Known {
     pub set_aside: BTreeMap<Task, String>,
     /// Logs of contracts that the ledger refuses.
     pub refused: BTreeSet<Reference>,
+    /// Exits that beacon nodes were given since the last look, and whether one has taken it.
+    pub published: BTreeMap<ValidatorIndex, bool>,
 }
 
 impl Known {
@@ -59,17 +72,34 @@ impl Known {
         match task {
             // No other work has answers that wait for more of them.
             Task::Look | Task::Stake | Task::Report => {
-                let stays =
-                    |question: &Question| matches!(question, Question::Finality | Question::Payload { .. });
-                self.answers.retain(|question, _| stays(question));
+                self.answers.retain(|question, _| *question == Question::Finality || of_checkpoint(question));
+                if task == Task::Look {
+                    // An exit that the state does not have is published again.
+                    self.published.clear();
+                }
             }
-            // Another checkpoint has another block.
-            Task::Finality => {
-                self.answers.retain(|question, _| !matches!(question, Question::Payload { .. }))
-            }
+            Task::Finality => self.answers.retain(|question, _| !of_checkpoint(question)),
             Task::Contracts => self.answers.retain(|question, _| question.rpc().is_none()),
-            Task::Plan => {}
+            Task::Seed | Task::Plan | Task::Exits | Task::Review | Task::Publish => {}
         }
+    }
+}
+
+/// Whether an answer is of the finalized checkpoint: another checkpoint has another block, and other states are asked.
+fn of_checkpoint(question: &Question) -> bool {
+    match question {
+        Question::Payload { .. } | Question::Randao { .. } => true,
+        Question::Finality
+        | Question::Validators { .. }
+        | Question::Pending { .. }
+        | Question::Active { .. }
+        | Question::Root { .. }
+        | Question::Block { .. }
+        | Question::Attestations { .. }
+        | Question::Members { .. }
+        | Question::Executed { .. }
+        | Question::Logs { .. }
+        | Question::Sync { .. } => false,
     }
 }
 
@@ -84,6 +114,8 @@ pub enum Step {
     Tell(Reference, &'static str, String),
     /// This log is refused: it is passed over, and said why once.
     Refuse(Reference, String),
+    /// Give these to all beacon nodes, and tell which were taken in [`Known::published`]. Doing it twice changes nothing.
+    Publish(Vec<SignedVoluntaryExit>),
     /// Set the task aside for this round.
     SetAside(Task, String),
     /// Wait: there is nothing to do until the chain is further.
@@ -96,15 +128,30 @@ pub enum Step {
 /// - `tally`: of the log up to now.
 /// - Cost: all validators; what would be planned; the answers of a frame.
 pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
-    let tasks = [Task::Finality, Task::Stake, Task::Contracts, Task::Look, Task::Report, Task::Plan];
+    let tasks = [
+        Task::Finality,
+        Task::Seed,
+        Task::Stake,
+        Task::Contracts,
+        Task::Look,
+        Task::Report,
+        Task::Plan,
+        Task::Exits,
+        Task::Review,
+        Task::Publish,
+    ];
     let open = tasks.into_iter().filter(|task| !known.set_aside.contains_key(task));
     let next = |task| match task {
         Task::Finality => finality(state, known),
+        Task::Seed => seed(state, known),
         Task::Look => look(state, known),
         Task::Stake => stake(state, known),
         Task::Contracts => heard::next(state, known),
         Task::Report => report(state, tally, known),
         Task::Plan => plan(state, at),
+        Task::Exits => exits::plan(state, at),
+        Task::Review => exits::review(state, at),
+        Task::Publish => exits::publish(state, known),
     };
     open.filter_map(next).next().unwrap_or(Step::Rest)
 }
@@ -126,6 +173,15 @@ fn finality(state: &State, known: &Known) -> Option<Step> {
     }
     // Whether it can be final at all is the ledger's to say.
     Some(observe(Task::Finality, "finalized", seen))
+}
+
+fn seed(state: &State, known: &Known) -> Option<Step> {
+    let (epoch, slot) = due::seed(state)?;
+    let question = Question::Randao { slot, epoch };
+    let Some(Said::Randao(mix)) = known.answers.get(&question) else {
+        return Some(Step::Ask(Task::Seed, vec![question]));
+    };
+    Some(observe(Task::Seed, "seed", &Seed { epoch, mix: *mix }))
 }
 
 fn look(state: &State, known: &Known) -> Option<Step> {

@@ -11,6 +11,7 @@ use crate::watch::contracts::abi;
 use alloy_sol_types::SolEvent;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use types::operations::SignedVoluntaryExit;
 use types::{Address, ChainSpec, Epoch, Gwei, Root, Slot, ValidatorIndex, ValidatorStatus};
 
 const NEVER: &str = "18446744073709551615";
@@ -25,6 +26,16 @@ pub(super) type Attests = fn(u64, ValidatorIndex) -> [i64; 4];
 
 /// What a slot's block pays a member of the sync committee.
 pub(super) type Pays = fn(u64) -> i64;
+
+/// What a node says to an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    Yes,
+    /// It thinks nothing of it.
+    No,
+    /// Nobody answers.
+    Silence,
+}
 
 /// A block.
 #[derive(Clone, Default)]
@@ -61,6 +72,9 @@ pub(super) struct Chain {
     pub(super) hidden: Option<u64>,
     /// Logs of the execution layer, each with the number of its block: that of its slot.
     pub(super) logs: Vec<(u64, Value)>,
+    /// Exits that it was given, in order, and those that it takes.
+    pub(super) exits: Vec<SignedVoluntaryExit>,
+    pub(super) takes: fn(ValidatorIndex) -> Takes,
     /// What it was asked.
     pub(super) asked: Vec<Question>,
     /// What whoever watches it has counted of the log.
@@ -84,6 +98,8 @@ impl Chain {
             clock: ChainSpec::builtin("hoodi").unwrap(),
             hidden: None,
             logs: Vec::new(),
+            exits: Vec::new(),
+            takes: |_| Takes::Yes,
             asked: Vec::new(),
             counted: Default::default(),
         }
@@ -241,6 +257,10 @@ impl Chain {
                 let member = self.member.map_or(ValidatorIndex(1), |(member, _)| member);
                 json!({"validators": ["1", "2", member], "validator_aggregates": []})
             }
+            Question::Randao { slot, epoch } => {
+                let has = self.state(*slot).is_some() && epoch.0 <= slot.0 / 32;
+                has.then(|| json!({"randao": mix(epoch.0)}))?
+            }
             Question::Sync { slot, indices } => {
                 let sync = &self.blocks.get(&slot.0)?.sync;
                 assert!(indices.iter().eq(sync.keys()));
@@ -322,6 +342,13 @@ pub(super) fn root(epoch: u64) -> Root {
     root
 }
 
+/// An epoch's RANDAO mix.
+pub(super) fn mix(epoch: u64) -> Root {
+    let mut mix = Root([4; 32]);
+    mix.0[..8].copy_from_slice(&epoch.to_be_bytes());
+    mix
+}
+
 /// The hash of the execution layer's block of a number.
 pub(super) fn number_hash(number: u64) -> Root {
     let mut hash = Root([6; 32]);
@@ -373,15 +400,34 @@ pub(super) fn tally<'a>(pool: &Pool, chain: &'a mut Chain) -> &'a Tally {
     tally
 }
 
-/// Watches until there is nothing to do.
+fn publish(chain: &mut Chain, exits: Vec<SignedVoluntaryExit>, known: &mut Known) {
+    for exit in exits {
+        let index = exit.message.validator_index;
+        let takes = (chain.takes)(index);
+        if takes == Takes::Silence {
+            known.set_aside.insert(Task::Publish, "no answer".to_owned());
+            return;
+        }
+        chain.exits.push(exit);
+        known.published.insert(index, takes == Takes::Yes);
+    }
+}
+
+/// Watches until there is nothing to do, after a start.
 pub(super) fn round(pool: &mut Pool, chain: &mut Chain) -> Round {
-    let (mut known, mut observed, mut refused) = (Known::default(), Vec::new(), Vec::new());
+    further(pool, chain, &mut Known::default())
+}
+
+/// Watches until there is nothing to do, in the round after another.
+pub(super) fn further(pool: &mut Pool, chain: &mut Chain, known: &mut Known) -> Round {
+    *known = std::mem::take(known).again(BTreeMap::new());
+    let (mut observed, mut refused) = (Vec::new(), Vec::new());
     for _ in 0..200 {
-        match next(pool.state(), tally(pool, chain), pool.now, &known) {
-            Step::Rest => return Round { observed, aside: known.set_aside, refused },
+        match next(pool.state(), tally(pool, chain), pool.now, known) {
+            Step::Rest => return Round { observed, aside: known.set_aside.clone(), refused },
             Step::SetAside(task, why) => drop(known.set_aside.insert(task, why)),
             Step::Ask(task, questions) => {
-                if !ask(pool.state(), chain, questions, &mut known) {
+                if !ask(pool.state(), chain, questions, known) {
                     known.set_aside.insert(task, "no answer".to_owned());
                 }
             }
@@ -398,6 +444,7 @@ pub(super) fn round(pool: &mut Pool, chain: &mut Chain) -> Round {
                 refused.push(why);
                 known.refused.insert(reference);
             }
+            Step::Publish(exits) => publish(chain, exits, known),
             Step::Observe(task, kind, body) => match pool.see(kind, &serde_json::from_str(&body).unwrap()) {
                 Ok(_) => {
                     observed.push(kind);

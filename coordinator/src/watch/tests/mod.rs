@@ -2,8 +2,10 @@
 
 mod answers;
 mod chain;
+mod exits;
 mod frames;
 mod logs;
 mod paid;
 mod recounts;
 mod rounds;
+mod seeds;
