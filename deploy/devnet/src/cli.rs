@@ -6,6 +6,7 @@ use crate::exits::Exit;
 use crate::faults::flags::FaultFlags;
 use crate::faults::flood;
 use crate::front::BeaconFault;
+use crate::life::{self, LifeOrders};
 use crate::pool::{Kill, Orders};
 use crate::report::Report;
 use crate::strict_chain::StrictOrders;
@@ -53,6 +54,12 @@ enum ProcessRole {
     /// `dvt-node`.
     #[command(disable_help_flag = true)]
     Node {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// `dvt-coordinator`.
+    #[command(disable_help_flag = true)]
+    Coordinator {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -106,6 +113,10 @@ enum GenesisFork {
     /// Data availability sampling.
     Fulu,
 }
+
+/// A pool's life takes hundreds of epochs: they are as short as nodes can keep up with.
+const LIFE_SECONDS_PER_SLOT: u64 = 1;
+const LIFE_SLOTS_PER_EPOCH: u64 = 4;
 
 /// Validators of the strict chain: with the minimal preset, two committees of four in every slot.
 const STRICT_VALIDATORS: usize = 64;
@@ -218,6 +229,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Role::Process { process: ProcessRole::Node { args } }) => {
             dvt_node::cli::run(named("dvt-node", args))
         }
+        Some(Role::Process { process: ProcessRole::Coordinator { args } }) => {
+            coordinator::cli::run(named("dvt-coordinator", args))
+        }
         Some(Role::Process { process: ProcessRole::Client(args) }) => end(run_client(args)),
         Some(Role::Process { process: ProcessRole::Flood(args) }) => end(run_flood(args)),
         None => end(run_pool(cli.pool)),
@@ -272,9 +286,6 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     if args.import.is_none() {
         args.faults.check(args.operators, args.slots)?;
     }
-    if args.pool {
-        bail!("--pool comes with a later release");
-    }
     if args.oracle && (args.chain != ChainKind::Strict || args.slots < strict_chain::ORACLE_SLOT) {
         bail!("--oracle needs --chain strict and at least {} slots", strict_chain::ORACLE_SLOT);
     }
@@ -303,6 +314,9 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
     }
     start_logs();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if args.pool {
+        return runtime.block_on(live(&args));
+    }
     let report = runtime.block_on(async {
         tokio::select! {
             report = play(&args) => report,
@@ -316,6 +330,27 @@ fn run_pool(args: PoolArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", report.text())?;
     }
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A pool's whole life. Errors: the first of its steps that did not come.
+async fn live(args: &PoolArgs) -> anyhow::Result<ExitCode> {
+    let temporary = tempfile::Builder::new().prefix("symbolon-devnet-").tempdir()?;
+    let run_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let (seconds_per_slot, slots_per_epoch) = (LIFE_SECONDS_PER_SLOT, LIFE_SLOTS_PER_EPOCH);
+    let orders = LifeOrders { run_dir, seconds_per_slot, slots_per_epoch };
+    let lived = tokio::select! {
+        lived = life::run(&orders) => lived?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{}", serde_json::Value::Object(lived))?;
+    } else {
+        for (step, seen) in &lived {
+            writeln!(out, "{step}: {seen}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn play(args: &PoolArgs) -> anyhow::Result<Report> {

@@ -5,6 +5,7 @@
 //! - [`pool`]: nodes and who is killed when.
 //! - [`sim_chain`]: the pool on the toy chain. [`network`], [`curve`], [`beacon_api`], [`client`], [`clock`]: its
 //!   parameters, its signatures, its beacon node over HTTP, a plain validator client, and the time.
+//! - [`life`]: a pool with its coordinator on the toy chain, from its founding to its last check.
 //! - [`exits`]: a validator that leaves. [`front`]: what stands before a beacon node for one operator, and can fail.
 //! - [`faults`]: what happens to nodes and the lines between them, and what may be missed because of it.
 //! - [`lodestar_chain`]: the pool on a real Lodestar chain, with [`lodestar`] for everything around it.
@@ -21,6 +22,7 @@ pub mod curve;
 pub mod exits;
 pub mod faults;
 pub mod front;
+pub mod life;
 pub mod lodestar;
 pub mod lodestar_chain;
 pub mod moving;

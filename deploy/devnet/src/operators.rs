@@ -159,15 +159,21 @@ pub async fn ceremony(
     }
     try_join_all(processes.into_iter().map(|process| process.finished(CEREMONY_MAX))).await?;
     let ceremony_ms = u64::try_from(started.elapsed().as_millis())?;
+    Ok(Made { keys: hand_out(operators)?, ceremony_ms })
+}
+
+/// Gives each validator client its halves; the keys that a ceremony has made.
+pub fn hand_out(operators: &[Operator]) -> anyhow::Result<Vec<PublicKey>> {
     for operator in operators {
         std::fs::create_dir_all(&operator.client_dir)?;
         let (from, to) =
             (operator.data_dir.join(folder::KEYSTORES), operator.client_dir.join(folder::KEYSTORES));
         std::fs::rename(from, to)?;
     }
-    let lock = std::fs::read(operators[0].data_dir.join(folder::LOCK))?;
+    let first = operators.first().context("a cluster has operators")?;
+    let lock = std::fs::read(first.data_dir.join(folder::LOCK))?;
     let cluster = Lock::parse(&lock)?.cluster()?;
-    Ok(Made { keys: cluster.validators.iter().map(|one| one.public_key).collect(), ceremony_ms })
+    Ok(cluster.validators.iter().map(|one| one.public_key).collect())
 }
 
 async fn define(

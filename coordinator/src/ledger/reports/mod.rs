@@ -117,6 +117,11 @@ impl State {
         claims(self.claims.iter().map(|(account, amount)| (*account, *amount)))
     }
 
+    /// What an account has earned in all.
+    pub fn earned(&self, account: Address) -> Wei {
+        self.claims.get(&account).copied().unwrap_or_default()
+    }
+
     /// What an account has earned and not taken.
     pub fn claimable(&self, account: Address) -> Wei {
         let of = |book: &BTreeMap<Address, Wei>| book.get(&account).copied().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The server over HTTP: what it serves, what it refuses, and that refusals count.
 
+mod economy;
+
 use super::*;
 use crate::clock;
 use crate::curve::Bls;
