@@ -16,7 +16,7 @@
 
 use super::wide::ETH_GWEI;
 use thiserror::Error;
-use types::Gwei;
+use types::{Gwei, Preset};
 
 /// `MIN_SLASHING_PENALTY_QUOTIENT_ELECTRA`.
 pub const PENALTY_QUOTIENT: u64 = 4096;
@@ -26,6 +26,14 @@ pub const CORRELATION_MULTIPLIER: u64 = 3;
 pub const INCREMENT: Gwei = Gwei(ETH_GWEI);
 /// `EPOCHS_PER_SLASHINGS_VECTOR`: how long a slashed validator waits, and how long bonds stay locked for it.
 pub const SLASHINGS_EPOCHS: u64 = 8192;
+
+/// The same of a network: development chains have fewer.
+pub fn slashings_epochs(preset: Preset) -> u64 {
+    match preset {
+        Preset::Mainnet | Preset::Gnosis => SLASHINGS_EPOCHS,
+        Preset::Minimal => 64,
+    }
+}
 
 /// Why a penalty cannot be told.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

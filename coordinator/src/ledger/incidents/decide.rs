@@ -6,7 +6,7 @@ use super::{Incident, Stage, State};
 use crate::canonical;
 use crate::formulas::allocation::COMPOUNDING_MAX;
 use crate::formulas::losses::{Loss, LossError};
-use crate::formulas::slashing::{SLASHINGS_EPOCHS, initial};
+use crate::formulas::slashing::{initial, slashings_epochs};
 use crate::formulas::wide::{self, WideError};
 use crate::ledger::operators::{OperatorId, Reason};
 use crate::ledger::reports::{ANSWERS_MAX, Evidence};
@@ -47,7 +47,7 @@ pub enum Refusal {
     },
     /// A slashing as no chain does it.
     #[error(
-        "a fault of epoch {}, slashed in {}, withdrawable in {}: it is slashed afterwards and waits {SLASHINGS_EPOCHS} epochs",
+        "a fault of epoch {}, slashed in {}, withdrawable in {}: it is slashed afterwards, and waits EPOCHS_PER_SLASHINGS_VECTOR",
         .0.fault, .0.slashed, .0.withdrawable
     )]
     NoSlashing(Slashing),
@@ -186,7 +186,7 @@ fn place(facts: &Facts<'_>, now: u64, fault: &Fault) -> Result<Place, Refusal> {
     match fault {
         Fault::Slashing(seen) => {
             let index = seen.validator;
-            let released = seen.slashed.0.checked_add(SLASHINGS_EPOCHS);
+            let released = seen.slashed.0.checked_add(slashings_epochs(facts.spec.preset));
             let waits = released.is_some_and(|released| released <= seen.withdrawable.0);
             if seen.fault > seen.slashed || !waits {
                 return Err(Refusal::NoSlashing(*seen));
