@@ -24,6 +24,9 @@ struct Node {
     asked: Arc<Mutex<Vec<(Method, String)>>>,
     /// What it has not: the end of a path.
     lacks: Arc<Mutex<&'static str>>,
+    /// Who is slashed, and the block that says so, by its path.
+    slashed: Arc<Mutex<Value>>,
+    block: Arc<Mutex<(String, Value)>>,
     /// Exits that it was given, and whether it takes them.
     exits: Arc<Mutex<Vec<Value>>>,
     refuses: Arc<Mutex<Option<StatusCode>>>,
@@ -89,6 +92,15 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
         path if path == format!("states/{}/randao", finalized * 32) => {
             assert!(request.uri().query().is_some_and(|query| query.starts_with("epoch=")));
             of_state(json!({"randao": Root([4; 32])})).into_response()
+        }
+        path if path == format!("states/{}/validators", finalized * 32)
+            && request.method() == Method::POST
+            && node.slashed.lock().unwrap().is_array() =>
+        {
+            of_state(node.slashed.lock().unwrap().clone()).into_response()
+        }
+        path if path == node.block.lock().unwrap().0 => {
+            of_state(node.block.lock().unwrap().1.clone()).into_response()
         }
         path if path.starts_with(&format!("states/{}/", finalized * 32)) && !path.ends_with(lacks) => {
             let all =
@@ -300,6 +312,36 @@ async fn an_exit_that_is_refused_waits_for_a_look_and_one_that_nobody_hears_is_t
     assert!(troubles.0.is_empty());
     assert_eq!(since(&shared, before).await, ["network-stake"]);
     assert_eq!(memory.known.published.values().collect::<Vec<_>>(), [&false]);
+}
+
+#[tokio::test]
+async fn a_slashing_is_asked_for_each_epoch_and_written_with_its_block() {
+    let (pool, _, _) = Pool::staked(Charter { contracts: None, ..charter() }, 1);
+    let (key, finalized) = (crate::ledger::testbed::jar::key(1), pool.state().chain.finalized.epoch.0);
+    let credentials = pool.ours();
+    let (_folder, shared) = taken_over(pool, true);
+    let (node, slashed) = (Node::default(), finalized - 1);
+    *node.finalized.lock().unwrap() = finalized;
+    *node.slashed.lock().unwrap() = json!([{
+        "index": "1000", "balance": "31992187500", "status": "active_slashed",
+        "validator": {
+            "pubkey": key, "withdrawal_credentials": credentials, "effective_balance": "32000000000",
+            "slashed": true, "activation_epoch": "5", "exit_epoch": (slashed + 5).to_string(),
+            "withdrawable_epoch": (slashed + 8_192).to_string(),
+        },
+    }]);
+    let slot = slashed * 32 + 7;
+    let vote = json!({"attesting_indices": ["1000"], "data": {"target": {"epoch": slashed.to_string()}}});
+    let body = json!({
+        "proposer_slashings": [], "attester_slashings": [{"attestation_1": vote, "attestation_2": vote}],
+    });
+    let block = json!({"message": {"slot": slot.to_string(), "body": body}});
+    *node.block.lock().unwrap() = (format!("/eth/v2/beacon/blocks/{slot}"), block);
+    let before = size(&shared).await;
+    round_of(&shared, &beacon_of(&[&node.serve().await]), &mut Troubles::default()).await;
+    assert_eq!(since(&shared, before).await, ["network-stake", "slashing"]);
+    let held = shared.with(|office| Ok(office.ledger()?.state().incidents.holds_queue())).await.unwrap();
+    assert!(held, "nobody leaves");
 }
 
 #[test]

@@ -6,6 +6,9 @@
 //!           Covered(address indexed payer, uint256 amount)                    cover
 //!           PaidOut(uint256 indexed payout, address to, uint256 amount)       paid-out
 //!           BondPaid(uint256 indexed claim, address to, uint256 amount)       bond-paid
+//!           Collected(address indexed from, uint256 amount)                   rewards
+//!           Reserved(address indexed payer, uint256 amount)                   reserve-paid
+//!           ExitRequested(bytes pubkey, uint64 amount)                        exit-triggered, for the pool's keys
 //! deposits  DepositEvent(bytes, bytes, bytes, bytes, bytes)                   sent, for the pool's keys
 //! ```
 //!
@@ -18,7 +21,7 @@ use super::said::Wrong;
 use crate::ledger::State;
 use crate::ledger::chain::Reference;
 use crate::ledger::charter::Contracts;
-use crate::ledger::{bonds, deposits, pool};
+use crate::ledger::{bonds, deposits, exits, pool};
 use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolEvent;
 use cluster::deposit::{DepositMessage, SignedDeposit};
@@ -33,6 +36,9 @@ pub(super) mod abi {
         event Covered(address indexed payer, uint256 amount);
         event PaidOut(uint256 indexed payout, address to, uint256 amount);
         event BondPaid(uint256 indexed claim, address to, uint256 amount);
+        event Collected(address indexed from, uint256 amount);
+        event Reserved(address indexed payer, uint256 amount);
+        event ExitRequested(bytes pubkey, uint64 amount);
         event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index);
     }
 }
@@ -61,18 +67,27 @@ pub enum Says {
     PaidOut(u64, Address, Wei),
     /// The pool paid a claim on a bond.
     BondPaid(u64, Address, Wei),
+    /// What blocks paid the fee recipient came in.
+    Collected(Address, Wei),
+    /// Somebody paid for the reserve.
+    Reserved(Address, Wei),
+    /// The withdrawal address asked the chain for the exit of one of the pool's keys.
+    ExitRequested(PublicKey),
     /// A deposit for one of the pool's keys, by the root of its data.
     Deposit(PublicKey, Root),
 }
 
 /// The first words of all these events: what is asked for.
-pub fn topics() -> [Root; 6] {
+pub fn topics() -> [Root; 9] {
     [
         abi::Paid::SIGNATURE_HASH,
         abi::Bonded::SIGNATURE_HASH,
         abi::Covered::SIGNATURE_HASH,
         abi::PaidOut::SIGNATURE_HASH,
         abi::BondPaid::SIGNATURE_HASH,
+        abi::Collected::SIGNATURE_HASH,
+        abi::Reserved::SIGNATURE_HASH,
+        abi::ExitRequested::SIGNATURE_HASH,
         abi::DepositEvent::SIGNATURE_HASH,
     ]
     .map(|topic| Root(topic.0))
@@ -146,27 +161,43 @@ impl RawLog {
         if self.address != contracts.vault {
             return None;
         }
+        self.vault_says(topic, &data, keys)
+    }
+
+    /// What the vault says.
+    fn vault_says(&self, topic: B256, data: &[u8], keys: &BTreeSet<PublicKey>) -> Option<Option<Says>> {
         let address = |address: alloy_primitives::Address| Address(address.into_array());
         let says = match topic {
             abi::Paid::SIGNATURE_HASH => {
-                let event = self.decoded::<abi::Paid>(&data)?;
+                let event = self.decoded::<abi::Paid>(data)?;
                 Says::Paid(address(event.payer), Wei(event.amount))
             }
             abi::Bonded::SIGNATURE_HASH => {
-                let event = self.decoded::<abi::Bonded>(&data)?;
+                let event = self.decoded::<abi::Bonded>(data)?;
                 Says::Bonded(address(event.operator), Wei(event.amount))
             }
             abi::Covered::SIGNATURE_HASH => {
-                let event = self.decoded::<abi::Covered>(&data)?;
+                let event = self.decoded::<abi::Covered>(data)?;
                 Says::Covered(address(event.payer), Wei(event.amount))
             }
+            abi::Collected::SIGNATURE_HASH => {
+                let event = self.decoded::<abi::Collected>(data)?;
+                Says::Collected(address(event.from), Wei(event.amount))
+            }
+            abi::Reserved::SIGNATURE_HASH => {
+                let event = self.decoded::<abi::Reserved>(data)?;
+                Says::Reserved(address(event.payer), Wei(event.amount))
+            }
+            abi::ExitRequested::SIGNATURE_HASH => {
+                return Some(exit(&self.decoded::<abi::ExitRequested>(data)?, keys));
+            }
             abi::PaidOut::SIGNATURE_HASH => {
-                let event = self.decoded::<abi::PaidOut>(&data)?;
+                let event = self.decoded::<abi::PaidOut>(data)?;
                 let Some(payout) = number(event.payout) else { return Some(None) };
                 Says::PaidOut(payout, address(event.to), Wei(event.amount))
             }
             abi::BondPaid::SIGNATURE_HASH => {
-                let event = self.decoded::<abi::BondPaid>(&data)?;
+                let event = self.decoded::<abi::BondPaid>(data)?;
                 let Some(claim) = number(event.claim) else { return Some(None) };
                 Says::BondPaid(claim, address(event.to), Wei(event.amount))
             }
@@ -183,6 +214,12 @@ impl RawLog {
 /// Numbers of the pool have 64 bits.
 fn number(number: U256) -> Option<u64> {
     u64::try_from(number).ok()
+}
+
+/// A request for a whole exit of one of these keys. One for a part of a balance is none.
+fn exit(event: &abi::ExitRequested, keys: &BTreeSet<PublicKey>) -> Option<Says> {
+    let pubkey = PublicKey(event.pubkey.as_ref().try_into().ok()?);
+    (event.amount == 0 && keys.contains(&pubkey)).then_some(Says::ExitRequested(pubkey))
 }
 
 fn deposit(event: &abi::DepositEvent, keys: &BTreeSet<PublicKey>) -> Option<Option<Says>> {
@@ -202,10 +239,11 @@ impl Log {
     /// The observation of it: kind and body.
     ///
     /// - `slot`: of its block.
-    pub fn observation(&self, slot: Slot) -> (&'static str, Vec<u8>) {
+    /// - Errors: it is about a validator that the chain is not known to have.
+    pub fn observation(&self, state: &State, slot: Slot) -> Result<(&'static str, Vec<u8>), String> {
         use crate::canonical::bytes;
         let reference = self.reference;
-        match self.says {
+        Ok(match self.says {
             Says::Paid(payer, eth) => ("payment", bytes(&pool::Payment { reference, payer, eth })),
             Says::Covered(payer, eth) => ("cover", bytes(&pool::Payment { reference, payer, eth })),
             Says::Bonded(operator, amount) => {
@@ -219,7 +257,14 @@ impl Log {
                 let tx = reference.hash;
                 ("sent", bytes(&deposits::SentDeposit { pubkey, data_root, slot, tx }))
             }
-        }
+            Says::Collected(payer, eth) => ("rewards", bytes(&pool::Payment { reference, payer, eth })),
+            Says::Reserved(payer, eth) => ("reserve-paid", bytes(&pool::Payment { reference, payer, eth })),
+            Says::ExitRequested(pubkey) => {
+                let known = state.deposits.validators().get(&pubkey).and_then(|known| known.index);
+                let validator = known.ok_or_else(|| format!("the chain has no validator {pubkey} yet"))?;
+                ("exit-triggered", bytes(&exits::Triggered { validator, tx: reference.hash }))
+            }
+        })
     }
 
     /// Whether it needs no telling: it was counted, or is a deposit that no batch waits for, because a stranger made it or it
@@ -230,6 +275,11 @@ impl Log {
             let batch = validator.and_then(|validator| state.deposits.batches().get(&validator.planned?));
             let mut items = batch.map_or(&[][..], |batch| &batch.items).iter();
             return !items.any(|item| !item.sent && item.pubkey == pubkey && item.data_root == data_root);
+        }
+        if let Says::ExitRequested(pubkey) = self.says {
+            let index = state.deposits.validators().get(&pubkey).and_then(|validator| validator.index);
+            let exit = index.and_then(|index| state.exits.exits().get(&index));
+            return exit.is_some_and(|exit| exit.triggers.contains(&self.reference.hash));
         }
         state.money.counted(self.reference) || state.bonds.seen.contains(&self.reference)
     }

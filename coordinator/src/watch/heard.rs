@@ -103,9 +103,13 @@ fn tell(state: &State, known: &Known, ranges: &[Question]) -> Option<Step> {
                 return Some(Step::Ask(Task::Contracts, vec![block]));
             };
             let slot = state.network.slot_at(Millis(made.at.saturating_mul(1_000))).unwrap_or_default();
-            let (kind, body) = log.observation(slot);
-            let body = String::from_utf8(body).expect("JSON is text");
-            return Some(Step::Tell(log.reference, kind, body));
+            return Some(match log.observation(state, slot) {
+                Ok((kind, body)) => {
+                    let body = String::from_utf8(body).expect("JSON is text");
+                    Step::Tell(log.reference, kind, body)
+                }
+                Err(why) => Step::Refuse(log.reference, why),
+            });
         }
     }
     None

@@ -12,7 +12,7 @@
 //! - [`due`]: which state is to be looked at next, and when. [`frame`]: what a report is made of; [`tally`]: what of it the
 //!   log says.
 //! - [`contracts`]: what the pool's contracts say; [`heard`]: what of it is to be observed.
-//! - `exits`: exits that are asked for, late, or to be published.
+//! - `exits`: exits that are asked for, late, or to be published. `slashed`: slashings, and what they cost.
 //! - [`step`]: what to do next. [`recount`]: reports of a log, to be made again.
 //!
 //! Nothing here asks a clock or opens a socket: that is [`crate::lookout`]'s.
@@ -26,6 +26,7 @@ pub mod list;
 pub mod question;
 pub mod recount;
 pub mod said;
+mod slashed;
 pub mod step;
 pub mod tally;
 

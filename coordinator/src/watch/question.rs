@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::io::Read;
-use types::{Address, Epoch, PublicKey, Root, Slot, ValidatorIndex};
+use types::{Address, Epoch, PublicKey, Root, Slot, ValidatorIndex, ValidatorStatus};
 
 /// Most keys or indices of one question: 100 kB to send and 600 kB to read, which a node makes in a tenth of a second.
 pub const PER_QUESTION: usize = 1_000;
@@ -26,6 +26,14 @@ pub const ACTIVE_LEN_MAX: usize = 2 << 30;
 
 /// Most bytes of logs. A deposit takes 1,500, so forty thousand fit: a range of blocks has no gas for more.
 pub const LOGS_LEN_MAX: usize = 64 << 20;
+
+/// Statuses of validators that may be slashed; the last two do not say.
+const SLASHED: [ValidatorStatus; 4] = [
+    ValidatorStatus::ActiveSlashed,
+    ValidatorStatus::ExitedSlashed,
+    ValidatorStatus::WithdrawalPossible,
+    ValidatorStatus::WithdrawalDone,
+];
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,6 +98,18 @@ pub enum Question {
         /// The contracts: the pool's, and the chain's for deposits.
         addresses: [Address; 2],
     },
+    /// Which of these validators are slashed.
+    Slashed {
+        /// The state's slot.
+        slot: Slot,
+        /// These, at most [`PER_QUESTION`].
+        indices: Vec<ValidatorIndex>,
+    },
+    /// Whom a slot's block slashes.
+    Slashings {
+        /// The slot.
+        slot: Slot,
+    },
     /// The RANDAO mix of an epoch, as a later state has it.
     Randao {
         /// The state's slot.
@@ -117,6 +137,8 @@ pub struct Scope {
     pub indices: BTreeSet<ValidatorIndex>,
     /// Its contracts.
     pub contracts: Option<Contracts>,
+    /// Slots of an epoch of the network's.
+    pub slots_per_epoch: u64,
 }
 
 impl Scope {
@@ -125,7 +147,7 @@ impl Scope {
         let keys = state.deposits.validators().keys().copied().collect();
         let indices = state.deposits.by_index.keys().copied().collect();
         let Charter { withdrawal_address: address, contracts, .. } = state.charter;
-        Self { address, keys, indices, contracts }
+        Self { address, keys, indices, contracts, slots_per_epoch: state.network.slots_per_epoch }
     }
 }
 
@@ -135,11 +157,13 @@ impl Question {
         let beacon = "/eth/v1/beacon";
         match self {
             Self::Finality => format!("{beacon}/states/head/finality_checkpoints"),
-            Self::Validators { slot, .. } => format!("{beacon}/states/{slot}/validators"),
+            Self::Validators { slot, .. } | Self::Slashed { slot, .. } => {
+                format!("{beacon}/states/{slot}/validators")
+            }
             Self::Pending { slot } => format!("{beacon}/states/{slot}/pending_deposits"),
             Self::Active { slot } => format!("{beacon}/states/{slot}/validators?status=active"),
             Self::Root { slot } => format!("{beacon}/headers/{slot}"),
-            Self::Block { slot } => format!("/eth/v2/beacon/blocks/{slot}"),
+            Self::Block { slot } | Self::Slashings { slot } => format!("/eth/v2/beacon/blocks/{slot}"),
             Self::Payload { root } => format!("/eth/v2/beacon/blocks/{root}"),
             Self::Attestations { epoch, .. } => format!("{beacon}/rewards/attestations/{epoch}"),
             Self::Members { slot } => format!("{beacon}/states/{slot}/sync_committees"),
@@ -154,6 +178,7 @@ impl Question {
     pub fn body(&self) -> Option<String> {
         match self {
             Self::Validators { keys, .. } => Some(json!({ "ids": keys }).to_string()),
+            Self::Slashed { indices, .. } => Some(json!({ "ids": indices, "statuses": SLASHED }).to_string()),
             Self::Attestations { indices, .. } | Self::Sync { indices, .. } => {
                 Some(json!(indices).to_string())
             }
@@ -166,6 +191,7 @@ impl Question {
             | Self::Executed { .. }
             | Self::Logs { .. }
             | Self::Randao { .. }
+            | Self::Slashings { .. }
             | Self::Members { .. } => None,
         }
     }
@@ -211,6 +237,8 @@ impl Question {
             | Self::Attestations { .. }
             | Self::Executed { .. }
             | Self::Randao { .. }
+            | Self::Slashed { .. }
+            | Self::Slashings { .. }
             | Self::Members { .. }
             | Self::Sync { .. } => ANSWER_LEN_MAX,
         }
@@ -223,7 +251,7 @@ impl Question {
 
     /// Whether "there is no such thing" is an answer: slots may have no block.
     pub fn may_be_absent(&self) -> bool {
-        matches!(self, Self::Root { .. } | Self::Block { .. })
+        matches!(self, Self::Root { .. } | Self::Block { .. } | Self::Slashings { .. })
     }
 
     /// Reads an answer; of an execution node, its result. Errors: the rule that it breaks.
@@ -240,6 +268,8 @@ impl Question {
             Self::Members { .. } => said::members(scope, answer),
             Self::Sync { indices, .. } => said::sync(indices, answer),
             Self::Randao { .. } => said::randao(answer),
+            Self::Slashed { indices, .. } => said::slashed(indices, answer),
+            Self::Slashings { slot } => said::slashings(*slot, scope, answer),
             Self::Executed { number } => said::executed(*number, answer),
             Self::Logs { from, to, .. } => said::logs((*from, *to), scope, answer),
         }

@@ -39,6 +39,10 @@ pub enum Said {
     Members(BTreeSet<ValidatorIndex>),
     /// What members of a sync committee earned, or lost, in gwei.
     Sync(BTreeMap<ValidatorIndex, i64>),
+    /// Those of the validators that are slashed.
+    Slashed(BTreeMap<ValidatorIndex, SeenValidator>),
+    /// Whom of the pool's a block slashes, and the epoch of the later of the two messages.
+    Slashings(BTreeMap<ValidatorIndex, Epoch>),
     /// The RANDAO mix of an epoch.
     Randao(Root),
     /// The execution layer's block in a block of the chain.
@@ -274,6 +278,26 @@ pub(super) fn validators(keys: &[PublicKey], answer: &mut dyn Read) -> Result<Sa
     Ok(Said::Validators(found))
 }
 
+/// Of validators that are not slashed nothing is said: nodes may not know the filter.
+pub(super) fn slashed(indices: &[ValidatorIndex], answer: &mut dyn Read) -> Result<Said, Wrong> {
+    let asked: BTreeSet<&ValidatorIndex> = indices.iter().collect();
+    let (mut found, mut told) = (BTreeMap::new(), BTreeSet::new());
+    list::read(answer, |entry: Entry| {
+        let index = entry.index;
+        if !asked.contains(&index) {
+            return Err(Wrong::NotAskedIndex { index });
+        }
+        if !told.insert(index) {
+            return Err(Wrong::TwiceIndex { index });
+        }
+        if entry.validator.slashed {
+            found.insert(index, entry.seen());
+        }
+        Ok(())
+    })?;
+    Ok(Said::Slashed(found))
+}
+
 pub(super) fn pending(scope: &Scope, answer: &mut dyn Read) -> Result<Said, Wrong> {
     #[derive(Deserialize)]
     struct Entry {
@@ -390,6 +414,73 @@ pub(super) fn block(slot: Slot, scope: &Scope, answer: &mut dyn Read) -> Result<
         }
     }
     Ok(Said::Block(block))
+}
+
+/// Source: consensus-specs, Electra: `process_operations`, `process_proposer_slashing`, `process_attester_slashing`.
+pub(super) fn slashings(slot: Slot, scope: &Scope, answer: &mut dyn Read) -> Result<Said, Wrong> {
+    #[derive(Deserialize)]
+    struct Signed {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        slot: Slot,
+        body: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        proposer_slashings: Vec<ProposerSlashing>,
+        attester_slashings: Vec<AttesterSlashing>,
+    }
+    #[derive(Deserialize)]
+    struct ProposerSlashing {
+        signed_header_1: SignedHeader,
+    }
+    #[derive(Deserialize)]
+    struct SignedHeader {
+        message: Header,
+    }
+    #[derive(Deserialize)]
+    struct Header {
+        slot: Slot,
+        proposer_index: ValidatorIndex,
+    }
+    #[derive(Deserialize)]
+    struct AttesterSlashing {
+        attestation_1: Vote,
+        attestation_2: Vote,
+    }
+    #[derive(Deserialize)]
+    struct Vote {
+        attesting_indices: Vec<ValidatorIndex>,
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        target: Target,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        epoch: Epoch,
+    }
+    let Message { slot: have, body } = short::<Signed>(answer)?.final_data()?.message;
+    if have != slot {
+        return Err(Wrong::Slot { have, want: slot });
+    }
+    let mut faults = BTreeMap::new();
+    // Who is slashed twice is slashed by the first, and the chain takes proposers' first.
+    for ProposerSlashing { signed_header_1: SignedHeader { message } } in body.proposer_slashings {
+        let epoch = Epoch(message.slot.0 / scope.slots_per_epoch.max(1));
+        faults.entry(message.proposer_index).or_insert(epoch);
+    }
+    for AttesterSlashing { attestation_1: one, attestation_2: other } in body.attester_slashings {
+        let both: BTreeSet<_> = other.attesting_indices.into_iter().collect();
+        for index in one.attesting_indices.into_iter().filter(|index| both.contains(index)) {
+            faults.entry(index).or_insert(one.data.target.epoch.max(other.data.target.epoch));
+        }
+    }
+    faults.retain(|index, _| scope.indices.contains(index));
+    Ok(Said::Slashings(faults))
 }
 
 pub(super) fn payload(answer: &mut dyn Read) -> Result<Said, Wrong> {

@@ -1,12 +1,12 @@
 //! What to do next: ask something, observe something, or wait.
 
 use super::due;
-use super::exits;
 use super::frame::{self, Frame};
 use super::heard;
 use super::question::{PER_QUESTION, Question};
 use super::said::Said;
 use super::tally::Tally;
+use super::{exits, slashed};
 use crate::canonical;
 use crate::formation::Seed;
 use crate::ledger::chain::{Reference, Stake};
@@ -34,6 +34,10 @@ pub enum Task {
     Report,
     /// To hear what the pool's contracts say.
     Contracts,
+    /// To see who was slashed.
+    Slashing,
+    /// To tell what slashings have cost.
+    Loss,
     /// To have deposits planned.
     Plan,
     /// To have exits asked for.
@@ -80,7 +84,13 @@ impl Known {
             }
             Task::Finality => self.answers.retain(|question, _| !of_checkpoint(question)),
             Task::Contracts => self.answers.retain(|question, _| question.rpc().is_none()),
-            Task::Seed | Task::Plan | Task::Exits | Task::Review | Task::Publish => {}
+            Task::Seed
+            | Task::Slashing
+            | Task::Loss
+            | Task::Plan
+            | Task::Exits
+            | Task::Review
+            | Task::Publish => {}
         }
     }
 }
@@ -88,7 +98,10 @@ impl Known {
 /// Whether an answer is of the finalized checkpoint: another checkpoint has another block, and other states are asked.
 fn of_checkpoint(question: &Question) -> bool {
     match question {
-        Question::Payload { .. } | Question::Randao { .. } => true,
+        Question::Payload { .. }
+        | Question::Randao { .. }
+        | Question::Slashed { .. }
+        | Question::Slashings { .. } => true,
         Question::Finality
         | Question::Validators { .. }
         | Question::Pending { .. }
@@ -133,8 +146,10 @@ pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
         Task::Seed,
         Task::Stake,
         Task::Contracts,
+        Task::Slashing,
         Task::Look,
         Task::Report,
+        Task::Loss,
         Task::Plan,
         Task::Exits,
         Task::Review,
@@ -148,6 +163,8 @@ pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
         Task::Stake => stake(state, known),
         Task::Contracts => heard::next(state, known),
         Task::Report => report(state, tally, known),
+        Task::Slashing => slashed::seen(state, tally, known),
+        Task::Loss => slashed::cost(state, tally, at),
         Task::Plan => plan(state, at),
         Task::Exits => exits::plan(state, at),
         Task::Review => exits::review(state, at),

@@ -17,6 +17,7 @@ fn scope() -> Scope {
         keys: [key(1), key(2)].into(),
         indices: [11, 12].map(ValidatorIndex).into(),
         contracts: None,
+        slots_per_epoch: 32,
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Chain {
     pub(super) hidden: Option<u64>,
     /// Logs of the execution layer, each with the number of its block: that of its slot.
     pub(super) logs: Vec<(u64, Value)>,
+    /// Whom blocks slash, by slot: who, and the epoch of the fault.
+    pub(super) slashings: BTreeMap<u64, Vec<(ValidatorIndex, u64)>>,
     /// Exits that it was given, in order, and those that it takes.
     pub(super) exits: Vec<SignedVoluntaryExit>,
     pub(super) takes: fn(ValidatorIndex) -> Takes,
@@ -98,6 +100,7 @@ impl Chain {
             clock: ChainSpec::builtin("hoodi").unwrap(),
             hidden: None,
             logs: Vec::new(),
+            slashings: BTreeMap::new(),
             exits: Vec::new(),
             takes: |_| Takes::Yes,
             asked: Vec::new(),
@@ -235,13 +238,7 @@ impl Chain {
                 let payload = self.payload(slot.0, self.withdrawals(block));
                 json!({"message": {"slot": slot, "body": {"execution_payload": payload}}})
             }
-            Question::Payload { root } => {
-                let epoch = u64::from_be_bytes(root.0[..8].try_into().unwrap());
-                let slot = self.states.contains_key(&epoch).then_some(epoch * 32)?;
-                let block = self.blocks.range(..=slot).next_back().map_or(slot, |(slot, _)| *slot);
-                let payload = self.payload(block, json!([]));
-                json!({"message": {"slot": block.to_string(), "body": {"execution_payload": payload}}})
-            }
+            Question::Payload { root } => self.checkpoint(root)?,
             Question::Executed { number } => {
                 let at = self.clock.slot_start(Slot(*number)).0 / 1_000;
                 let hash = number_hash(*number + u64::from(self.forked));
@@ -257,6 +254,12 @@ impl Chain {
                 let member = self.member.map_or(ValidatorIndex(1), |(member, _)| member);
                 json!({"validators": ["1", "2", member], "validator_aggregates": []})
             }
+            Question::Slashed { slot, indices } => {
+                let state = self.state(*slot)?;
+                let slashed = state.validators.values().filter(|seen| seen.slashed);
+                slashed.filter(|seen| indices.contains(&seen.index)).map(Self::validator).collect()
+            }
+            Question::Slashings { slot } => self.slasher(slot)?,
             Question::Randao { slot, epoch } => {
                 let has = self.state(*slot).is_some() && epoch.0 <= slot.0 / 32;
                 has.then(|| json!({"randao": mix(epoch.0)}))?
@@ -269,6 +272,23 @@ impl Chain {
             }
         };
         Some(json!({"execution_optimistic": false, "finalized": true, "data": data}).to_string())
+    }
+
+    /// A checkpoint's block, by its root.
+    fn checkpoint(&self, root: &Root) -> Option<Value> {
+        let epoch = u64::from_be_bytes(root.0[..8].try_into().unwrap());
+        let slot = self.states.contains_key(&epoch).then_some(epoch * 32)?;
+        let block = self.blocks.range(..=slot).next_back().map_or(slot, |(slot, _)| *slot);
+        let payload = self.payload(block, json!([]));
+        Some(json!({"message": {"slot": block.to_string(), "body": {"execution_payload": payload}}}))
+    }
+
+    /// A block that slashes somebody.
+    fn slasher(&self, slot: &Slot) -> Option<Value> {
+        let its = self.slashings.get(&slot.0)?;
+        let voters: Value = its.iter().map(|(index, epoch)| slashing(*index, *epoch)).collect();
+        let body = json!({"proposer_slashings": [], "attester_slashings": voters});
+        Some(json!({"message": {"slot": slot, "body": body}}))
     }
 
     fn payload(&self, slot: u64, withdrawals: Value) -> Value {
@@ -340,6 +360,17 @@ pub(super) fn root(epoch: u64) -> Root {
     let mut root = Root([5; 32]);
     root.0[..8].copy_from_slice(&epoch.to_be_bytes());
     root
+}
+
+/// The evidence that a validator voted for an epoch twice, as a block has it.
+fn slashing(index: ValidatorIndex, epoch: u64) -> Value {
+    let vote = |other: &str| {
+        json!({
+            "attesting_indices": ["3", index, other],
+            "data": {"target": {"epoch": epoch.to_string(), "root": root(epoch)}},
+        })
+    };
+    json!({"attestation_1": vote("4"), "attestation_2": vote("5")})
 }
 
 /// An epoch's RANDAO mix.

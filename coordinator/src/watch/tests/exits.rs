@@ -4,11 +4,13 @@ use super::super::due::LOOK_SOON_EPOCHS;
 use super::super::*;
 use super::chain::{Chain, Round, Takes, further, round};
 use crate::ledger::Ledger;
-use crate::ledger::charter::Charter;
+use crate::ledger::charter::tests::contracts;
+use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::exits::{Lateness, Stage};
 use crate::ledger::governance::Act;
 use crate::ledger::testbed::Pool;
-use crate::ledger::testbed::jar::{Jar, STAKED};
+use crate::ledger::testbed::jar::{Jar, STAKED, key};
+use crate::watch::contracts::abi;
 use serde_json::json;
 use types::{ClusterId, ValidatorIndex, Wei};
 
@@ -232,4 +234,26 @@ fn a_chain_that_was_asked_for_an_exit_is_looked_at_soon() {
     pool.see("exit-triggered", &json!({"validator": pool.index(1), "tx": tx})).unwrap();
     assert!(looks(&mut pool, &mut chain, STAKED + LOOK_SOON_EPOCHS + 2));
     assert!(!looks(&mut pool, &mut chain, STAKED + LOOK_SOON_EPOCHS + 3));
+}
+
+#[test]
+fn a_request_of_the_withdrawal_address_is_told_of_an_exit_that_is_asked_for_and_of_no_other() {
+    let contracts = Contracts { since: 32 * STAKED, ..contracts() };
+    let (mut pool, jar, _) = Pool::staked(Charter { contracts: Some(contracts), ..charter() }, 2);
+    let mut chain = of(jar);
+    ask(&mut pool, &[1]);
+    let asked = |secret| abi::ExitRequested { pubkey: key(secret).0.to_vec().into(), amount: 0 };
+    chain.jar.slot += 1;
+    let tx = chain.says(contracts.vault, &asked(1)).hash;
+    // A second log of one transaction, and of a validator whose exit nobody wants.
+    chain.says(contracts.vault, &asked(1));
+    chain.says(contracts.vault, &asked(2));
+    go(&mut pool, &mut chain, STAKED + 1);
+    let said = round(&mut pool, &mut chain);
+    assert_eq!(said.observed.iter().filter(|kind| **kind == "exit-triggered").count(), 1, "{said:?}");
+    let nobody = format!("nobody asked for an exit of validator {}", pool.index(2));
+    assert_eq!(said.refused, [nobody]);
+    assert_eq!(pool.state().exits.exits()[&pool.index(1)].triggers, [tx].into());
+    go(&mut pool, &mut chain, STAKED + 2);
+    assert_eq!(round(&mut pool, &mut chain).observed, ["finalized"], "nothing twice");
 }

@@ -5,6 +5,7 @@ use super::super::*;
 use super::chain::Chain;
 use crate::ledger::chain::Reference;
 use crate::ledger::charter::tests::contracts;
+use crate::ledger::testbed::Pool;
 use alloy_primitives::U256;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -57,8 +58,8 @@ fn questions_are_those_of_the_execution_api() {
     assert_eq!((method, params), ("eth_getLogs", want));
     // The deposit contract's, which everybody knows.
     let deposit = "0x649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5";
-    assert_eq!(topics()[5].to_string(), deposit);
-    assert_eq!(topics().into_iter().collect::<BTreeSet<_>>().len(), 6);
+    assert_eq!(topics()[8].to_string(), deposit);
+    assert_eq!(topics().into_iter().collect::<BTreeSet<_>>().len(), 9);
     assert_eq!(Question::Finality.rpc(), None);
 }
 
@@ -86,6 +87,35 @@ fn a_log_is_read_with_its_place() {
     let (chain, reference) = paid(7, 3);
     let says = Says::Paid(Address([0x70; 20]), Wei(U256::from(3)));
     assert_eq!(read(&said(&chain)), Ok(Said::Logs(vec![Log { reference, block: 7, says }])));
+}
+
+#[test]
+fn what_was_collected_reserved_or_asked_for_is_read() {
+    let mut chain = Chain::new();
+    chain.jar.slot = 7;
+    let from = alloy_primitives::Address::from([0x70; 20]);
+    let amount = U256::from(3);
+    let all = [
+        chain.says(contracts().vault, &abi::Collected { from, amount }),
+        chain.says(contracts().vault, &abi::Reserved { payer: from, amount }),
+        chain.says(contracts().vault, &abi::ExitRequested { pubkey: KEY.0.to_vec().into(), amount: 0 }),
+    ];
+    let (who, wei) = (Address([0x70; 20]), Wei(amount));
+    let says = [Says::Collected(who, wei), Says::Reserved(who, wei), Says::ExitRequested(KEY)];
+    let logs = all.into_iter().zip(says).map(|(reference, says)| Log { reference, block: 7, says });
+    let logs: Vec<_> = logs.collect();
+    assert_eq!(read(&said(&chain)), Ok(Said::Logs(logs.clone())));
+    let pool = Pool::new();
+    let observed = |log: &Log| log.observation(pool.state(), Slot(11));
+    let body = json!({"reference": all[0], "payer": who, "eth": "3"});
+    let (kind, said) = observed(&logs[0]).unwrap();
+    assert_eq!((kind, serde_json::from_slice::<Value>(&said).unwrap()), ("rewards", body));
+    assert_eq!(observed(&logs[1]).unwrap().0, "reserve-paid");
+    assert_eq!(observed(&logs[2]), Err(format!("the chain has no validator {KEY} yet")));
+    // The deposit contract says nothing of the kind.
+    chain.logs.clear();
+    chain.says(contracts().deposits, &abi::Collected { from, amount });
+    assert_eq!(read(&self::said(&chain)), Ok(Said::Logs(Vec::new())));
 }
 
 #[test]
@@ -131,6 +161,11 @@ fn what_is_not_about_the_pool_is_read_over() {
     let none =
         abi::PaidOut { payout: U256::from(u64::MAX) + U256::from(1), to: payer, amount: U256::from(1) };
     chain.says(contracts().vault, &none);
+    // A part of a balance, a stranger's key, and no key at all.
+    let asked = |pubkey: &[u8], amount| abi::ExitRequested { pubkey: pubkey.to_vec().into(), amount };
+    for event in [asked(&KEY.0, 1), asked(&[9; 48], 0), asked(&[1; 47], 0), asked(&[], 0)] {
+        chain.says(contracts().vault, &event);
+    }
     assert_eq!(read(&said(&chain)), Ok(Said::Logs(Vec::new())));
 }
 
@@ -148,7 +183,8 @@ fn a_deposit_is_named_by_the_root_of_its_data() {
     };
     let signature = types::Signature([3; 96]);
     assert_eq!(data_root, cluster::deposit::SignedDeposit { message, signature }.data_root());
-    let (kind, body) = logs[0].observation(Slot(11));
+    let pool = Pool::new();
+    let (kind, body) = logs[0].observation(pool.state(), Slot(11)).unwrap();
     assert_eq!(kind, "sent");
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&body["slot"], &body["tx"]), (&json!("11"), &json!(logs[0].reference.hash)));

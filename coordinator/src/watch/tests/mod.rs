@@ -9,3 +9,4 @@ mod paid;
 mod recounts;
 mod rounds;
 mod seeds;
+mod slashed;

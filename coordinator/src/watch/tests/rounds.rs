@@ -242,6 +242,8 @@ fn what_the_vault_says_is_told_once_and_in_order() {
     chain.says(vault, &abi::Bonded { operator, amount: wei(2) });
     chain.says(vault, &abi::Bonded { operator: nobody, amount: wei(2) });
     chain.says(vault, &abi::Covered { payer, amount: wei(1) });
+    chain.says(vault, &abi::Collected { from: payer, amount: wei(5) });
+    chain.says(vault, &abi::Reserved { payer, amount: wei(6) });
     chain.says(vault, &abi::PaidOut { payout: U256::from(9), to: payer, amount: wei(1) });
     chain.says(vault, &abi::PaidOut { payout: U256::MAX, to: payer, amount: wei(1) });
     let at = chain.jar.slot;
@@ -250,8 +252,9 @@ fn what_the_vault_says_is_told_once_and_in_order() {
     assert_eq!(round(&mut pool, &mut chain).observed, Vec::<&str>::new());
     chain.finalize(BEGIN + 1);
     let said = round(&mut pool, &mut chain);
-    let kinds = ["finalized", "payment", "bond-deposited", "cover", "executed", "report"];
-    assert_eq!(said.observed, kinds);
+    let kinds = ["finalized", "payment", "bond-deposited", "cover", "rewards", "reserve-paid"];
+    assert_eq!(said.observed[..6], kinds);
+    assert_eq!(said.observed[6..], ["executed", "report"]);
     assert_eq!(said.refused.len(), 2, "{said:?}");
     assert!(said.refused[0].contains("there is no operator"), "{said:?}");
     assert!(said.refused[1].contains("there is no payout 9"), "{said:?}");
@@ -259,7 +262,10 @@ fn what_the_vault_says_is_told_once_and_in_order() {
     let number = (BEGIN + 1) * 32;
     assert_eq!(pool.state().chain.executed, Some(Executed { number, hash: number_hash(number) }));
     assert_eq!(pool.state().bonds.account(address(101)).bond.0, bond.0 + wei(2));
-    assert_eq!(pool.state().money.rate().pooled.0, wei(4), "what was paid, and the cover");
+    assert!(pool.state().money.reserve().0 > wei(6), "what was paid, and its part of the rewards");
+    let all = wei(3) + wei(1) + wei(5) + wei(6);
+    let (pooled, books) = (pool.state().money.rate().pooled, pool.state().money.books());
+    assert_eq!(pooled.0 + books.rewards.0 + books.cover.0, all, "rewards are let in slowly");
     chain.finalize(BEGIN + 2);
     assert_eq!(round(&mut pool, &mut chain), observed(&["finalized"]), "nothing twice");
 }

@@ -1,6 +1,7 @@
 //! What incidents refuse, and random runs against sums kept slowly.
 
 use super::*;
+use types::Preset;
 
 type Row = (fn(&mut World) -> Command, fn(&Refusal) -> bool);
 
@@ -131,6 +132,20 @@ fn an_event_that_does_not_fit_changes_nothing() {
         let mut state = before.clone();
         assert!(apply(&mut state, event).is_err(), "{event:?}");
         assert_eq!(state, before, "{event:?}");
+    }
+}
+
+#[test]
+fn a_slashed_validator_waits_as_long_as_its_network_says() {
+    let waits = |preset, epochs| {
+        let mut world = World::new();
+        world.spec.preset = preset;
+        let fault = slashed(100, 450);
+        let withdrawable = Epoch(fault.slashed.0 + epochs);
+        world.decide(&opening(Fault::Slashing(Slashing { withdrawable, ..fault }))).is_ok()
+    };
+    for (preset, epochs) in [(Preset::Mainnet, 8_192), (Preset::Gnosis, 8_192), (Preset::Minimal, 64)] {
+        assert_eq!([waits(preset, epochs - 1), waits(preset, epochs)], [false, true], "{preset:?}");
     }
 }
 
