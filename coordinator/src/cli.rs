@@ -1,8 +1,10 @@
 //! The command line of `dvt-coordinator`.
 
+mod observe;
 mod report;
 
 use crate::api::{self, Shared};
+use crate::desk::Desk;
 use crate::formulas::allocation::Credentials;
 use crate::key::CoordinatorKey;
 use crate::ledger::charter::{Charter, Contracts};
@@ -65,6 +67,15 @@ enum Command {
     /// What can be done with a log.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Say what only a person can: it is observed, and in the log.
+    ///
+    /// What the office sees for itself is nobody's to say. A refusal names the rule, and nothing is written. Example:
+    /// dvt-coordinator observe theft --data-dir /var/lib/pool --body theft.json
+    Observe(observe::ObserveArgs),
+    /// Call for clusters: who they are is drawn by the randomness of a later epoch.
+    ///
+    /// Example: dvt-coordinator call --data-dir /var/lib/pool --clusters 3 --operators 4 --threshold 3 --validators 10
+    Call(observe::CallArgs),
     /// What a log says of its reports.
     #[command(subcommand)]
     Report(report::ReportCommand),
@@ -253,6 +264,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Log(LogCommand::Verify(args)) => verify_log(&args),
         Command::Log(LogCommand::Export(args)) => export(&args),
         Command::Log(LogCommand::TakeOver(args)) => take_over(&args),
+        Command::Observe(args) => observe::observe(&args),
+        Command::Call(args) => observe::call(&args),
         Command::Report(command) => report::run(&command),
     }
 }
@@ -406,10 +419,22 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
         let office = Shared::new(office);
         let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(office.clone(), nodes)));
+        let desk = match Desk::open(&args.data_dir) {
+            Ok(desk) => Some(tokio::spawn(desk.serve(office.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, "there is no socket: nothing can be said to this office while it serves");
+                None
+            }
+        };
         let served = axum::serve(listener, api::router(office.clone()));
         served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
         if let Some(lookout) = lookout {
             lookout.abort();
+        }
+        if let Some(desk) = desk {
+            desk.abort();
+            // It ends with an error because it was told to end; its socket is gone then.
+            let _ = desk.await;
         }
         if let Err(error) = office.with(|office| Ok(office.close()?)).await {
             tracing::warn!("no snapshot is kept: {error}");

@@ -19,12 +19,13 @@
 //!
 //! - [`verify`]: a log replayed with all cores.
 //! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
-//! - [`api`]: the office over HTTP. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
+//! - [`api`]: the office over HTTP. [`desk`]: over a socket in its folder, for a person. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
 
 pub mod api;
 pub mod board;
 pub mod canonical;
 pub mod cli;
+pub mod desk;
 pub mod formation;
 pub mod formulas;
 pub mod key;

@@ -160,3 +160,70 @@ fn the_log_is_served_until_the_program_is_asked_to_stop() {
     assert!(server.0.wait().unwrap().success());
     done(&["log", "verify", "--data-dir", text(folder.path())]);
 }
+
+/// A program with something on its standard input.
+fn told(args: &[&str], input: &str) -> Output {
+    let mut child =
+        program(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// What blocks have paid, by the number of a log.
+fn rewards(index: u32) -> String {
+    let reference = serde_json::json!({"hash": format!("0x{}", "5".repeat(64)), "index": index});
+    serde_json::json!({"reference": reference, "payer": address('9'), "eth": "7"}).to_string()
+}
+
+#[test]
+fn a_person_says_what_only_a_person_can_whether_the_office_serves_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let charter = drafted(folder.path());
+    done(&["found", "--data-dir", text(folder.path()), "--charter", &charter]);
+    let observe =
+        |kind: &'static str| ["observe", kind, "--data-dir", text(folder.path()), "--json"].to_vec();
+    let entry = |output: Output| -> Value {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let no = |output: Output| -> String {
+        assert!(!output.status.success() && output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // Nobody serves: the log is opened, and closed again.
+    let first = entry(told(&observe("rewards"), &rewards(1)));
+    assert_eq!((&first["seq"], first["events"].as_array().unwrap().len()), (&Value::from(1), 1));
+    let file = folder.path().join("rewards.json");
+    fs::write(&file, rewards(2) + "\n").unwrap();
+    let by_file = ["observe", "rewards", "--data-dir", text(folder.path()), "--body", text(&file)];
+    let said = done(&by_file);
+    assert!(said.starts_with("entry 2\nhash 0x") && said.trim_end().lines().count() == 3, "{said}");
+    assert!(refused(&by_file).contains("was counted"), "one log counts once");
+
+    let serve = ["serve", "--data-dir", text(folder.path()), "--listen", "127.0.0.1:0"];
+    let mut child = program(&serve).env("NO_COLOR", "1").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut server = Server(child);
+    let line = lines.find(|line| line.as_ref().unwrap().contains("in office")).unwrap().unwrap();
+    let listens = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap();
+    // Whoever is answered over HTTP finds the socket made.
+    assert!(get(listens, "/v1/health").contains(r#""in_office":true"#));
+    let third = entry(told(&observe("rewards"), &rewards(3)));
+    assert_eq!(third["seq"], 3);
+    assert!(get(listens, "/v1/head").contains(r#""size":4"#), "the office that serves has it");
+    assert!(no(told(&observe("finalized"), "{}")).contains("is not a person's to say"));
+    assert!(no(told(&observe("theft"), "7")).contains("the body is not what is written there"));
+    assert!(no(told(&observe("rain"), "{}")).contains("rain is not a person's to say"));
+    let sizes = "--clusters 1 --operators 4 --threshold 2 --validators 1";
+    let call = format!("call --data-dir {} {sizes}", text(folder.path()));
+    assert!(refused(&words(&call)).contains("the policy takes no clusters of 4 with threshold 2"));
+    assert!(get(listens, "/v1/head").contains(r#""size":4"#), "and still serves");
+
+    let stop = Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    assert!(server.0.wait().unwrap().success());
+    assert!(!folder.path().join("desk.sock").exists());
+    assert!(refused(&words(&call)).contains("the policy takes no clusters of 4 with threshold 2"));
+    let verified = done(&["log", "verify", "--data-dir", text(folder.path()), "--json"]);
+    assert!(verified.contains(r#""size":4"#), "{verified}");
+}
