@@ -146,16 +146,22 @@ impl Life {
 
     /// Clusters are called for and drawn; all who are asked accept.
     pub(super) async fn clusters_form(&mut self) -> anyhow::Result<Vec<(ClusterId, Vec<Address>)>> {
-        let managers: Vec<_> = self.people.operators.iter().map(|one| one.manager.address).collect();
-        let chosen = |from: usize| {
-            coordinator::ledger::governance::Act::ChooseCluster(coordinator::ledger::calls::Chosen {
-                operators: managers[from..from + 4].to_vec(),
-                threshold: 3,
-                keys: KEYS as u32,
-                stake: types::Gwei(KEYS as u64 * 32_000_000_000),
-            })
-        };
-        self.office.govern(&self.people.governance, 2, vec![chosen(0), chosen(2)]).await?;
+        let dir = self.office.dir.display().to_string();
+        let (clusters, keys) = (CLUSTERS.to_string(), KEYS.to_string());
+        let call = [
+            "call",
+            "--data-dir",
+            &dir,
+            "--clusters",
+            &clusters,
+            "--operators",
+            "4",
+            "--threshold",
+            "3",
+            "--validators",
+            &keys,
+        ];
+        crate::operators::output_of(super::office::coordinator(&call)?, "call").await?;
         let asked = |state: &State| {
             let open = state.calls.answers.clusters.values().filter(|one| one.stage == accept::Stage::Open);
             let open: Vec<_> =
