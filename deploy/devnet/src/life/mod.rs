@@ -19,3 +19,6 @@ mod slashing;
 pub mod story;
 
 pub use story::{LifeOrders, run};
+
+#[cfg(test)]
+mod tests;
