@@ -3,6 +3,7 @@
 use super::super::*;
 use super::chain::{Chain, Round, round};
 use super::frames::BEGUN;
+use crate::ledger::deposits::SeenValidator;
 use crate::ledger::governance::Act;
 use crate::ledger::incidents::{Fault, Incident, Key, Slashing};
 use crate::ledger::testbed::Pool;
@@ -109,6 +110,35 @@ fn a_slashing_without_its_block_is_set_aside_and_told_when_the_node_has_it() {
     assert!(round(&mut pool, &mut chain).aside.contains_key(&Task::Slashing));
     chain.deaf = None;
     assert_eq!(incidents(&round(&mut pool, &mut chain)), ["slashing"]);
+}
+
+#[test]
+fn a_slashing_that_cannot_be_told_stops_no_other() {
+    let (mut pool, mut chain) = slashed();
+    chain.slash(TWO, INITIAL);
+    chain.slashings = [((SLASHED + 2) * 32, vec![(TWO, SLASHED + 2)])].into();
+    chain.states.insert(SLASHED + 2, chain.jar.clone());
+    let round = round(&mut pool, &mut chain);
+    assert_eq!(incidents(&round), ["slashing"]);
+    assert_eq!(told(&pool, 0).0.validator, TWO);
+    assert!(round.aside[&Task::Slashing].starts_with("validator 1000 was slashed"), "{round:?}");
+}
+
+#[test]
+fn a_node_that_has_another_validator_there_or_one_that_never_leaves_is_not_believed() {
+    type Change = fn(&mut SeenValidator);
+    let changes: [(Change, &str); 2] = [
+        (|seen| seen.pubkey = PublicKey([7; 48]), "for the pool 0x"),
+        (|seen| seen.withdrawable = None, "is slashed, and never withdrawable"),
+    ];
+    for (change, why) in changes {
+        let (mut pool, mut chain) = slashed();
+        let held = chain.states.values_mut().flat_map(|jar| jar.validators.values_mut());
+        held.filter(|seen| seen.slashed).for_each(change);
+        let round = round(&mut pool, &mut chain);
+        assert_eq!(incidents(&round), Vec::<&str>::new());
+        assert!(round.aside[&Task::Slashing].contains(why), "{round:?}");
+    }
 }
 
 #[test]
