@@ -186,9 +186,10 @@ fn considered(office: &mut Office, mut memory: Memory) -> Result<(Memory, Step, 
     Ok((memory, step, scope))
 }
 
-/// Gives these to all beacon nodes. What a node says no to is told, and not given again before the next look. Errors: no node
-/// says anything.
+/// Gives these to all beacon nodes. What they say no to is told, and not given again before the next look. Errors: the first
+/// of which no node says yes or no; if none is reached, the others are not tried.
 async fn publish(nodes: &Nodes, exits: Vec<SignedVoluntaryExit>, known: &mut Known) -> Result<(), String> {
+    let mut failed = Ok(());
     for exit in exits {
         let validator = exit.message.validator_index;
         let body = serde_json::to_value(exit).map_err(|error| error.to_string())?;
@@ -201,11 +202,18 @@ async fn publish(nodes: &Nodes, exits: Vec<SignedVoluntaryExit>, known: &mut Kno
                 tracing::warn!(%validator, message, "no beacon node takes the signed exit");
                 false
             }
-            Err(error) => return Err(format!("the exit of validator {validator}: {error}")),
+            Err(error) => {
+                let is_reached = matches!(error, beacon::ApiError::Status { .. });
+                failed = failed.and(Err(format!("the exit of validator {validator}: {error}")));
+                if is_reached {
+                    continue;
+                }
+                return failed;
+            }
         };
         known.published.insert(validator, taken);
     }
-    Ok(())
+    failed
 }
 
 /// Asks all of these. Errors: the first that was not answered.

@@ -255,19 +255,21 @@ async fn a_seed_is_asked_of_the_node_and_written() {
     assert!(node.paths().contains(&format!("GET /eth/v1/beacon/states/{}/randao", (epoch + 3) * 32)));
 }
 
-/// A pool without contracts with two validators, of which the first's exit is signed.
-fn leaving() -> (Pool, Value) {
+/// A pool without contracts with two validators, of which these keys' exits are signed, and the last of them.
+fn leaving(secrets: &[u64]) -> (Pool, Value) {
     let (mut pool, _, cluster) = Pool::staked(Charter { contracts: None, ..charter() }, 2);
-    let validators = [pool.index(1)].into();
+    let validators = secrets.iter().map(|secret| pool.index(*secret)).collect();
     pool.try_govern(Act::ExitValidator { validators }).unwrap();
-    (1..=3).for_each(|place| drop(pool.sign_exit(cluster, 1, place).unwrap()));
-    let signed = serde_json::to_value(pool.state().exits.to_broadcast().next().unwrap()).unwrap();
+    for (secret, place) in secrets.iter().flat_map(|secret| [1, 2, 3].map(|place| (*secret, place))) {
+        pool.sign_exit(cluster, secret, place).unwrap();
+    }
+    let signed = serde_json::to_value(pool.state().exits.to_broadcast().last().unwrap()).unwrap();
     (pool, signed)
 }
 
 #[tokio::test]
 async fn a_signed_exit_is_given_to_every_node_and_written_when_one_has_it() {
-    let (pool, signed) = leaving();
+    let (pool, signed) = leaving(&[1]);
     let finalized = pool.state().chain.finalized.epoch.0;
     let (_folder, shared) = taken_over(pool, true);
     let [first, second] = [Node::default(), Node::default()];
@@ -294,7 +296,7 @@ async fn a_signed_exit_is_given_to_every_node_and_written_when_one_has_it() {
 
 #[tokio::test]
 async fn an_exit_that_is_refused_waits_for_a_look_and_one_that_nobody_hears_is_tried_again() {
-    let (pool, _) = leaving();
+    let (pool, _) = leaving(&[1, 2]);
     let finalized = pool.state().chain.finalized.epoch.0;
     let (_folder, shared) = taken_over(pool, true);
     let (node, before) = (Node::default(), size(&shared).await);
@@ -304,14 +306,15 @@ async fn an_exit_that_is_refused_waits_for_a_look_and_one_that_nobody_hears_is_t
     let (mut troubles, period) = (Troubles::default(), Duration::ZERO);
     let mut memory = watch(&shared, &nodes, Memory::default(), &mut troubles, period).await.unwrap();
     assert!(troubles.0[&Task::Publish].why.starts_with("the exit of validator 1000: status 503"));
+    assert_eq!(node.exits.lock().unwrap().len(), 2, "one stops no other");
     *node.refuses.lock().unwrap() = Some(StatusCode::BAD_REQUEST);
     for _ in 0..3 {
         memory = watch(&shared, &nodes, memory, &mut troubles, period).await.unwrap();
     }
-    assert_eq!(node.exits.lock().unwrap().len(), 2, "one for each answer");
+    assert_eq!(node.exits.lock().unwrap().len(), 4, "one for each answer");
     assert!(troubles.0.is_empty());
     assert_eq!(since(&shared, before).await, ["network-stake"]);
-    assert_eq!(memory.known.published.values().collect::<Vec<_>>(), [&false]);
+    assert_eq!(memory.known.published.values().collect::<Vec<_>>(), [&false, &false]);
 }
 
 #[tokio::test]

@@ -38,14 +38,17 @@ pub(super) fn review(state: &State, at: u64) -> Option<Step> {
     Some(observe(Task::Review, "exits-review", &json!({})))
 }
 
-/// Publishes what is signed, and says what was taken.
+/// Says what was taken, and publishes what is signed.
 pub(super) fn publish(state: &State, known: &Known) -> Option<Step> {
-    let untold = |index: &ValidatorIndex| !known.published.contains_key(index);
-    let signed = state.exits.to_broadcast().filter(|exit| untold(&exit.message.validator_index));
-    let signed: Vec<_> = signed.take(MANY_MAX).collect();
-    if !signed.is_empty() {
-        return Some(Step::Publish(signed));
-    }
+    taken(state, known).or_else(|| {
+        let untold = |index: &ValidatorIndex| !known.published.contains_key(index);
+        let signed = state.exits.to_broadcast().filter(|exit| untold(&exit.message.validator_index));
+        let signed: Vec<_> = signed.take(MANY_MAX).collect();
+        (!signed.is_empty()).then_some(Step::Publish(signed))
+    })
+}
+
+fn taken(state: &State, known: &Known) -> Option<Step> {
     let taken = |index: &ValidatorIndex| known.published.get(index) == Some(&true);
     let exits = state.exits.exits().iter();
     let taken = exits.filter(|(index, exit)| exit.stage == Stage::Signed && taken(index));

@@ -33,22 +33,28 @@ const WITHDRAWABLE_DELAY: u64 = 256;
 const SEARCH_EPOCHS: u64 = 8;
 
 /// Tells of a slashing that the ledger does not know.
-pub(super) fn seen(state: &State, tally: &Tally, known: &Known) -> Option<Step> {
+///
+/// One that cannot be told stops no other.
+pub(super) fn seen(state: &State, tally: &Tally, known: &Known, at: u64) -> Option<Step> {
     let questions = asked(state)?;
     let missing: Vec<_> = questions.iter().filter(|one| !known.answers.contains_key(one)).cloned().collect();
     if !missing.is_empty() {
         return Some(Step::Ask(Task::Slashing, missing));
     }
+    let mut aside = None;
     for question in &questions {
         let Some(Said::Slashed(found)) = known.answers.get(question) else { continue };
         let is_new = |index: &ValidatorIndex| {
             !state.incidents.known.contains(&Key::Slashing(*index)) && !tally.is_dismissed(*index)
         };
-        if let Some((_, found)) = found.iter().find(|(index, _)| is_new(index)) {
-            return Some(tell(state, known, question, found));
+        for (_, found) in found.iter().filter(|(index, _)| is_new(index)) {
+            match tell(state, known, question, found, at) {
+                Step::SetAside(task, why) => aside = aside.or(Some(Step::SetAside(task, why))),
+                step => return Some(step),
+            }
         }
     }
-    None
+    aside
 }
 
 /// Who could have been slashed: all of the pool's that the chain knows and has not paid out.
@@ -69,7 +75,7 @@ fn asked(state: &State) -> Option<Vec<Question>> {
     Some(chunks.map(|indices| Question::Slashed { slot, indices: indices.to_vec() }).collect())
 }
 
-fn tell(state: &State, known: &Known, question: &Question, found: &SeenValidator) -> Step {
+fn tell(state: &State, known: &Known, question: &Question, found: &SeenValidator, at: u64) -> Step {
     let index = found.index;
     let aside = |why: String| Step::SetAside(Task::Slashing, why);
     let (Some((pubkey, validator)), Some(withdrawable)) =
@@ -98,7 +104,11 @@ fn tell(state: &State, known: &Known, question: &Question, found: &SeenValidator
         effective,
         whistleblower: Gwei(effective.0 / PENALTY_QUOTIENT),
     };
-    observe(Task::Slashing, "slashing", &Told { fault, evidence })
+    let told = Told { fault: Fault::Slashing(fault), evidence: evidence.clone() };
+    match state.see(at, &Sighting::Incidents(incidents::Seen::Fault(Box::new(told)))) {
+        Ok(_) => observe(Task::Slashing, "slashing", &Told { fault, evidence }),
+        Err(refusal) => aside(format!("the slashing of validator {index} is refused: {refusal}")),
+    }
 }
 
 /// When it was.

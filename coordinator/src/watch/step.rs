@@ -163,7 +163,7 @@ pub fn next(state: &State, tally: &Tally, at: u64, known: &Known) -> Step {
         Task::Stake => stake(state, known),
         Task::Contracts => heard::next(state, known),
         Task::Report => report(state, tally, known),
-        Task::Slashing => slashed::seen(state, tally, known),
+        Task::Slashing => slashed::seen(state, tally, known, at),
         Task::Loss => slashed::cost(state, tally, at),
         Task::Plan => plan(state, at),
         Task::Exits => exits::plan(state, at),

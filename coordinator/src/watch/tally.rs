@@ -49,7 +49,6 @@ impl Tally {
             incidents::Event::Opened(opened) => {
                 if let Fault::Slashing(slashing) = opened.fault {
                     self.slashings.insert(opened.incident, slashing.validator);
-                    self.dismissed.remove(&slashing.validator);
                 }
             }
             incidents::Event::Dismissed { incident, .. } => {

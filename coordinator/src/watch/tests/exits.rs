@@ -222,6 +222,21 @@ fn nodes_that_are_silent_are_tried_again() {
 }
 
 #[test]
+fn what_was_taken_is_said_though_the_nodes_are_silent_after_it() {
+    let (mut pool, mut chain, cluster) = staked(2);
+    ask(&mut pool, &[1, 2]);
+    (1..=2).for_each(|secret| sign(&mut pool, cluster, secret));
+    chain.takes = |index| if index.0 == 1000 { Takes::Yes } else { Takes::Silence };
+    let mut known = Known::default();
+    let first = further(&mut pool, &mut chain, &mut known);
+    assert!(first.aside.contains_key(&Task::Publish), "{first:?}");
+    let second = further(&mut pool, &mut chain, &mut known);
+    assert!(second.observed.contains(&"exit-broadcast") && second.aside.contains_key(&Task::Publish));
+    assert_eq!((stage(&pool, 1), stage(&pool, 2)), (Stage::Broadcast, Stage::Signed));
+    assert_eq!(given(&chain).len(), 1);
+}
+
+#[test]
 fn a_chain_that_was_asked_for_an_exit_is_looked_at_soon() {
     let (mut pool, mut chain, _) = staked(1);
     ask(&mut pool, &[1]);

@@ -372,3 +372,29 @@ fn what_is_final_is_not_asked_again_in_the_next_round_and_an_absent_block_is() {
     assert!(known.answers.keys().eq(&[block(1)]), "a node that lags has no block either");
     assert_eq!(known.set_aside, aside(Task::Stake));
 }
+
+#[test]
+fn what_is_of_a_checkpoint_is_asked_once_whatever_else_is_done_and_again_of_the_next() {
+    let slot = Slot(32);
+    let of_checkpoint = [
+        Question::Payload { root: root(1) },
+        Question::Slashed { slot, indices: Vec::new() },
+        Question::Slashings { slot },
+        Question::Randao { slot, epoch: Epoch(0) },
+    ];
+    let others = [Question::Finality, Question::Pending { slot }, Question::Block { slot }];
+    let answers = of_checkpoint.iter().chain(&others).map(|question| (question.clone(), Said::Nothing));
+    let known = Known { answers: answers.collect(), ..Known::default() };
+    let after = |task| {
+        let mut known = known.clone();
+        known.done(task);
+        known.answers.into_keys().collect::<Vec<_>>()
+    };
+    for task in [Task::Look, Task::Stake, Task::Report] {
+        let stays = std::iter::once(&Question::Finality).chain(&of_checkpoint);
+        assert!(after(task).iter().eq(stays), "{task:?}: {:?}", after(task));
+    }
+    let mut others = others.to_vec();
+    others.sort();
+    assert_eq!(after(Task::Finality), others);
+}

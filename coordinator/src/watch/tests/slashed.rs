@@ -1,8 +1,9 @@
 //! Slashings: seen early, told with the block that has the evidence, and what they cost.
 
 use super::super::*;
-use super::chain::{Chain, Round, round};
+use super::chain::{Chain, Round, round, tally};
 use super::frames::BEGUN;
+use crate::ledger::deposits::SeenValidator;
 use crate::ledger::governance::Act;
 use crate::ledger::incidents::{Fault, Incident, Key, Slashing};
 use crate::ledger::testbed::Pool;
@@ -112,6 +113,45 @@ fn a_slashing_without_its_block_is_set_aside_and_told_when_the_node_has_it() {
 }
 
 #[test]
+fn what_it_counted_for_is_what_a_look_before_knew() {
+    let (mut pool, mut chain) = slashed();
+    let held = chain.states.values_mut().flat_map(|jar| jar.validators.values_mut());
+    held.filter(|seen| seen.slashed)
+        .for_each(|seen| seen.effective_balance = Gwei(EFFECTIVE - 1_000_000_000));
+    assert_eq!(incidents(&round(&mut pool, &mut chain)), ["slashing"]);
+    assert_eq!(told(&pool, 0).0.effective, Gwei(EFFECTIVE));
+}
+
+#[test]
+fn a_slashing_that_cannot_be_told_stops_no_other() {
+    let (mut pool, mut chain) = slashed();
+    chain.slash(TWO, INITIAL);
+    chain.slashings = [((SLASHED + 2) * 32, vec![(TWO, SLASHED + 2)])].into();
+    chain.states.insert(SLASHED + 2, chain.jar.clone());
+    let round = round(&mut pool, &mut chain);
+    assert_eq!(incidents(&round), ["slashing"]);
+    assert_eq!(told(&pool, 0).0.validator, TWO);
+    assert!(round.aside[&Task::Slashing].starts_with("validator 1000 was slashed"), "{round:?}");
+}
+
+#[test]
+fn a_node_that_has_another_validator_there_or_one_that_never_leaves_is_not_believed() {
+    type Change = fn(&mut SeenValidator);
+    let changes: [(Change, &str); 2] = [
+        (|seen| seen.pubkey = PublicKey([7; 48]), "for the pool 0x"),
+        (|seen| seen.withdrawable = None, "is slashed, and never withdrawable"),
+    ];
+    for (change, why) in changes {
+        let (mut pool, mut chain) = slashed();
+        let held = chain.states.values_mut().flat_map(|jar| jar.validators.values_mut());
+        held.filter(|seen| seen.slashed).for_each(change);
+        let round = round(&mut pool, &mut chain);
+        assert_eq!(incidents(&round), Vec::<&str>::new());
+        assert!(round.aside[&Task::Slashing].contains(why), "{round:?}");
+    }
+}
+
+#[test]
 fn behind_a_long_queue_of_exits_the_last_epochs_are_searched() {
     let (mut pool, mut chain) = slashed();
     queued(&mut chain, SLASHED + 9_000);
@@ -174,11 +214,21 @@ fn what_a_slashing_costs_is_told_after_each_report_until_it_is_final() {
     let missed = 225 * 6_000;
     let want = (Epoch(REPORTED + 450), Gwei(INITIAL + 500_000_000 + missed));
     assert_eq!(told(&pool, 0).1.seen, Some(want));
+    // Before it is final it would be told; after it, it is not.
+    let mut state = pool.state().clone();
+    let incident = state.incidents.incidents.get_mut(&0).unwrap();
+    incident.seen = Some((epoch, lost));
+    let step = slashed::cost(&state, tally(&pool, &mut chain), pool.now);
+    assert!(matches!(step, Some(Step::Observe(Task::Loss, "slashing-look", _))), "{step:?}");
+    let incident = state.incidents.incidents.get_mut(&0).unwrap();
+    let Fault::Slashing(slashing) = &mut incident.opened.fault else { panic!("a slashing") };
+    slashing.withdrawable = epoch;
+    assert_eq!(slashed::cost(&state, tally(&pool, &mut chain), pool.now), None);
 }
 
 fn read(question: &Question, data: &Value) -> Result<Said, Wrong> {
     let scope =
-        Scope { indices: [11, 12].map(ValidatorIndex).into(), slots_per_epoch: 32, ..Scope::default() };
+        Scope { indices: [11, 12, 15].map(ValidatorIndex).into(), slots_per_epoch: 32, ..Scope::default() };
     let answer = json!({"execution_optimistic": false, "finalized": true, "data": data});
     question.read(&scope, &mut answer.to_string().as_bytes())
 }
@@ -223,7 +273,7 @@ fn a_block_names_whom_it_slashes_and_the_later_of_the_two_messages() {
         json!({"message": {"slot": slot.to_string(), "body": body}})
     };
     let voters = json!([{
-        "attestation_1": vote(json!(["11", "12", "13"]), 7), "attestation_2": vote(json!(["12", "13", "14"]), 5),
+        "attestation_1": vote(json!(["11", "12", "13", "15"]), 5), "attestation_2": vote(json!(["12", "13", "14"]), 7),
     }]);
     let proposers = json!([{"signed_header_1": header(64, 11), "signed_header_2": header(64, 11)}]);
     let both = read(&question, &block(320, proposers.clone(), voters.clone()));
@@ -231,7 +281,7 @@ fn a_block_names_whom_it_slashes_and_the_later_of_the_two_messages() {
         let faults = epochs.iter().map(|(index, epoch)| (ValidatorIndex(*index), Epoch(*epoch)));
         Ok(Said::Slashings(faults.collect()))
     };
-    assert_eq!(both, of(&[(11, 2), (12, 7)]), "13 and 14 are strangers, 11 signed one of the votes");
+    assert_eq!(both, of(&[(11, 2), (12, 7)]), "13 and 14 are strangers, 15 signed one of the votes");
     assert_eq!(read(&question, &block(320, json!([]), json!([]))), of(&[]));
     let other = Wrong::Slot { have: Slot(321), want: Slot(320) };
     assert_eq!(read(&question, &block(321, proposers, voters)), Err(other));
