@@ -14,6 +14,7 @@
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
 //! - [`watch`]: what is asked of the chain, and the observations that come of it.
 //! - [`board`]: what nodes say of a ceremony while it lasts. It is written nowhere.
+//! - [`pages`]: the pool as web pages.
 //!
 //! Around it:
 //!
@@ -32,6 +33,7 @@ pub mod ledger;
 pub mod lookout;
 pub mod merkle;
 pub mod office;
+pub mod pages;
 pub mod request;
 pub mod store;
 pub mod text;
