@@ -8,6 +8,7 @@ use crate::key::CoordinatorKey;
 use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::quorum::Quorum;
 use crate::ledger::{Audit, Ledger, Replay, policy};
+use crate::liveness;
 use crate::lookout::{self, Nodes};
 use crate::office::{LOG_FOLDER, Office, Published, verify_store};
 use crate::store::LogStore;
@@ -405,17 +406,27 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
         let office = Shared::new(office);
-        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(office.clone(), nodes)));
-        let served = axum::serve(listener, api::router(office.clone()));
-        served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
-        if let Some(lookout) = lookout {
-            lookout.abort();
+        let mut beside = vec![tokio::spawn(api::follow(office.clone()))];
+        if let Some(nodes) = nodes {
+            beside.push(tokio::spawn(liveness::run(office.clone(), nodes.beacon.clone())));
+            beside.push(tokio::spawn(lookout::run(office.clone(), nodes)));
         }
+        let served = axum::serve(listener, api::router(office.clone()));
+        // Who has a page open would hold the server up.
+        let stopped = stopped_with(office.clone());
+        served.with_graceful_shutdown(stopped).await.context("the server has failed")?;
+        beside.iter().for_each(tokio::task::JoinHandle::abort);
         if let Err(error) = office.with(|office| Ok(office.close()?)).await {
             tracing::warn!("no snapshot is kept: {error}");
         }
         Ok(())
     })
+}
+
+/// Until this program is asked to stop; who waits for news hears of it.
+async fn stopped_with(office: Shared) {
+    stopped().await;
+    office.stop();
 }
 
 /// Until this program is asked to stop.

@@ -20,7 +20,8 @@
 //!
 //! - [`verify`]: a log replayed with all cores.
 //! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
-//! - [`api`]: the office over HTTP. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
+//! - [`api`]: the office over HTTP, and the pages. [`lookout`]: who asks the beacon nodes. [`liveness`]: who was on duty, for
+//!   the pages. [`cli`]: the program.
 
 pub mod api;
 pub mod board;
@@ -30,6 +31,7 @@ pub mod formation;
 pub mod formulas;
 pub mod key;
 pub mod ledger;
+pub mod liveness;
 pub mod lookout;
 pub mod merkle;
 pub mod office;
