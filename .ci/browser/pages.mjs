@@ -11,6 +11,8 @@ import puppeteer from "puppeteer-core";
 
 const [base, screenshots, live, ...paths] = process.argv.slice(2);
 const WIDTHS = [360, 1280];
+// Between them nothing may be too wide either: so wide a page is read without script.
+const BETWEEN = {width: 930, height: 800};
 const SCHEMES = ["light", "dark"];
 const WAIT_MS = 20_000;
 
@@ -145,6 +147,7 @@ async function plain(browser) {
   const text = (page) => page.evaluate(() => document.querySelector("main").innerText);
   const [with_script, without] = [await open(browser, () => at), await open(browser, () => at)];
   await without.setJavaScriptEnabled(false);
+  await Promise.all([with_script, without].map((page) => page.setViewport(BETWEEN)));
   for (const path of paths) {
     at = `${path} without script`;
     await Promise.all([with_script, without].map((page) => page.goto(base + path, {waitUntil: "load"})));
@@ -187,5 +190,5 @@ try {
   await browser.close();
 }
 for (const one of wrong) console.error(one);
-console.log(`${paths.length} pages, ${wrong.length} wrong`);
+console.error(`${paths.length} pages, ${wrong.length} wrong`);
 process.exit(wrong.length === 0 ? 0 : 1);

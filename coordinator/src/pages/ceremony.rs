@@ -97,13 +97,8 @@ fn step(seat: &Seat<'_>) -> Markup {
 }
 
 fn waits_for(seat: &Seat<'_>) -> String {
-    let places: Vec<_> = seat
-        .present
-        .map(|present| &present.word.waiting_for[..])
-        .unwrap_or_default()
-        .iter()
-        .map(u8::to_string)
-        .collect();
+    let Some(present) = seat.present else { return "-".to_owned() };
+    let places: Vec<_> = present.word.waiting_for.iter().map(u8::to_string).collect();
     if places.is_empty() { "nobody".to_owned() } else { places.join(", ") }
 }
 

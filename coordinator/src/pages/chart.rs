@@ -10,16 +10,23 @@ const HEIGHT: i128 = 200;
 /// Room above and below a line, so that its ends are seen.
 const MARGIN: i128 = 8;
 
-/// A line through points in time.
+/// A line through points in time, from the lowest to the highest of their numbers.
 ///
 /// - `points`: Unix seconds, rising, and a number each. With fewer than two there is no line.
 /// - `label`: what it is, in words.
 pub(super) fn line(points: &[(u64, i128)], label: &str) -> Markup {
-    let ([(from, _), .., (to, _)], Some(low), Some(high)) =
-        (points, points.iter().map(|point| point.1).min(), points.iter().map(|point| point.1).max())
-    else {
-        return html! {};
-    };
+    let numbers = || points.iter().map(|point| point.1);
+    let (low, high) = (numbers().min().unwrap_or_default(), numbers().max().unwrap_or_default());
+    line_within(points, low, high, label)
+}
+
+/// A line through ten-thousandths, from none to all.
+pub(super) fn parts(points: &[(u64, i128)], label: &str) -> Markup {
+    line_within(points, 0, 10_000, label)
+}
+
+fn line_within(points: &[(u64, i128)], low: i128, high: i128, label: &str) -> Markup {
+    let [(from, _), .., (to, _)] = points else { return html! {} };
     let span = (i128::from(to.saturating_sub(*from))).max(1);
     let x = |at: u64| i128::from(at.saturating_sub(*from)).saturating_mul(WIDTH) / span;
     let room = HEIGHT - 2 * MARGIN;

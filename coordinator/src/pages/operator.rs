@@ -178,7 +178,7 @@ fn participation(facts: &Facts<'_>, id: OperatorId) -> Markup {
     html! {
         @if points.len() > 1 {
             figure {
-                (chart::line(&points, "Participation, report by report"))
+                (chart::parts(&points, "Participation, report by report"))
                 figcaption { "What it did of what was due, as the others of its clusters say, at " (points.len()) " reports." }
             }
         }

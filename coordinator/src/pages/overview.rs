@@ -199,7 +199,7 @@ pub(super) fn figures_of(all: &std::collections::BTreeMap<Axis, Figures>) -> Mar
         .words("The largest");
     for (axis, figures) in all {
         table.row([
-            html! { (show::word(axis)) },
+            html! { (dimension(*axis)) },
             html! { (figures.third) },
             html! { (figures.half) },
             html! { (figures.two_thirds) },
@@ -208,6 +208,18 @@ pub(super) fn figures_of(all: &std::collections::BTreeMap<Axis, Figures>) -> Mar
         ]);
     }
     table.html("The pool has no stake yet.")
+}
+
+/// By what stake is counted.
+fn dimension(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Entity => "entity",
+        Axis::Country => "country",
+        Axis::HostingAs => "hosting network",
+        Axis::ExecutionClient => "execution client",
+        Axis::ConsensusClient => "consensus client",
+        Axis::ValidatorClient => "validator client",
+    }
 }
 
 /// An index with four digits behind the point.

@@ -101,7 +101,7 @@ fn participation(facts: &Facts<'_>) -> Markup {
             show::operator(facts.state, *id),
             html! { @match one.participation { Some(points) => (show::basis_points(points.into())), None => "-" } },
             html! {
-                @if points.len() > 1 { (chart::line(&points, "Participation, report by report")) }
+                @if points.len() > 1 { (chart::parts(&points, "Participation, report by report")) }
                 @let worst = points.iter().map(|point: &(u64, i128)| point.1).min();
                 @if let Some(worst) = worst.and_then(|worst| i64::try_from(worst).ok()) {
                     span.beside { "worst of " (points.len()) ": " (show::basis_points(worst)) }

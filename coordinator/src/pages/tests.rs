@@ -124,7 +124,7 @@ fn the_pool_is_told_in_numbers_of_the_state() {
         format!("They would get {}", eth(state.money.queued().unwrap())),
         "active 4 100.00 %".to_owned(),
         "Clusters 2 Operators 10".to_owned(),
-        "entity".to_owned(),
+        "hosting network 2 3 3 0.2500 AS".to_owned(),
         format!("Entries {}", SCENE.pool.log.len()),
     ] {
         assert!(text.contains(&said), "{said}: {text}");
@@ -389,6 +389,11 @@ fn pictures_are_drawn_to_scale() {
     assert!(line(&[(10, 7), (30, 7)]).contains("points=\"0,100 1000,100\""), "all are the same");
     assert!(
         line(&[(0, -5), (9, 5)]).contains("<line class=\"zero\" x1=\"0\" x2=\"1000\" y1=\"100\" y2=\"100\">")
+    );
+    let parts = |points: &[(u64, i128)]| chart::parts(points, "parts").into_string();
+    assert!(
+        parts(&[(0, 10_000), (1, 0), (2, 5_000)]).contains("points=\"0,8 500,192 1000,100\""),
+        "of the whole"
     );
     assert_eq!(line(&[(1, 1)]), "");
     assert_eq!(line(&[]), "");

@@ -6,6 +6,7 @@ use crate::key::CoordinatorKey;
 use crate::ledger::testbed::address;
 use crate::pages::scenes::{HOSTILE, NOBODY, Scene};
 use crate::test_keys::Wallet;
+use crate::text::Label;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, response::Parts};
 use futures::StreamExt as _;
@@ -242,9 +243,12 @@ async fn a_head_that_was_signed_is_shown_with_who_has_seen_the_same() {
         async |shared: &Shared| shared.shown(Place::Overview).await.unwrap().0.unwrap().document("Meadow");
     assert!(shown(&shared).await.contains("No head was signed yet"));
     let signs = |office: &mut Office| {
+        office.head()?;
+        let finalized = json!({"epoch": "9", "root": NOBODY}).to_string();
+        office.observe(now(), Label::new("finalized").unwrap(), finalized)?;
         let head = office.head()?;
         let chain = office.ledger()?.state().charter.network.chain_id;
-        Ok(office.countersign(1, Wallet::new(21).sign(head.signed.head.digest(chain)))?)
+        Ok(office.countersign(2, Wallet::new(21).sign(head.signed.head.digest(chain)))?)
     };
     let published = shared.with(signs).await.unwrap();
     let text = shown(&shared).await;
