@@ -27,7 +27,7 @@ pub(super) fn page(facts: &Facts<'_>, frame: u64) -> Result<Page, String> {
             ("In validators", show::gwei(reported.balance)),
         ]))
         p {
-            @if let Some(before) = frame.checked_sub(1) { a href=(Place::Report(before)) { "The one before" } " " }
+            @if let Some(before) = frame.checked_sub(1) { a href=(Place::Report(before)) { "The one before" } " · " }
             @if frame + 1 < facts.state.reports.next() { a href=(Place::Report(frame + 1)) { "The next" } }
         }
     };
@@ -151,7 +151,7 @@ fn verify(told: &Told) -> Markup {
             div { dt { "Entry of the log" } dd { a href={ "/v1/log?from=" (told.entry) "&count=1" } { (told.entry) } } }
         }
         p {
-            "The entry names the " (told.report.evidence.len()) " answers of a beacon node that the report was read from, \
+            "The entry names the answers of a beacon node (" (told.report.evidence.len()) ") that the report was read from, \
              each with its hash. Make it again from a node of your own, and compare the two to the byte:"
         }
         pre { "curl -s $POOL/v1/log > pool.jsonl\ndvt-coordinator report verify --file pool.jsonl \\\n  --beacon-node http://127.0.0.1:5052 --frame "
