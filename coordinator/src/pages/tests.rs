@@ -193,6 +193,8 @@ fn an_operator_is_told_with_bond_participation_and_what_it_announces() {
     assert!(text.contains(&format!("Free {} ETH", show::eth_text(free, 4))), "{text}");
     let owed = state.incidents.owed(address(102)).unwrap();
     assert!(owed > Wei::ZERO && text.contains(&format!("Owes {} ETH", show::eth_text(owed, 4))), "{text}");
+    assert!(!text.contains("paused") && !text.contains("delinquent"), "{text}");
+    assert!(words(&document(Place::Operator(address(141)))).contains("active paused Paused: "));
     // By who manages it, also after that has changed: the page is that of its name.
     let managed = state.operators.get(address(104)).unwrap().manager;
     assert_eq!(document(Place::Operator(managed)), document(Place::Operator(address(104))));
@@ -447,6 +449,14 @@ fn who_has_duties_is_asked_for_when_its_epoch_is_over_and_half_of_the_next() {
     assert_eq!(on_duty(last).values().filter(|id| **id == SCENE.cluster).count(), 4);
     let activation = state.deposits.validators().values().filter_map(|one| one.activation).min().unwrap();
     assert!(on_duty(Epoch(activation.0 - 1)).is_empty());
+    // Whoever exits has duties until then.
+    let (mut pool, mut jar) = (SCENE.pool.clone(), SCENE.jar.clone());
+    let leaves = pool.index(3);
+    jar.go_on(|index| index == leaves);
+    pool.look(&jar).unwrap();
+    let [exit, _] = pool.state().exits.exits()[&leaves].epochs.unwrap();
+    let still = |epoch| strip::on_duty(pool.state(), epoch).contains_key(&leaves);
+    assert!(still(Epoch(exit.0 - 1)) && !still(exit));
     let at = |slot: u64| Millis(state.network.slot_start(types::Slot(slot)).0);
     assert_eq!(strip::due(state, at(32 * 9 + 15)), None);
     assert_eq!(strip::due(state, at(32 * 9 + 16)), Some(Epoch(8)));
