@@ -147,6 +147,10 @@ fn a_cluster_is_told_with_operators_validators_exits_and_who_has_signed() {
     for (manager, country) in [(101_u8, "NZ"), (102, "DE")] {
         assert!(text.contains(&format!("Reiter {manager}")) && text.contains(country), "{text}");
     }
+    assert!(
+        document(Place::Cluster(SCENE.ceremony)).contains("It has no keys yet."),
+        "another's are not its own"
+    );
     // Whoever was dark for some frames was not in the last.
     assert!(text.contains("100.00 %"), "{text}");
 }
