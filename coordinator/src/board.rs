@@ -172,6 +172,7 @@ pub struct Notice<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     present: BTreeMap<(ClusterId, u8), Present>,
+    taken: u64,
 }
 
 impl Board {
@@ -206,7 +207,13 @@ impl Board {
         let since = same.map_or(now, |present| present.since);
         let present = Present { word, since, heard: now, nonce: incoming.request.nonce };
         self.present.insert((cluster, place), present);
+        self.taken += 1;
         Ok(())
+    }
+
+    /// How many words it has taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// What can be read of a cluster's ceremony; nothing if the pool has no such cluster and asks for none.

@@ -10,6 +10,7 @@ use crate::key::CoordinatorKey;
 use crate::ledger::charter::{Charter, Contracts};
 use crate::ledger::quorum::Quorum;
 use crate::ledger::{Audit, Ledger, Replay, policy};
+use crate::liveness;
 use crate::lookout::{self, Nodes};
 use crate::office::{LOG_FOLDER, Office, Published, verify_store};
 use crate::store::LogStore;
@@ -418,29 +419,37 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(%pool, entries, address = %listener.local_addr()?, "in office");
         let office = Shared::new(office);
-        let lookout = nodes.map(|nodes| tokio::spawn(lookout::run(office.clone(), nodes)));
-        let desk = match Desk::open(&args.data_dir) {
-            Ok(desk) => Some(tokio::spawn(desk.serve(office.clone()))),
+        let mut beside = vec![tokio::spawn(api::follow(office.clone()))];
+        if let Some(nodes) = nodes {
+            beside.push(tokio::spawn(liveness::run(office.clone(), nodes.beacon.clone())));
+            beside.push(tokio::spawn(lookout::run(office.clone(), nodes)));
+        }
+        match Desk::open(&args.data_dir) {
+            Ok(desk) => beside.push(tokio::spawn(desk.serve(office.clone()))),
             Err(error) => {
                 tracing::warn!(%error, "there is no socket: nothing can be said to this office while it serves");
-                None
             }
-        };
-        let served = axum::serve(listener, api::router(office.clone()));
-        served.with_graceful_shutdown(stopped()).await.context("the server has failed")?;
-        if let Some(lookout) = lookout {
-            lookout.abort();
         }
-        if let Some(desk) = desk {
-            desk.abort();
-            // It ends with an error because it was told to end; its socket is gone then.
-            let _ = desk.await;
+        let served = axum::serve(listener, api::router(office.clone()));
+        // Who has a page open would hold the server up.
+        let stopped = stopped_with(office.clone());
+        served.with_graceful_shutdown(stopped).await.context("the server has failed")?;
+        for task in beside {
+            task.abort();
+            // It ends with an error because it was told to end; the desk's socket is gone then.
+            let _ = task.await;
         }
         if let Err(error) = office.with(|office| Ok(office.close()?)).await {
             tracing::warn!("no snapshot is kept: {error}");
         }
         Ok(())
     })
+}
+
+/// Until this program is asked to stop; who waits for news hears of it.
+async fn stopped_with(office: Shared) {
+    stopped().await;
+    office.stop();
 }
 
 /// Until this program is asked to stop.

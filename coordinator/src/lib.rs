@@ -14,12 +14,14 @@
 //! - [`ledger`]: what is written: a log of requests and observations, and the books that follow from it.
 //! - [`watch`]: what is asked of the chain, and the observations that come of it.
 //! - [`board`]: what nodes say of a ceremony while it lasts. It is written nowhere.
+//! - [`pages`]: the pool as web pages.
 //!
 //! Around it:
 //!
 //! - [`verify`]: a log replayed with all cores.
 //! - [`store`]: the log on disk. [`key`]: what heads and observations are signed with. [`office`]: both, and the ledger.
-//! - [`api`]: the office over HTTP. [`desk`]: over a socket in its folder, for a person. [`lookout`]: who asks the beacon nodes. [`cli`]: the program.
+//! - [`api`]: the office over HTTP, and the pages. [`desk`]: over a socket in its folder, for a person. [`lookout`]: who asks
+//!   the beacon nodes. [`liveness`]: who was on duty, for the pages. [`cli`]: the program.
 
 pub mod api;
 pub mod board;
@@ -30,9 +32,11 @@ pub mod formation;
 pub mod formulas;
 pub mod key;
 pub mod ledger;
+pub mod liveness;
 pub mod lookout;
 pub mod merkle;
 pub mod office;
+pub mod pages;
 pub mod request;
 pub mod store;
 pub mod text;

@@ -290,6 +290,21 @@ impl Office {
         Ok(published)
     }
 
+    /// The head that was published last, whatever has come since.
+    pub fn published_last(&self) -> Result<Option<Published>, OfficeError> {
+        Ok(self.store.last_head()?.map(|bytes| canonical::read(&bytes)).transpose()?)
+    }
+
+    /// How many entries there are.
+    pub fn entries_len(&self) -> u64 {
+        self.store.len()
+    }
+
+    /// How many words of nodes the board has taken.
+    pub fn words(&self) -> u64 {
+        self.board.taken()
+    }
+
     /// Stored entries from a number on, at most so many.
     pub fn entries(&self, from: u64, count: usize) -> Result<Vec<Vec<u8>>, OfficeError> {
         self.ledger()?;

@@ -224,6 +224,11 @@ impl LogStore {
         Ok(self.heads.get(key_of(size))?.map(|value| value.to_vec()))
     }
 
+    /// What was said of the log at the largest size.
+    pub fn last_head(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.heads.last()?.map(|(_, value)| value.to_vec()))
+    }
+
     /// All that was said of the log, by size.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> {
         self.heads.iter().values().map(|value| Ok(value?.to_vec()))

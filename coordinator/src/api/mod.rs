@@ -12,16 +12,21 @@
 //! GET /v1/log/{seq}/proof?size                that an entry is in the log
 //! GET /v1/log/consistency?from&to             that a longer log begins with a shorter one
 //! GET /v1/health                              whether the disk takes entries
+//! GET / /clusters /operators /reports ...     pages for people; GET /events their updates
 //! ```
 //!
-//! Every error is `{"code", "message"}`. Answers are never cached by who stands between.
+//! Every error below `/v1` is `{"code", "message"}`. Answers are never cached by who stands between.
 
 mod board;
 mod errors;
+mod news;
+mod pages;
 mod read;
 mod write;
 
 pub use errors::ApiError;
+pub use news::News;
+pub use pages::{follow, record, watch_duty};
 
 use crate::board::WORD_LEN_MAX;
 use crate::ledger::ceremonies::LOCK_LEN_MAX;
@@ -35,10 +40,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get, post, put};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
+use types::Millis;
 
 /// Requests that are worked on at once; others wait. Each holds a body of at most a mebibyte, those with locks more.
 const REQUESTS_MAX: usize = 64;
@@ -49,17 +56,25 @@ const LOCKS_MAX: usize = 4;
 /// seconds.
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The office, as handlers share it.
+/// The office, as handlers share it: many read, one writes.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<Mutex<Office>>);
+pub struct Shared(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    office: RwLock<Office>,
+    news: watch::Sender<News>,
+    site: pages::Site,
+}
 
 impl Shared {
     /// For an office that is open.
     pub fn new(office: Office) -> Self {
-        Self(Arc::new(Mutex::new(office)))
+        let news = watch::Sender::new(News::of(&office));
+        Self(Arc::new(Inner { office: RwLock::new(office), news, site: pages::Site::default() }))
     }
 
-    /// Works with the office on a thread that may wait for the disk.
+    /// Works with the office on a thread that may wait for the disk. Whoever waits for news hears of what has changed.
     ///
     /// - Errors: 500 if a handler has panicked before: what the ledger knows may be half of something, and a restart
     ///   replays what is on the disk.
@@ -68,18 +83,54 @@ impl Shared {
         work: impl FnOnce(&mut Office) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let shared = self.clone();
-        let worked = tokio::task::spawn_blocking(move || work(&mut *shared.lock()?));
-        worked.await.map_err(|_| ApiError::internal("the request's work has panicked"))?
+        let work = move || {
+            let mut office = shared.0.office.write().map_err(|_| poisoned())?;
+            let worked = work(&mut office);
+            shared.0.news.send_if_modified(|news| news.follow(&office));
+            worked
+        };
+        let worked = tokio::task::spawn_blocking(work).await;
+        worked.map_err(|_| ApiError::internal("the request's work has panicked"))?
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Office>, ApiError> {
-        self.0.lock().map_err(|_| ApiError::internal("the office has panicked before; start it again"))
+    /// Looks at the office on a thread that may wait; others may look at the same time. Errors: as of [`Self::with`].
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Office) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let shared = self.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&*shared.read()?)).await;
+        looked.map_err(|_| ApiError::internal("the request's work has panicked"))?
     }
+
+    /// What changes from now on.
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.0.news.subscribe()
+    }
+
+    /// The coordinator stops: who waits for news waits no longer.
+    pub fn stop(&self) {
+        self.0.news.send_modify(News::end);
+    }
+
+    fn read(&self) -> Result<RwLockReadGuard<'_, Office>, ApiError> {
+        self.0.office.read().map_err(|_| poisoned())
+    }
+}
+
+fn poisoned() -> ApiError {
+    ApiError::internal("the office has panicked before; start it again")
 }
 
 /// Unix seconds by this machine's clock.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Milliseconds since the Unix epoch by this machine's clock.
+pub fn now_ms() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Millis(since.ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default())
 }
 
 /// The routes.
@@ -104,11 +155,13 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/ceremonies/{cluster}", get(board::notice))
         .route("/v1/ceremonies/{cluster}/presence", put(board::presence).layer(words))
         .route(LOCK_PATH, locks)
-        .fallback(any(write::request))
+        .fallback(pages::or_written)
         .method_not_allowed_fallback(write::request)
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .layer(from_fn(in_time))
         .layer(limits)
+        // Beside the limits, so that readers of pages take no place of who writes.
+        .merge(pages::router())
         .with_state(shared)
 }
 

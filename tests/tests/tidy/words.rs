@@ -9,7 +9,7 @@ const LINES_MAX: usize = 700;
 
 /// Machines, formulas and the jar: whoever runs them tells them everything.
 const PURE_CRATES: [&str; 4] = ["crates/core/", "crates/types/", "crates/crypto/", "crates/sim/"];
-const PURE_MODULES: [&str; 10] = [
+const PURE_MODULES: [&str; 11] = [
     "dkg/src/ceremony/",
     "coordinator/src/board.rs",
     "coordinator/src/canonical.rs",
@@ -20,6 +20,7 @@ const PURE_MODULES: [&str; 10] = [
     "coordinator/src/request/",
     "coordinator/src/ledger/",
     "coordinator/src/watch/",
+    "coordinator/src/pages/",
 ];
 /// The simulator's program may measure how long it took.
 const SHELL_OF_SIM: &str = "crates/sim/src/main.rs";

@@ -243,7 +243,7 @@ impl Jar {
     }
 
     /// The chain goes on to a slot.
-    pub(super) fn go_to(&mut self, slot: u64) {
+    pub(crate) fn go_to(&mut self, slot: u64) {
         self.slot = slot;
         self.age();
     }
