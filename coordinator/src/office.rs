@@ -144,6 +144,13 @@ struct Newest {
     until: u64,
 }
 
+impl Newest {
+    /// A head that was made now, of a state of so many bytes.
+    fn of(size: u64, now: u64, state_len: u64) -> Self {
+        Self { size, from: now, until: now.saturating_add(state_len / HEAD_BYTES_PER_S) }
+    }
+}
+
 impl Office {
     /// Founds a pool in a folder, at a time in Unix seconds.
     pub fn found(folder: &Path, key: CoordinatorKey, charter: Charter, now: u64) -> Result<Self, OpenError> {
@@ -294,9 +301,7 @@ impl Office {
             return Ok(published);
         }
         let published = self.head()?;
-        let (size, until) =
-            (published.signed.head.size, now.saturating_add(self.state_len / HEAD_BYTES_PER_S));
-        self.newest = Some(Newest { size, from: now, until });
+        self.newest = Some(Newest::of(published.signed.head.size, now, self.state_len));
         Ok(published)
     }
 

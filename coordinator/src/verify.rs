@@ -161,6 +161,23 @@ mod tests {
     }
 
     #[test]
+    fn a_core_takes_few_entries_if_they_are_long() {
+        let lens = |of: &[usize]| {
+            let mut log = of.iter().map(|len| Ok::<_, AuditError>(vec![0; *len]));
+            let mut chunks = Vec::new();
+            loop {
+                match chunk(&mut log).len() {
+                    0 => return chunks,
+                    len => chunks.push(len),
+                }
+            }
+        };
+        assert_eq!(lens(&[1; 130]), [64, 64, 2]);
+        assert_eq!(lens(&[CHUNK_LEN, 1, CHUNK_LEN - 1, CHUNK_LEN * 3, 1]), [1, 2, 1, 1]);
+        assert_eq!(lens(&[]), [0_usize; 0]);
+    }
+
+    #[test]
     fn what_the_disk_says_ends_it_where_it_says_so() {
         #[derive(Debug, PartialEq)]
         enum Error {

@@ -412,6 +412,27 @@ mod tests {
         }
 
         #[test]
+        fn each_exit_is_the_least_of_all_that_are_left(
+            (clusters, candidates) in world(),
+            demand in 0u64..800,
+            over in prop::collection::btree_map(0u32..3, (0u64..200).prop_map(|eth| Gwei(eth * wide::ETH_GWEI)), 0..3),
+        ) {
+            let chosen = order(eth(demand), &clusters, &over, &candidates).unwrap();
+            let (mut standings, mut over, mut left) = (clusters, over, candidates);
+            let mut brought = Wei::ZERO;
+            for index in chosen {
+                prop_assert!(brought < eth(demand));
+                let rank_of = |one: &&Candidate| (rank(&standings[&one.cluster], &over, one.index), one.cluster);
+                let least = *left.iter().min_by_key(rank_of).unwrap();
+                prop_assert_eq!(least.index, index);
+                leave(standings.get_mut(&least.cluster).unwrap(), &mut over, least.balance);
+                left.retain(|one| one.index != index);
+                brought = wide::add(brought, wide::wei(least.balance)).unwrap();
+            }
+            prop_assert!(brought >= eth(demand) || left.is_empty());
+        }
+
+        #[test]
         fn more_demand_only_adds_to_the_end(
             (clusters, candidates) in world(),
             less in 0u64..800,

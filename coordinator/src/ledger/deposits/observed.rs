@@ -227,3 +227,151 @@ pub(super) mod balances {
         Ok(indices.into_iter().zip(rows).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::charter::tests::charter;
+    use crate::ledger::deposits::{Look, SeenValidator};
+    use crate::ledger::log::AppendError;
+    use crate::ledger::state::Refusal as Refused;
+    use crate::ledger::testbed::Pool;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use types::{PublicKey, Root};
+
+    fn read<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+        crate::canonical::read(&crate::canonical::bytes(value)).unwrap()
+    }
+
+    #[test]
+    fn what_is_observed_is_looked_at_and_only_what_the_book_has_is_not_said_again() {
+        let (pool, jar, _) = Pool::staked(charter(), 3);
+        let (deposits, look) = (&pool.state().deposits, jar.look());
+        let observed = read(&deposits.observed(look.clone()));
+        assert_eq!((observed.known.len(), observed.others.len()), (3, 0));
+        let by_index = |look: Look| {
+            let of = |seen: &SeenValidator| (seen.index, *seen);
+            (
+                look.slot,
+                look.finalized,
+                look.validators.iter().map(of).collect::<BTreeMap<_, _>>(),
+                look.pending,
+            )
+        };
+        assert_eq!(deposits.looked_at(&observed).map(by_index), Ok(by_index(look.clone())));
+        let changes: [fn(&mut SeenValidator); 3] = [
+            |seen| seen.credentials = Root([9; 32]),
+            |seen| seen.pubkey = PublicKey([9; 48]),
+            |seen| seen.index = ValidatorIndex(9_999),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut other = look.clone();
+            change(&mut other.validators[0]);
+            let observed = read(&deposits.observed(other.clone()));
+            assert_eq!((observed.known.len(), observed.others.len()), (2, 1), "{at}");
+            assert_eq!(deposits.looked_at(&observed).map(by_index), Ok(by_index(other)), "{at}");
+        }
+        // Twice is told twice, for the book to refuse.
+        let mut twice = look.clone();
+        twice.validators.push(look.validators[0]);
+        assert_eq!(deposits.looked_at(&deposits.observed(twice)).unwrap().validators.len(), 4);
+    }
+
+    #[test]
+    fn an_index_that_the_book_does_not_have_is_refused() {
+        let (mut pool, jar, _) = Pool::staked(charter(), 1);
+        let mut observed = pool.state().deposits.observed(jar.look());
+        let (_, one) = observed.known.pop_first().unwrap();
+        observed.known.insert(ValidatorIndex(9_999), one);
+        let before = pool.state().clone();
+        let refused = pool.see("look", &json!(observed)).unwrap_err();
+        let no_index = Refusal::NoIndex { index: ValidatorIndex(9_999) };
+        assert_eq!(refused, AppendError::Refused(Refused::from(no_index)));
+        assert_eq!(pool.state(), &before);
+    }
+
+    /// So many validators that attest, or all leave.
+    fn many(count: u64, leave: bool) -> ObservedLook {
+        let one = |no: u64| {
+            let exit = Epoch(150_000 + no * 7_919 % 3_000);
+            let known = KnownValidator {
+                balance: Gwei(32_000_000_000 + no * 7_919 % 1_000_000),
+                effective_balance: Gwei(32_000_000_000),
+                status: if leave { ValidatorStatus::ActiveExiting } else { ValidatorStatus::ActiveOngoing },
+                slashed: false,
+                activation: Some(Epoch(100_000 + no / 8)),
+                exit: leave.then_some(exit),
+                withdrawable: leave.then_some(Epoch(exit.0 + 256)),
+            };
+            (ValidatorIndex(1_000_000 + no + no / 3), known)
+        };
+        let (slot, finalized) = (Slot(32), true);
+        ObservedLook {
+            slot,
+            finalized,
+            known: (0..count).map(one).collect(),
+            others: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_validator_takes_some_ten_bytes_of_a_look_and_twenty_when_all_leave() {
+        for (leave, most) in [(false, 13), (true, 26)] {
+            let bytes = crate::canonical::bytes(&many(10_000, leave)).len();
+            assert!(bytes < most * 10_000, "{bytes} bytes of 10,000 validators, leaving: {leave}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_lacks_a_row_is_refused_whichever_it_is() {
+        let look = json!(many(3, true));
+        for column in look["known"].as_object().unwrap().keys() {
+            let mut cut = look.clone();
+            let text = cut["known"][column].as_str().unwrap().to_owned();
+            let shorter = text.rsplit_once(['*', ' ']).map_or("", |(head, _)| head);
+            cut["known"][column] = json!(shorter);
+            assert!(
+                serde_json::from_value::<ObservedLook>(cut).is_err(),
+                "{column}: {shorter:?} for {text:?}"
+            );
+        }
+    }
+
+    fn status() -> impl Strategy<Value = ValidatorStatus> {
+        use ValidatorStatus::*;
+        prop::sample::select(vec![
+            PendingQueued,
+            ActiveOngoing,
+            ActiveSlashed,
+            ExitedUnslashed,
+            WithdrawalDone,
+        ])
+    }
+
+    prop_compose! {
+        fn known_validator()(
+            balance: u64, effective: u64, status in status(), slashed: bool,
+            epochs in prop::array::uniform3(prop::option::of(prop_oneof![any::<u64>(), 0..9_u64])),
+        ) -> KnownValidator {
+            let [activation, exit, withdrawable] = epochs.map(|epoch| epoch.map(Epoch));
+            let (balance, effective_balance) = (Gwei(balance), Gwei(effective));
+            KnownValidator { balance, effective_balance, status, slashed, activation, exit, withdrawable }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_look_is_read_as_it_was_written(
+            known in prop::collection::btree_map(any::<u64>().prop_map(ValidatorIndex), known_validator(), 0..12),
+        ) {
+            let look = ObservedLook { known, ..many(0, false) };
+            prop_assert_eq!(read(&look), look.clone());
+            let balance = |one: &KnownValidator| Balance { balance: one.balance, effective: one.effective_balance };
+            let balances = look.known.iter().map(|(index, one)| (*index, balance(one))).collect();
+            let event = crate::ledger::deposits::Event::Balances(balances);
+            prop_assert_eq!(read(&event), event);
+        }
+    }
+}

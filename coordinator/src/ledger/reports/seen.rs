@@ -87,3 +87,42 @@ fn read(columns: &Columns) -> Result<BTreeMap<ValidatorIndex, SeenValidator>, Co
     };
     Ok(indices.into_iter().enumerate().map(row).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::reports::{Duties, SeenCluster};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    prop_compose! {
+        fn seen()(
+            status in prop::sample::select(vec![ValidatorStatus::ActiveOngoing, ValidatorStatus::ExitedSlashed]),
+            slashed: bool,
+            increments: u64,
+            amounts in prop::array::uniform8(prop_oneof![any::<u64>(), 0..2_u64].prop_map(Gwei)),
+        ) -> SeenValidator {
+            let [balance, effective, arrived, swept, attested, missed, leaked, penalised] = amounts;
+            SeenValidator {
+                status, slashed, balance, effective, arrived, swept, increments, attested, missed, leaked, penalised,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_cluster_is_read_as_it_was_written_and_no_column_can_be_short(
+            validators in prop::collection::btree_map(any::<u64>().prop_map(ValidatorIndex), seen(), 1..8),
+        ) {
+            let cluster = SeenCluster { duties: Duties { made: 1, due: 2 }, validators };
+            let bytes = crate::canonical::bytes(&cluster);
+            prop_assert_eq!(crate::canonical::read(&bytes), Ok(cluster.clone()));
+            let whole = json!(cluster);
+            for column in whole["validators"].as_object().unwrap().keys() {
+                let mut short = whole.clone();
+                short["validators"][column] = json!("");
+                prop_assert!(serde_json::from_value::<SeenCluster>(short).is_err(), "{}", column);
+            }
+        }
+    }
+}
