@@ -6,6 +6,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use std::io::{self, BufWriter};
 use thiserror::Error;
 use types::Root;
 
@@ -39,7 +40,34 @@ pub fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Their SHA-256.
 pub fn hash<T: Serialize>(value: &T) -> Root {
-    Root(Sha256::digest(bytes(value)).into())
+    hash_and_len(value).0
+}
+
+/// Their SHA-256, and how many they are. Memory: a few kilobytes of them at a time.
+pub fn hash_and_len<T: Serialize>(value: &T) -> (Root, u64) {
+    let mut hashed = BufWriter::with_capacity(16 << 10, Hashed { hash: Sha256::new(), len: 0 });
+    // As in [`bytes`]; what is hashed takes everything.
+    serde_json::to_writer(&mut hashed, value).expect("keys of maps are text");
+    let Ok(Hashed { hash, len }) = hashed.into_inner() else { unreachable!("a hash takes everything") };
+    (Root(hash.finalize().into()), len)
+}
+
+/// Takes what is written into a hash.
+struct Hashed {
+    hash: Sha256,
+    len: u64,
+}
+
+impl io::Write for Hashed {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        self.hash.update(written);
+        self.len += written.len() as u64;
+        Ok(written.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The same for bytes from outside: not more than `most` of them are read. Errors: more; see [`read`].
@@ -52,12 +80,36 @@ pub fn read_at_most<T: Serialize + DeserializeOwned>(text: &[u8], most: usize) -
 pub fn read<T: Serialize + DeserializeOwned>(text: &[u8]) -> Result<T, CanonicalError> {
     let value: T =
         serde_json::from_slice(text).map_err(|error| CanonicalError::Unreadable(error.to_string()))?;
-    let again = bytes(&value);
-    if again == text {
-        return Ok(value);
+    let mut same = Same { text, at: 0 };
+    let written = serde_json::to_writer(&mut same, &value);
+    if written.is_ok() && same.at == text.len() {
+        Ok(value)
+    } else {
+        Err(CanonicalError::NotCanonical { at: same.at })
     }
-    let at = again.iter().zip(text).position(|(one, other)| one != other);
-    Err(CanonicalError::NotCanonical { at: at.unwrap_or(again.len().min(text.len())) })
+}
+
+/// Takes what is written if it is this text, as far as it goes; nothing more from the first byte on that differs.
+struct Same<'a> {
+    text: &'a [u8],
+    /// Bytes that were the same.
+    at: usize,
+}
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        let rest = &self.text[self.at..];
+        if rest.starts_with(written) {
+            self.at += written.len();
+            return Ok(written.len());
+        }
+        self.at += rest.iter().zip(written).take_while(|(one, other)| one == other).count();
+        Err(io::ErrorKind::InvalidData.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +117,16 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use types::{Address, Gwei};
+
+    #[test]
+    fn what_is_hashed_are_the_bytes_however_many() {
+        for len in [0, 1, 300, 20_000] {
+            let value: Vec<Gwei> = (0..len).map(Gwei).collect();
+            let want = bytes(&value);
+            let hash = Root(Sha256::digest(&want).into());
+            assert_eq!(hash_and_len(&value), (hash, want.len() as u64));
+        }
+    }
 
     #[test]
     fn there_is_one_spelling() {

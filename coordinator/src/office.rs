@@ -24,8 +24,13 @@ use std::path::Path;
 use thiserror::Error;
 use types::{Address, ClusterId};
 
-/// Entries after which a head's state is kept as a snapshot.
+/// Entries after which a state is kept as a snapshot,
 const SNAPSHOT_ENTRIES: u64 = 10_000;
+/// or bytes of them: some 80,000 payments, which the next start replays in a second.
+const SNAPSHOT_LEN: u64 = 64 << 20;
+/// Bytes of the state for each second in which a head is the newest, whatever comes after it. So those who ask take no more
+/// than some hundredths of a core, and a pool whose state has less has one of each moment.
+const HEAD_BYTES_PER_S: u64 = 4 << 20;
 
 /// The folder of the log in a coordinator's folder.
 pub const LOG_FOLDER: &str = "log";
@@ -123,6 +128,27 @@ pub struct Office {
     broken: bool,
     /// Entries when the last snapshot was kept, or when the office was opened from one.
     kept: u64,
+    /// Entries when the last was to be kept, and bytes of those that came after it.
+    tried: u64,
+    untried: u64,
+    /// Bytes of the state when it was hashed last.
+    state_len: u64,
+    newest: Option<Newest>,
+}
+
+/// A head that is the newest from a time until another, in Unix seconds.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    size: u64,
+    from: u64,
+    until: u64,
+}
+
+impl Newest {
+    /// A head that was made now, of a state of so many bytes.
+    fn of(size: u64, now: u64, state_len: u64) -> Self {
+        Self { size, from: now, until: now.saturating_add(state_len / HEAD_BYTES_PER_S) }
+    }
 }
 
 impl Office {
@@ -171,7 +197,9 @@ impl Office {
     }
 
     fn of(ledger: Ledger, store: LogStore, key: CoordinatorKey, kept: u64) -> Self {
-        Self { ledger, store, key, board: Board::default(), broken: false, kept }
+        let board = Board::default();
+        let (broken, untried, state_len, newest) = (false, 0, 0, None);
+        Self { ledger, store, key, board, broken, kept, tried: kept, untried, state_len, newest }
     }
 
     /// The ledger, unless what it knows may not be on the disk.
@@ -225,9 +253,18 @@ impl Office {
     fn keep(&mut self, sealed: Sealed) -> Result<Sealed, OfficeError> {
         // The ledger is ahead of the disk from here on, until the disk says otherwise.
         self.broken = true;
-        self.store.append(&sealed.bytes())?;
+        let stored = sealed.bytes();
+        self.store.append(&stored)?;
         self.broken = false;
+        self.untried += stored.len() as u64;
+        if self.is_snapshot_due() && self.address() == self.ledger.state().governance.coordinator {
+            self.head()?;
+        }
         Ok(sealed)
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        self.ledger.tree().size() - self.tried >= SNAPSHOT_ENTRIES || self.untried >= SNAPSHOT_LEN
     }
 
     /// The head of now, signed and kept.
@@ -242,18 +279,35 @@ impl Office {
         if have != want {
             return Err(OfficeError::NotTheCoordinator { have, want });
         }
-        let head = self.ledger.head();
+        let (state, len) = self.ledger.state().root_and_len();
+        let head = self.ledger.head_with(state);
         let signature = self.key.sign(head.digest(self.ledger.state().charter.network.chain_id));
         let published = Published { signed: SignedHead { head, signature }, countersigned: BTreeMap::new() };
         self.store.keep_head(size, &canonical::bytes(&published))?;
-        if size - self.kept >= SNAPSHOT_ENTRIES {
+        self.state_len = len;
+        if self.is_snapshot_due() {
             self.snapshot(&head);
         }
         Ok(published)
     }
 
+    /// The newest head, at a time in Unix seconds: of now, or of a while ago if the state is large.
+    ///
+    /// - Cost: [`Self::head`]'s, but once in so long that it does not matter.
+    pub fn newest_head(&mut self, now: u64) -> Result<Published, OfficeError> {
+        self.ledger()?;
+        let fresh = self.newest.filter(|newest| (newest.from..newest.until).contains(&now));
+        if let Some(published) = fresh.map(|newest| self.published(newest.size)).transpose()?.flatten() {
+            return Ok(published);
+        }
+        let published = self.head()?;
+        self.newest = Some(Newest::of(published.signed.head.size, now, self.state_len));
+        Ok(published)
+    }
+
     /// Keeps what the next start goes on from. It may fail: then more is replayed.
     fn snapshot(&mut self, head: &Head) {
+        (self.tried, self.untried) = (head.size, 0);
         match self.store.keep_snapshot(&self.ledger.snapshot(head)) {
             Ok(()) => self.kept = head.size,
             Err(error) => tracing::warn!("no snapshot is kept: {error}"),
@@ -307,17 +361,29 @@ impl Office {
 
     /// Stored entries from a number on, at most so many.
     pub fn entries(&self, from: u64, count: usize) -> Result<Vec<Vec<u8>>, OfficeError> {
+        self.entries_within(from, count, usize::MAX)
+    }
+
+    /// The same, and after so many bytes no more; one in any case, if there is one.
+    pub fn entries_within(&self, from: u64, count: usize, len: usize) -> Result<Vec<Vec<u8>>, OfficeError> {
         self.ledger()?;
-        let end = from.saturating_add(count as u64).min(self.store.len());
-        let entries = (from..end).map_while(|seq| self.store.entry(seq).transpose());
-        Ok(entries.collect::<Result<_, _>>()?)
+        let (mut entries, mut left) = (Vec::new(), len);
+        for seq in from..from.saturating_add(count as u64).min(self.store.len()) {
+            let Some(entry) = self.store.entry(seq)? else { break };
+            if entry.len() > left && !entries.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(entry.len());
+            entries.push(entry);
+        }
+        Ok(entries)
     }
 }
 
 /// Replays a stored log, and compares it with every head that was published of it.
 pub fn verify_store(store: &LogStore) -> Result<Ledger, OpenError> {
     let entries = store.entries_from(0).map(|entry| Ok::<_, OpenError>(entry?));
-    verify::finish(Audit::new(Replay::default(), &heads(store)?), None, entries)
+    verify::finish(Audit::of_own(Replay::default(), &heads(store, 0)?), None, entries)
 }
 
 /// Goes on from a store's snapshot, if it has one that a published head is of, and replays what came after.
@@ -325,7 +391,7 @@ fn reopen(store: &LogStore) -> Result<Option<Ledger>, OpenError> {
     let Some(snapshot) = store.snapshot()? else { return Ok(None) };
     let resumed = || {
         let size = snapshot::head_of(&snapshot)?.size;
-        let of_it = heads(store)?.into_iter().find(|signed| signed.head.size == size);
+        let of_it = heads(store, size)?.into_iter().find(|signed| signed.head.size == size);
         Ok::<_, OpenError>(Ledger::resume(&snapshot, &of_it.ok_or(SnapshotError::NoHead)?)?)
     };
     let ledger = match resumed() {
@@ -336,13 +402,14 @@ fn reopen(store: &LogStore) -> Result<Option<Ledger>, OpenError> {
         }
     };
     let of = (ledger.state().pool, ledger.state().charter.network.chain_id);
-    let tail = store.entries_from(ledger.tree().size()).map(|entry| Ok::<_, OpenError>(entry?));
-    verify::finish(Audit::new(ledger.into(), &heads(store)?), Some(of), tail).map(Some)
+    let size = ledger.tree().size();
+    let tail = store.entries_from(size).map(|entry| Ok::<_, OpenError>(entry?));
+    verify::finish(Audit::of_own(ledger.into(), &heads(store, size)?), Some(of), tail).map(Some)
 }
 
-/// All heads that were published.
-fn heads(store: &LogStore) -> Result<Vec<SignedHead>, OpenError> {
-    store.heads().map(|head| Ok(canonical::read::<Published>(&head?)?.signed)).collect()
+/// All heads that were published from a size on.
+fn heads(store: &LogStore, size: u64) -> Result<Vec<SignedHead>, OpenError> {
+    store.heads_from(size).map(|head| Ok(canonical::read::<Published>(&head?)?.signed)).collect()
 }
 
 #[cfg(test)]

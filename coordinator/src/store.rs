@@ -21,8 +21,9 @@ const CLOSING_MAX: Duration = Duration::from_secs(10);
 /// Pause between two looks at whether it has.
 const CLOSING_POLL: Duration = Duration::from_millis(5);
 
-/// Longest entry: the largest is a lock with its keys ([`crate::ledger::ceremonies::LOCK_LEN_MAX`]).
-pub const ENTRY_LEN_MAX: usize = 8 << 20;
+/// Longest entry: an observation ([`crate::ledger::entry::SEEN_LEN_MAX`]), and as much again for what follows from it. A lock
+/// with its keys ([`crate::ledger::ceremonies::LOCK_LEN_MAX`]) has a tenth of it.
+pub const ENTRY_LEN_MAX: usize = 96 << 20;
 
 const ENTRIES: &str = "entries";
 const HEADS: &str = "heads";
@@ -229,9 +230,9 @@ impl LogStore {
         Ok(self.heads.last()?.map(|(_, value)| value.to_vec()))
     }
 
-    /// All that was said of the log, by size.
-    pub fn heads(&self) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> {
-        self.heads.iter().values().map(|value| Ok(value?.to_vec()))
+    /// All that was said of the log from a size on, by size.
+    pub fn heads_from(&self, size: u64) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> {
+        self.heads.range(key_of(size)..).values().map(|value| Ok(value?.to_vec()))
     }
 
     /// Keeps a snapshot in the place of the last, durably.

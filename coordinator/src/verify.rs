@@ -17,8 +17,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{available_parallelism, scope};
 use types::Root;
 
-/// Entries that one core takes at a time.
+/// Entries that one core takes at a time,
 const CHUNK: usize = 64;
+/// and after how many bytes of them no more: a look at all validators has megabytes, and is read into ten times as much.
+const CHUNK_LEN: usize = 1 << 20;
 /// Chunks that wait to be compared, at most, besides the one of each core.
 const WAITING: usize = 8;
 
@@ -75,7 +77,7 @@ fn prepare<E>(
     loop {
         let (number, stored) = {
             let Ok(mut source) = source.lock() else { return };
-            let stored: Vec<_> = source.1.by_ref().take(CHUNK).collect();
+            let stored = chunk(&mut source.1);
             source.0 += 1;
             (source.0 - 1, stored)
         };
@@ -87,6 +89,17 @@ fn prepare<E>(
             return;
         }
     }
+}
+
+/// What one core takes. Nothing: there is no more.
+fn chunk<E>(log: &mut impl Iterator<Item = Result<Vec<u8>, E>>) -> Vec<Result<Vec<u8>, E>> {
+    let (mut chunk, mut len) = (Vec::new(), 0);
+    while chunk.len() < CHUNK && len < CHUNK_LEN {
+        let Some(stored) = log.next() else { break };
+        len += stored.as_ref().map_or(0, Vec::len);
+        chunk.push(stored);
+    }
+    chunk
 }
 
 /// Compares chunks in their order, whatever order they come in.
@@ -145,6 +158,23 @@ mod tests {
             let cut = on_all_cores(&pool.log[..len], &[signed]).unwrap_err();
             assert_eq!(cut, audit(&pool.log[..len], &[signed]).unwrap_err(), "{len} entries");
         }
+    }
+
+    #[test]
+    fn a_core_takes_few_entries_if_they_are_long() {
+        let lens = |of: &[usize]| {
+            let mut log = of.iter().map(|len| Ok::<_, AuditError>(vec![0; *len]));
+            let mut chunks = Vec::new();
+            loop {
+                match chunk(&mut log).len() {
+                    0 => return chunks,
+                    len => chunks.push(len),
+                }
+            }
+        };
+        assert_eq!(lens(&[1; 130]), [64, 64, 2]);
+        assert_eq!(lens(&[CHUNK_LEN, 1, CHUNK_LEN - 1, CHUNK_LEN * 3, 1]), [1, 2, 1, 1]);
+        assert_eq!(lens(&[]), [0_usize; 0]);
     }
 
     #[test]

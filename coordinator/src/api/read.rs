@@ -1,6 +1,6 @@
 //! Reading: the state, the log, and proofs of it.
 
-use super::{ApiError, Shared};
+use super::{ApiError, Shared, now};
 use crate::merkle::log_tree::LogTree;
 use crate::office::Office;
 use axum::Json;
@@ -57,9 +57,9 @@ pub(super) async fn state(State(shared): State<Shared>) -> Reply {
 pub(super) async fn book(State(shared): State<Shared>, Path(book): Path<String>) -> Reply {
     shared
         .with(move |office| {
-            let state = serde_json::to_value(office.ledger()?.state()).map_err(ApiError::internal)?;
-            let found = state.get(&book).ok_or_else(|| ApiError::absent(format_args!("no book {book}")))?;
-            json_of(found)
+            let book = office.ledger()?.state().book(&book);
+            let book = book.ok_or_else(|| ApiError::absent("there is no such book"))?;
+            Ok(([(header::CONTENT_TYPE, "application/json")], book).into_response())
         })
         .await
 }
@@ -75,9 +75,9 @@ pub(super) async fn nonce(State(shared): State<Shared>, Path(address): Path<Stri
         .await
 }
 
-/// `GET /v1/head`.
+/// `GET /v1/head`: the newest.
 pub(super) async fn head(State(shared): State<Shared>) -> Reply {
-    shared.with(|office| json_of(&office.head()?)).await
+    shared.with(|office| json_of(&office.newest_head(now())?)).await
 }
 
 /// `GET /v1/heads/{size}`.
@@ -103,10 +103,7 @@ pub(super) async fn log(State(shared): State<Shared>, Query(range): Query<Range>
         .with(move |office| {
             let count = range.count.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
             let mut lines = Vec::new();
-            for entry in office.entries(range.from, count)? {
-                if !lines.is_empty() && lines.len() + entry.len() > ENTRIES_LEN_MAX {
-                    break;
-                }
+            for entry in office.entries_within(range.from, count, ENTRIES_LEN_MAX)? {
                 lines.extend(entry);
                 lines.push(b'\n');
             }

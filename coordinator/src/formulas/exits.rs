@@ -135,7 +135,7 @@ pub fn may_exit(preset: Preset, activation: Epoch, now: Epoch) -> bool {
 ///
 /// - `over_share`: by kind of operators, the stake above the kind's share; none where it is absent.
 /// - Errors: a validator of an unknown cluster; one told twice.
-/// - Cost: clusters times exits.
+/// - Cost: the logarithm of clusters for each exit; all clusters of a kind for each while the kind is above its share.
 pub fn order(
     demand: Wei,
     clusters: &BTreeMap<ClusterId, Standing>,
@@ -144,26 +144,42 @@ pub fn order(
 ) -> Result<Vec<ValidatorIndex>, ExitError> {
     let mut queues = queues(clusters, candidates)?;
     let (mut clusters, mut over_share) = (clusters.clone(), over_share.clone());
+    let rank_of = |cluster: &ClusterId, queue: &Queue, clusters: &Standings, over_share: &OverShare| {
+        let (index, _) = queue.first_key_value()?;
+        Some((rank(clusters.get(cluster)?, over_share, *index), *cluster))
+    };
+    let mut ranks: BTreeSet<(Rank, ClusterId)> = queues
+        .iter()
+        .filter_map(|(cluster, queue)| rank_of(cluster, queue, &clusters, &over_share))
+        .collect();
     let (mut chosen, mut brought) = (Vec::new(), Wei::ZERO);
     while brought < demand {
-        let rank = |(cluster, queue): (&ClusterId, &BTreeMap<ValidatorIndex, Gwei>)| {
-            let (index, balance) = queue.first_key_value()?;
-            let standing = clusters.get(cluster)?;
-            Some((rank(standing, &over_share, *index), *cluster, *balance))
-        };
-        let Some(((.., index), cluster, balance)) = queues.iter().filter_map(rank).min() else { break };
-        if let Some(queue) = queues.get_mut(&cluster) {
-            queue.remove(&index);
-        }
+        let Some((_, cluster)) = ranks.pop_first() else { break };
+        let Some((index, balance)) = queues.get_mut(&cluster).and_then(Queue::pop_first) else { continue };
+        let kind = clusters.get(&cluster).map(|standing| standing.kind);
+        let shared = kind.filter(|kind| over_share.get(kind).is_some_and(|over| over.0 > 0));
         if let Some(standing) = clusters.get_mut(&cluster) {
             leave(standing, &mut over_share, balance);
         }
         brought = wide::add(brought, wide::wei(balance))?;
         chosen.push(index);
+        if let Some(kind) = shared {
+            // The kind's stake is less for all of its clusters.
+            let others =
+                |(_, other): &(Rank, ClusterId)| clusters.get(other).map(|one| one.kind) != Some(kind);
+            ranks.retain(others);
+            let its = queues.iter().filter(|(id, _)| clusters.get(id).map(|one| one.kind) == Some(kind));
+            ranks.extend(its.filter_map(|(id, queue)| rank_of(id, queue, &clusters, &over_share)));
+        } else if let Some(queue) = queues.get(&cluster) {
+            ranks.extend(rank_of(&cluster, queue, &clusters, &over_share));
+        }
     }
     Ok(chosen)
 }
 
+type Standings = BTreeMap<ClusterId, Standing>;
+type OverShare = BTreeMap<u32, Gwei>;
+type Queue = BTreeMap<ValidatorIndex, Gwei>;
 type Rank = (u32, Reverse<u32>, Reverse<u32>, Reverse<Gwei>, Reverse<Gwei>, Reverse<u32>, ValidatorIndex);
 
 /// The least rank exits first.
@@ -195,8 +211,8 @@ fn leave(standing: &mut Standing, over_share: &mut BTreeMap<u32, Gwei>, balance:
 fn queues(
     clusters: &BTreeMap<ClusterId, Standing>,
     candidates: &[Candidate],
-) -> Result<BTreeMap<ClusterId, BTreeMap<ValidatorIndex, Gwei>>, ExitError> {
-    let mut queues: BTreeMap<ClusterId, BTreeMap<ValidatorIndex, Gwei>> = BTreeMap::new();
+) -> Result<BTreeMap<ClusterId, Queue>, ExitError> {
+    let mut queues: BTreeMap<ClusterId, Queue> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for Candidate { index, cluster, balance } in candidates.iter().copied() {
         if !clusters.contains_key(&cluster) {
@@ -402,6 +418,27 @@ mod tests {
             if let Some((_, before)) = chosen.split_last() {
                 prop_assert!(brings(before) < wanted);
             }
+        }
+
+        #[test]
+        fn each_exit_is_the_least_of_all_that_are_left(
+            (clusters, candidates) in world(),
+            demand in 0u64..800,
+            over in prop::collection::btree_map(0u32..3, (0u64..200).prop_map(|eth| Gwei(eth * wide::ETH_GWEI)), 0..3),
+        ) {
+            let chosen = order(eth(demand), &clusters, &over, &candidates).unwrap();
+            let (mut standings, mut over, mut left) = (clusters, over, candidates);
+            let mut brought = Wei::ZERO;
+            for index in chosen {
+                prop_assert!(brought < eth(demand));
+                let rank_of = |one: &&Candidate| (rank(&standings[&one.cluster], &over, one.index), one.cluster);
+                let least = *left.iter().min_by_key(rank_of).unwrap();
+                prop_assert_eq!(least.index, index);
+                leave(standings.get_mut(&least.cluster).unwrap(), &mut over, least.balance);
+                left.retain(|one| one.index != index);
+                brought = wide::add(brought, wide::wei(least.balance)).unwrap();
+            }
+            prop_assert!(brought >= eth(demand) || left.is_empty());
         }
 
         #[test]

@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use types::{Address, Root};
 
-/// Longest body of an observation, in bytes: a look at some ten thousand validators. In an entry it fits on the disk.
-pub const SEEN_LEN_MAX: usize = 4 << 20;
+/// Longest body of an observation, in bytes. A look or a report of as many validators as a pool may have takes some twenty
+/// bytes for each in quiet times, and thirty when all of them leave; what is new in a look has four hundred, and the chain
+/// lets in some thousands between two looks.
+pub const SEEN_LEN_MAX: usize = 48 << 20;
 
 /// What the coordinator has seen, and signs for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,4 +128,19 @@ impl Sealed {
     pub fn read(bytes: &[u8]) -> Result<Self, CanonicalError> {
         canonical::read(bytes)
     }
+
+    /// The same, and the hash that the entry has. What is hashed is the part of the stored bytes that is the entry: there
+    /// is no other spelling of it, or it would not have been read.
+    pub fn read_hashed(stored: &[u8]) -> Result<(Self, Root), CanonicalError> {
+        let sealed = Self::read(stored)?;
+        let inner =
+            stored.strip_prefix(BEFORE).and_then(|rest| rest.get(..rest.len().checked_sub(AFTER_LEN)?));
+        let inner = inner.expect("canonical bytes of a sealed entry begin and end so");
+        let hash = Sha256::new().chain_update(sealed.entry.prev).chain_update(inner).finalize();
+        Ok((sealed, Root(hash.into())))
+    }
 }
+
+/// What stands before the entry in what is stored, and how much after it.
+const BEFORE: &[u8] = b"{\"entry\":";
+const AFTER_LEN: usize = b",\"hash\":\"0x\"}".len() + 64;

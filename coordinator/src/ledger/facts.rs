@@ -136,15 +136,15 @@ impl State {
     }
 
     /// Clusters that get stake, and how much, at a time in Unix seconds: those that no slashing has frozen, and all of whose
-    /// operators are active, not paused, not late with an exit, and within their limits.
+    /// operators are active, not paused, not late with an exit, and within their limits. Cost: all clusters and exits.
     pub fn cluster_limits(&self, at: u64) -> BTreeMap<ClusterId, Limit> {
-        let late = self.exits.delinquent(at);
+        let (late, stakes) = (self.exits.delinquent(at), self.clusters.stakes());
         let fits = |id: &OperatorId| {
             self.with_cluster_facts(|facts| {
                 self.operators.get(*id).is_some_and(|operator| {
-                    let within = self.clusters.stake_of(*id) <= facts.stake_cap(operator);
+                    let stake = stakes.get(id).copied().unwrap_or_default();
                     let stopped = operator.paused() || late.contains(id);
-                    operator.standing == Standing::Active && !stopped && within
+                    operator.standing == Standing::Active && !stopped && stake <= facts.stake_cap(operator)
                 })
             })
         };

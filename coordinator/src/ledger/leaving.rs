@@ -26,14 +26,17 @@ impl State {
             .iter()
             .filter_map(|seen| Some((seen.index, (seen, self.deposits.believes(seen, ours)?))))
             .collect();
+        let alarm = Alarm::Backwards;
+        let mut alarmed: BTreeSet<PublicKey> =
+            events.iter().filter_map(|event| alarms(event, alarm)).collect();
         let mut validators = BTreeMap::new();
         for (index, (seen, validator)) in &believed {
             let (Some(exit), Some(withdrawable)) = (seen.exit, seen.withdrawable) else { continue };
             if self.exits.contradicts(*index, exit) {
-                let (pubkey, alarm) = (seen.pubkey, Alarm::Backwards);
-                let event = Event::Deposits(Box::new(deposits::Event::Alarmed { pubkey, alarm }));
-                let is_new = !validator.alarms.contains(&alarm) && !events.contains(&event);
-                events.extend(is_new.then_some(event));
+                let pubkey = seen.pubkey;
+                if !validator.alarms.contains(&alarm) && alarmed.insert(pubkey) {
+                    events.push(Event::Deposits(Box::new(deposits::Event::Alarmed { pubkey, alarm })));
+                }
                 continue;
             }
             let (status, slashed) = (seen.status, seen.slashed);
@@ -93,10 +96,21 @@ impl State {
     }
 
     /// A cluster gets no more stake, and those of its validators that may exit are asked to, as many as one entry has room
-    /// for; the next plan goes on.
+    /// for; the next plan goes on. Cost: all validators.
     pub(super) fn wind_down(&self, at: u64, cluster: ClusterId, why: Why) -> Result<Vec<Event>, ActRefusal> {
-        let stands = self.clusters.wind_down(cluster)?;
         let its = self.deposits.validators().values().filter(|validator| validator.cluster == cluster);
+        self.wind_down_with(at, cluster, its, why)
+    }
+
+    /// The same, of who knows the cluster's validators, in the order of their keys.
+    pub(super) fn wind_down_with<'a>(
+        &self,
+        at: u64,
+        cluster: ClusterId,
+        its: impl Iterator<Item = &'a deposits::Validator>,
+        why: Why,
+    ) -> Result<Vec<Event>, ActRefusal> {
+        let stands = self.clusters.wind_down(cluster)?;
         let (preset, finalized) = (self.network.preset, self.chain.finalized.epoch);
         let may = |activation| may_exit(preset, activation, finalized);
         let able = its.filter(|one| one.activation.is_some_and(may));
@@ -182,14 +196,8 @@ impl State {
     ///
     /// A target that the pool enforces is the stake that governance gave an operator; one that it wishes for is the policy's.
     fn standings(&self) -> BTreeMap<ClusterId, Standing> {
-        let mut stakes: BTreeMap<OperatorId, u64> = BTreeMap::new();
+        let stakes = self.clusters.stakes();
         let open = || self.clusters.clusters.iter().filter(|(_, one)| one.stage != clusters::Stage::Closed);
-        for (_, cluster) in open() {
-            for operator in cluster.operators() {
-                let stake = stakes.entry(*operator).or_default();
-                *stake = stake.saturating_add(cluster.part().0);
-            }
-        }
         let struck = self.exits.exits().values().filter(|exit| exit.asked.why == Why::Strikes);
         let struck: BTreeSet<ClusterId> = struck.map(|exit| exit.asked.cluster).collect();
         let standing = |(id, cluster): (&ClusterId, &clusters::Cluster)| {
@@ -198,7 +206,7 @@ impl State {
             let over = |cap: &dyn Fn(&OperatorId) -> Option<Gwei>| {
                 let over = cluster.operators().iter().map(|operator| {
                     let stake = stakes.get(operator).copied().unwrap_or_default();
-                    stake.saturating_sub(cap(operator).map_or(u64::MAX, |cap| cap.0))
+                    stake.0.saturating_sub(cap(operator).map_or(u64::MAX, |cap| cap.0))
                 });
                 validators_of(over.max().unwrap_or_default(), cluster.operators().len())
             };
@@ -220,6 +228,15 @@ impl State {
         let types = &self.policy.terms().operator_types;
         let at = types.iter().position(|known| Some(&known.name) == kind);
         at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Whose alarm an event is, if it is such a one.
+fn alarms(event: &Event, which: Alarm) -> Option<PublicKey> {
+    let Event::Deposits(event) = event else { return None };
+    match **event {
+        deposits::Event::Alarmed { pubkey, alarm } if alarm == which => Some(pubkey),
+        _ => None,
     }
 }
 

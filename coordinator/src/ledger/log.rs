@@ -7,7 +7,7 @@
 use super::charter::{Charter, CharterError};
 use super::entry::{Cause, Entry, Observation, Position, SEEN_LEN_MAX, Sealed};
 use super::head::Head;
-use super::routes::{self, Seen};
+use super::routes::{self, RouteError, Seen};
 use super::state::{Event, Misfit, Refusal, Sighting, State};
 use crate::canonical::CanonicalError;
 use crate::merkle::log_tree::LogTree;
@@ -169,16 +169,15 @@ impl Ledger {
         self.at
     }
 
-    /// What is so now, to be signed.
+    /// What is so now, to be signed. Cost: all of the state is written.
     pub fn head(&self) -> Head {
-        Head {
-            pool: self.state.pool,
-            size: self.tree.size(),
-            root: self.tree.root(),
-            last: self.last,
-            state: self.state.root(),
-            at: self.at,
-        }
+        self.head_with(self.state.root())
+    }
+
+    /// The same, of who knows the state's hash.
+    pub fn head_with(&self, state: Root) -> Head {
+        let (size, root) = (self.tree.size(), self.tree.root());
+        Head { pool: self.state.pool, size, root, last: self.last, state, at: self.at }
     }
 
     /// Where the next entry goes. An observation is signed for it.
@@ -190,7 +189,9 @@ impl Ledger {
     /// Appends what somebody wishes, at a time in Unix seconds. Errors: it is refused, and nothing has changed.
     pub fn request(&mut self, at: u64, incoming: &Incoming) -> Result<Sealed, AppendError> {
         let signer = incoming.claims(self.state.pool, self.state.charter.network.chain_id)?;
-        self.append(at, Cause::Request(incoming.request.clone()), Ok(signer))
+        let cause = Cause::Request(incoming.request.clone());
+        let word = Word::of(&cause, Ok(signer));
+        self.append(at, cause, word)
     }
 
     /// Appends what the coordinator has seen. Errors: it is refused, and nothing has changed.
@@ -198,12 +199,14 @@ impl Ledger {
     /// - `observation`: signed for [`Self::position`] at the same time.
     pub fn observe(&mut self, at: u64, observation: Observation) -> Result<Sealed, AppendError> {
         let signer = observation.recover(&self.position(at));
-        self.append(at, Cause::Observation(observation), signer)
+        let cause = Cause::Observation(observation);
+        let word = Word::of(&cause, signer);
+        self.append(at, cause, word)
     }
 
-    fn append(&mut self, at: u64, cause: Cause, signer: Signer) -> Result<Sealed, AppendError> {
+    fn append(&mut self, at: u64, cause: Cause, word: Word) -> Result<Sealed, AppendError> {
         let Position { seq, prev, .. } = self.position(at);
-        let events = match self.advance(at, &cause, signer) {
+        let events = match self.advance(at, &cause, word) {
             Ok(events) => events,
             Err(Why::Refused(refused)) => return Err(*refused),
             // The state is half of something. Whoever restarts replays the log, which does not have this entry.
@@ -217,15 +220,15 @@ impl Ledger {
     /// Decides what follows from a cause, and applies it to the state. Errors: [`Why::Refused`], and nothing has changed;
     /// any other, after which the state is worth nothing.
     ///
-    /// - `signer`: whose signature the cause has.
-    fn advance(&mut self, at: u64, cause: &Cause, signer: Signer) -> Result<Vec<Event>, Why> {
+    /// - `word`: of this cause.
+    fn advance(&mut self, at: u64, cause: &Cause, word: Word) -> Result<Vec<Event>, Why> {
         if at < self.at {
             return Err(AppendError::ClockFell { at, last: self.at }.into());
         }
         let events = match cause {
             Cause::Charter(_) => return Err(AppendError::SecondCharter.into()),
-            Cause::Request(request) => self.wished(at, request, signer).map_err(AppendError::from)?,
-            Cause::Observation(observation) => match self.seen(observation, signer)? {
+            Cause::Request(request) => self.wished(at, request, word.signer).map_err(AppendError::from)?,
+            Cause::Observation(observation) => match self.seen(observation, word)? {
                 Seen::One(sighting) => self.state.see(at, &sighting).map_err(AppendError::from)?,
                 Seen::Many(sightings) => return Ok(self.many(at, &sightings)?),
             },
@@ -269,17 +272,16 @@ impl Ledger {
         Ok(events)
     }
 
-    fn seen(&self, observation: &Observation, signer: Signer) -> Result<Seen, AppendError> {
-        let Observation { kind, body, .. } = observation;
-        if body.len() > SEEN_LEN_MAX {
-            return Err(AppendError::SeenTooMuch { have: body.len() });
-        }
-        let recovered = signer?;
+    fn seen(&self, observation: &Observation, word: Word) -> Result<Seen, AppendError> {
+        let Some(seen) = word.seen else {
+            return Err(AppendError::SeenTooMuch { have: observation.body.len() });
+        };
+        let recovered = word.signer?;
         let coordinator = self.state.governance.coordinator;
         if recovered != coordinator {
             return Err(AppendError::NotTheCoordinator { recovered, coordinator });
         }
-        Ok(routes::seen(kind, body).map_err(Refusal::from)?)
+        Ok(seen.map_err(Refusal::from)?)
     }
 
     fn count(&mut self, sealed: &Sealed) {
@@ -303,6 +305,27 @@ impl Ledger {
 /// Whose signature a cause has; of a charter, nobody's matters.
 type Signer = Result<Address, SignatureError>;
 
+/// What a cause says by itself, whatever the state is.
+#[derive(Clone, Debug)]
+struct Word {
+    signer: Signer,
+    /// Of an observation: what it says; nothing if it is longer than any may be.
+    seen: Option<Result<Seen, RouteError>>,
+}
+
+impl Word {
+    /// Reads a cause that has this signature. Cost: its body is read.
+    fn of(cause: &Cause, signer: Signer) -> Self {
+        let seen = match cause {
+            Cause::Observation(Observation { kind, body, .. }) if body.len() <= SEEN_LEN_MAX => {
+                Some(routes::seen(kind, body))
+            }
+            Cause::Charter(_) | Cause::Request(_) | Cause::Observation(_) => None,
+        };
+        Self { signer, seen }
+    }
+}
+
 /// A stored entry, read, with everything that can be found out without those before it: the costly part of replaying, which
 /// may be done for many at once.
 #[derive(Clone, Debug)]
@@ -310,23 +333,23 @@ pub struct Prepared {
     sealed: Sealed,
     /// Its hash, computed.
     hash: Root,
-    signer: Signer,
+    word: Word,
 }
 
 impl Prepared {
     /// Reads a stored entry.
     ///
     /// - `pool`, `chain_id`: of the log's first entry; for that one itself, anything.
-    /// - Errors: not an entry. Cost: two hashes and a signature.
+    /// - Errors: not an entry. Cost: it is read, written again and hashed twice, and has a signature.
     pub fn read(stored: &[u8], pool: Root, chain_id: u64) -> Result<Self, Why> {
-        let sealed = Sealed::read(stored)?;
+        let (sealed, hash) = Sealed::read_hashed(stored)?;
         let Entry { seq, prev, at, .. } = sealed.entry;
         let signer = match &sealed.entry.cause {
             Cause::Charter(_) => Ok(Address::ZERO),
             Cause::Request(request) => request.recover(pool, chain_id),
             Cause::Observation(seen) => seen.recover(&Position { pool, chain_id, seq, prev, at }),
         };
-        Ok(Self { hash: sealed.entry.hash(), sealed, signer })
+        Ok(Self { hash, word: Word::of(&sealed.entry.cause, signer), sealed })
     }
 
     /// The entry.
@@ -369,7 +392,7 @@ impl Replay {
     }
 
     fn entry(&mut self, seq: u64, prepared: Prepared) -> Result<(), Why> {
-        let Prepared { sealed, hash: want, signer } = prepared;
+        let Prepared { sealed, hash: want, word } = prepared;
         let have = sealed.hash;
         if have != want {
             return Err(Why::Hash { have, want });
@@ -388,7 +411,7 @@ impl Replay {
             self.ledger = Some(ledger);
             return Ok(());
         };
-        same(&sealed.entry.events, &ledger.advance(sealed.entry.at, &sealed.entry.cause, signer)?)?;
+        same(&sealed.entry.events, &ledger.advance(sealed.entry.at, &sealed.entry.cause, word)?)?;
         ledger.count(&sealed);
         Ok(())
     }

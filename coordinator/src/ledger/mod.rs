@@ -30,6 +30,7 @@ pub mod ceremonies;
 pub mod chain;
 pub mod charter;
 pub mod clusters;
+mod columns;
 pub mod deposits;
 pub mod entry;
 pub mod exits;

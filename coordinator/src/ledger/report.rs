@@ -9,6 +9,8 @@
 //! clusters   that have too many strikes exit
 //! ```
 
+use super::bonds::Account;
+use super::deposits::Validator;
 use super::exits;
 use super::operators::{Operator, OperatorId};
 use super::pool::{self, OPERATORS_HOLDER, RESERVE_HOLDER};
@@ -34,6 +36,55 @@ pub struct OtherBalance {
     pub told: Option<[Gwei; 2]>,
     /// Those that were looked at; nothing: the cluster has no such validator.
     pub looked: Option<[Gwei; 2]>,
+}
+
+/// An operator's bond behind a cluster.
+#[derive(Clone, Copy)]
+struct Backed {
+    /// The number of its first key there, from 1.
+    first_key: u32,
+    keys: u32,
+    pledge: Wei,
+}
+
+/// Clusters as a report is told of them.
+struct Seats<'a> {
+    state: &'a State,
+    /// Who is delinquent.
+    late: BTreeSet<OperatorId>,
+    backed: BTreeMap<(OperatorId, ClusterId), Backed>,
+}
+
+impl Seats<'_> {
+    /// A cluster as a report of an epoch is told of it; nothing, if it had not begun.
+    fn seated(&self, cluster: ClusterId, epoch: Epoch) -> Option<Cluster> {
+        let members = self.state.clusters.get(cluster)?.members_at(epoch)?;
+        let size = ClusterSize::new_safe(members.operators.len(), members.threshold.into()).ok()?;
+        let seat = |id: &OperatorId| Some(self.seat_of(*id, self.state.operators.get(*id)?, cluster));
+        let backed = members.operators.iter().filter_map(|id| self.backed.get(&(*id, cluster)));
+        Some(Cluster {
+            size,
+            seats: members.operators.iter().map(seat).collect::<Option<_>>()?,
+            pledge: Wei(backed.fold(Wei::ZERO.0, |sum, one| sum.saturating_add(one.pledge.0))),
+            statements: self.state.heard(cluster, &members.operators),
+        })
+    }
+
+    fn seat_of(&self, id: OperatorId, operator: &Operator, cluster: ClusterId) -> Seat {
+        let backed = self.backed.get(&(id, cluster));
+        // Who backs nothing here any more would come after all it backs.
+        let account = || self.state.bonds.accounts.get(&id).map_or(0, Account::key_count);
+        let first_key = backed.map_or_else(|| account().saturating_add(1), |backed| backed.first_key);
+        Seat {
+            operator: id,
+            reward: operator.reward,
+            operator_type: operator.application.operator_type.clone(),
+            first_key,
+            keys: backed.map_or(0, |backed| backed.keys),
+            delinquent: self.late.contains(&id),
+            labels: Axis::ALL.into_iter().map(|axis| (axis, axis.of(&operator.application))).collect(),
+        }
+    }
 }
 
 /// Events of one entry, and the state after them: what comes later in the entry is decided on that.
@@ -85,11 +136,14 @@ impl State {
         let pays = reported.operators.iter().filter(|(_, earned)| earned.repaid != Wei::ZERO);
         let paid: Vec<_> = pays.map(|(operator, earned)| (*operator, earned.repaid)).collect();
         following.take(following.state.repaid(at, &paid)?);
-        for cluster in &reported.ejected {
-            let open = self.clusters.get(*cluster).is_some_and(|found| found.stage.is_open());
-            if open {
-                following.take(self.wind_down(at, *cluster, exits::Why::Strikes)?);
-            }
+        let is_open = |id: &ClusterId| self.clusters.get(*id).is_some_and(|found| found.stage.is_open());
+        let mut leave: BTreeMap<ClusterId, Vec<&Validator>> = BTreeMap::new();
+        leave.extend(reported.ejected.iter().copied().filter(is_open).map(|cluster| (cluster, Vec::new())));
+        for validator in self.deposits.validators().values() {
+            leave.entry(validator.cluster).and_modify(|its| its.push(validator));
+        }
+        for (cluster, its) in leave {
+            following.take(self.wind_down_with(at, cluster, its.into_iter(), exits::Why::Strikes)?);
         }
         Ok(following.events)
     }
@@ -99,8 +153,9 @@ impl State {
         let rules = self.money_rules()?;
         let time = self.network.slot_start(report.slot).0 / 1_000;
         let epoch = self.network.epoch_of(report.slot);
+        let seats = self.seats(time);
         let clusters = report.clusters.keys();
-        let clusters = clusters.filter_map(|id| Some((*id, self.seated(*id, epoch, time)?))).collect();
+        let clusters = clusters.filter_map(|id| Some((*id, seats.seated(*id, epoch)?))).collect();
         let facts = reports::Facts {
             policy: &self.policy,
             finalized: self.chain.finalized,
@@ -157,51 +212,29 @@ impl State {
         })
     }
 
-    /// A cluster as a report of an epoch is told of it; nothing, if it had not begun.
-    fn seated(&self, cluster: ClusterId, epoch: Epoch, time: u64) -> Option<Cluster> {
-        let members = self.clusters.get(cluster)?.members_at(epoch)?;
-        let size = ClusterSize::new_safe(members.operators.len(), members.threshold.into()).ok()?;
-        let seat = |id: &OperatorId| Some(self.seat_of(*id, self.operators.get(*id)?, cluster, time));
-        let pledges = members.operators.iter().map(|id| self.pledge(*id, cluster));
-        Some(Cluster {
-            size,
-            seats: members.operators.iter().map(seat).collect::<Option<_>>()?,
-            pledge: Wei(pledges.fold(Wei::ZERO.0, |sum, one| sum.saturating_add(one.0))),
-            statements: self.heard(cluster, &members.operators),
-        })
+    /// Who sits in clusters, at a time in Unix seconds. Cost: all exits, all keys of all bonds.
+    fn seats(&self, time: u64) -> Seats<'_> {
+        Seats { state: self, late: self.exits.delinquent(time), backed: self.backed() }
     }
 
-    fn seat_of(&self, id: OperatorId, operator: &Operator, cluster: ClusterId, time: u64) -> Seat {
-        let account = self.bonds.account(id);
-        let before = account.keys.iter().take_while(|keys| keys.cluster != cluster);
-        let before = before.fold(0_u32, |sum, keys| sum.saturating_add(keys.count));
-        let keys = account.keys.iter().find(|keys| keys.cluster == cluster).map_or(0, |keys| keys.count);
-        Seat {
-            operator: id,
-            reward: operator.reward,
-            operator_type: operator.application.operator_type.clone(),
-            first_key: before.saturating_add(1),
-            keys,
-            delinquent: self.exits.is_delinquent(id, time),
-            labels: Axis::ALL.into_iter().map(|axis| (axis, axis.of(&operator.application))).collect(),
-        }
-    }
-
-    /// What an operator's bond backs a cluster with. A bond that has lost something backs what it backed first.
-    fn pledge(&self, id: OperatorId, cluster: ClusterId) -> Wei {
-        let operator = self.operators.get(id);
-        let kind = operator.and_then(|one| self.policy.operator_type(&one.application.operator_type));
-        let Some(kind) = kind else { return Wei::ZERO };
-        let account = self.bonds.account(id);
-        let mut left = account.bond;
-        for (backed, price) in account.backing(&kind.bond) {
-            let part = price.min(left);
-            if backed == cluster {
-                return part;
+    /// What operators' bonds back, by operator and cluster. A bond that has lost something backs what it backed first. Cost:
+    /// all keys of all bonds.
+    fn backed(&self) -> BTreeMap<(OperatorId, ClusterId), Backed> {
+        let mut all = BTreeMap::new();
+        for (id, account) in &self.bonds.accounts {
+            let operator = self.operators.get(*id);
+            let kind = operator.and_then(|one| self.policy.operator_type(&one.application.operator_type));
+            let prices = kind.map(|kind| account.backing(&kind.bond)).unwrap_or_default();
+            let (mut first_key, mut left) = (1_u32, account.bond);
+            for (at, keys) in account.keys.iter().enumerate() {
+                let price = prices.get(at).map_or(Wei::ZERO, |(_, price)| *price);
+                let pledge = price.min(left);
+                left = Wei(left.0 - pledge.0);
+                all.insert((*id, keys.cluster), Backed { first_key, keys: keys.count, pledge });
+                first_key = first_key.saturating_add(keys.count);
             }
-            left = Wei(left.0 - part.0);
         }
-        Wei::ZERO
+        all
     }
 
     /// Statements about a cluster, by places in it. Who has no place any more is not heard.

@@ -430,7 +430,7 @@ pub fn sighting(kind: &Label, body: &str) -> Result<Sighting, RouteError> {
         "plan" => json::<Empty>(body).map(|Empty {}| Sighting::Deposits(deposits::Seen::Plan)),
         "given-up" => Ok(Sighting::Deposits(deposits::Seen::GivenUp(json(body)?))),
         "sent" => Ok(Sighting::Deposits(deposits::Seen::Sent(json(body)?))),
-        "look" => Ok(Sighting::Deposits(deposits::Seen::Look(json(body)?))),
+        "look" => Ok(Sighting::Look(Box::new(json(body)?))),
         "call" => Ok(Sighting::Call(json(body)?)),
         "seed" => Ok(Sighting::Seed(json(body)?)),
         "exits-plan" => json::<Empty>(body).map(|Empty {}| Sighting::Exits(exits::Seen::Plan)),

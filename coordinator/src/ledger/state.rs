@@ -110,8 +110,10 @@ pub enum Sighting {
     Bonds(bonds::Sighting),
     /// The pool's ETH moved.
     Money(pool::Seen),
-    /// Validators, and deposits.
+    /// Deposits.
     Deposits(deposits::Seen),
+    /// Validators.
+    Look(Box<deposits::ObservedLook>),
     /// Validators that exit.
     Exits(exits::Seen),
     /// Something went wrong.
@@ -441,7 +443,36 @@ impl State {
 
     /// The state's hash: the SHA-256 of its canonical bytes. Cost: all of the state is written.
     pub fn root(&self) -> Root {
-        canonical::hash(self)
+        self.root_and_len().0
+    }
+
+    /// The same, and how many bytes they are.
+    pub fn root_and_len(&self) -> (Root, u64) {
+        canonical::hash_and_len(self)
+    }
+
+    /// The canonical bytes of one book, by its name. Nothing: there is none.
+    pub fn book(&self, name: &str) -> Option<Vec<u8>> {
+        Some(match name {
+            "charter" => canonical::bytes(&self.charter),
+            "pool" => canonical::bytes(&self.pool),
+            "nonces" => canonical::bytes(&self.nonces),
+            "policy" => canonical::bytes(&self.policy),
+            "network" => canonical::bytes(&self.network),
+            "chain" => canonical::bytes(&self.chain),
+            "governance" => canonical::bytes(&self.governance),
+            "operators" => canonical::bytes(&self.operators),
+            "bonds" => canonical::bytes(&self.bonds),
+            "calls" => canonical::bytes(&self.calls),
+            "clusters" => canonical::bytes(&self.clusters),
+            "ceremonies" => canonical::bytes(&self.ceremonies),
+            "money" => canonical::bytes(&self.money),
+            "deposits" => canonical::bytes(&self.deposits),
+            "exits" => canonical::bytes(&self.exits),
+            "incidents" => canonical::bytes(&self.incidents),
+            "reports" => canonical::bytes(&self.reports),
+            _ => return None,
+        })
     }
 
     /// What an address is in the pool, if it is anything.
@@ -499,7 +530,7 @@ impl State {
             Sighting::Stake(seen) => Ok(self.chain.weigh(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Executed(seen) => Ok(self.chain.heard(seen)?.into_iter().map(Event::Chain).collect()),
             Sighting::Money(seen) => self.see_money(at, *seen),
-            Sighting::Deposits(deposits::Seen::Look(look)) => self.look(at, look),
+            Sighting::Look(look) => self.look(at, &self.deposits.looked_at(look)?),
             Sighting::Deposits(seen) => self.place(at, &seen.command()),
             Sighting::Report(seen) => self.report(at, seen),
             Sighting::Call(wanted) => self.call(at, wanted),

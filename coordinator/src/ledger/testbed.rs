@@ -9,6 +9,7 @@ pub(crate) use sums::{balanced, consistent, kinds};
 
 use super::calls::Chosen;
 use super::charter::{Charter, tests::charter};
+use super::deposits::Look;
 use super::entry::{Observation, Sealed};
 use super::governance::{Act, Motion};
 use super::log::{AppendError, Ledger};
@@ -164,7 +165,13 @@ impl Pool {
         if jar.epoch() > self.state().chain.finalized.epoch {
             self.finalize(jar.epoch().0);
         }
-        self.see("look", &serde_json::to_value(jar.look()).unwrap())
+        self.see_look(jar.look())
+    }
+
+    /// The coordinator tells of a look.
+    pub(crate) fn see_look(&mut self, look: Look) -> Result<Sealed, AppendError> {
+        let observed = self.state().deposits.observed(look);
+        self.see("look", &serde_json::to_value(observed).unwrap())
     }
 
     /// Both guardians have checked a batch.

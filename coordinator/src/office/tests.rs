@@ -94,3 +94,50 @@ fn a_log_that_was_changed_behind_a_snapshot_is_found() {
     let Err(OpenError::Audit(AuditError::Corrupt(corrupt))) = opened else { panic!("{opened:?}") };
     assert_eq!(corrupt.seq, 15);
 }
+
+#[test]
+fn a_head_of_a_large_state_is_the_newest_for_a_while() {
+    let (_folder, mut office) = office();
+    finalize(&mut office, 1..3);
+    assert_eq!(office.newest_head(1_000).unwrap().signed.head.size, 3);
+    finalize(&mut office, 3..4);
+    assert_eq!(office.newest_head(1_000).unwrap().signed.head.size, 4, "a small state is hashed at once");
+    office.newest = Some(Newest::of(4, 1_000, 75 * HEAD_BYTES_PER_S));
+    finalize(&mut office, 4..6);
+    for (now, size) in [(1_000, 4), (1_074, 4), (1_075, 6)] {
+        assert_eq!(office.newest_head(now).unwrap().signed.head.size, size, "at {now}");
+    }
+    office.newest = Some(Newest::of(4, 1_000, 75 * HEAD_BYTES_PER_S));
+    assert_eq!(office.newest_head(999).unwrap().signed.head.size, 6, "a clock that was set back");
+    assert_eq!(office.head().unwrap().signed.head.size, 6, "who closes has one of now");
+}
+
+#[test]
+fn a_snapshot_is_kept_after_so_many_bytes_whoever_asks() {
+    let (folder, mut office) = office();
+    finalize(&mut office, 1..10);
+    assert!(!from_snapshot(&office));
+    office.untried = SNAPSHOT_LEN - 1;
+    finalize(&mut office, 10..11);
+    assert_eq!((office.kept, office.untried), (11, 0));
+    finalize(&mut office, 11..12);
+    assert_eq!(office.kept, 11);
+    let head = office.ledger().unwrap().head();
+    drop(office);
+    let office = reopened(&folder);
+    assert!(from_snapshot(&office));
+    assert_eq!(office.ledger().unwrap().head(), head);
+}
+
+#[test]
+fn no_more_bytes_are_read_than_are_asked_for_but_for_one_entry() {
+    let (_folder, mut office) = office();
+    finalize(&mut office, 1..4);
+    let all = office.entries(0, 9).unwrap();
+    assert_eq!(all.len(), 4);
+    let first = all[0].len() + all[1].len();
+    for (len, count) in [(0, 1), (first - 1, 1), (first, 2), (usize::MAX, 4)] {
+        assert_eq!(office.entries_within(0, 9, len).unwrap(), all[..count], "{len} bytes");
+    }
+    assert_eq!(office.entries_within(1, 2, usize::MAX).unwrap(), all[1..3]);
+}

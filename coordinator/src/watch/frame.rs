@@ -36,7 +36,9 @@ use crate::formulas::slashing::INCREMENT;
 use crate::ledger::State;
 use crate::ledger::deposits::SeenValidator as Found;
 use crate::ledger::deposits::Validator;
-use crate::ledger::reports::{Duties, Evidence, Network, Report, SeenCluster, SeenValidator};
+use crate::ledger::reports::{
+    Duties, Evidence, Network, REQUEST_LEN_MAX, Report, SeenCluster, SeenValidator,
+};
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -299,7 +301,8 @@ struct One {
 struct Answers<'a> {
     from: BTreeMap<PublicKey, Found>,
     to: BTreeMap<PublicKey, Found>,
-    attested: BTreeMap<Epoch, Vec<&'a Attested>>,
+    /// By epoch, the answers with the least index of each: those of an epoch are of validators one after the other.
+    attested: BTreeMap<Epoch, BTreeMap<ValidatorIndex, &'a Attested>>,
     swept: BTreeMap<ValidatorIndex, u64>,
     /// What sync committees cost those who missed them.
     sync: BTreeMap<ValidatorIndex, u64>,
@@ -316,8 +319,9 @@ impl<'a> Answers<'a> {
                     let end = if *slot == to { &mut answers.to } else { &mut answers.from };
                     end.extend(found.iter().map(|(key, found)| (*key, *found)));
                 }
-                (Question::Attestations { epoch, .. }, Some(Said::Attestations(attested))) => {
-                    answers.attested.entry(*epoch).or_default().push(attested);
+                (Question::Attestations { epoch, indices }, Some(Said::Attestations(attested))) => {
+                    let first = indices.first().copied().unwrap_or_default();
+                    answers.attested.entry(*epoch).or_default().insert(first, attested);
                 }
                 (Question::Block { slot }, Some(Said::Block(block))) => {
                     if let (Some((first, _)), Some(last)) = (block.withdrawals, last)
@@ -351,7 +355,8 @@ impl<'a> Answers<'a> {
         let found = self.to.get(&pubkey).ok_or(FrameError::Unknown { pubkey })?;
         let (mut duties, mut sums) = (Duties::default(), Sums::default());
         for (epoch, attested) in &self.attested {
-            let total = attested.iter().find_map(|one| one.totals.get(&index));
+            let of_index = attested.range(..=index).next_back();
+            let total = of_index.and_then(|(_, one)| one.totals.get(&index));
             let active = found.activation.is_some_and(|activation| activation <= *epoch)
                 && found.exit.is_none_or(|exit| *epoch < exit);
             let total = match total {
@@ -400,7 +405,7 @@ impl<'a> Answers<'a> {
         let left = stake.active.0.saturating_sub(churn.saturating_mul(apart.saturating_add(1)));
         let mut duties = Duties::default();
         for attested in self.attested.values() {
-            let ideal = attested.iter().filter_map(|one| one.ideal).max();
+            let ideal = attested.values().filter_map(|one| one.ideal).max();
             let Some((effective, target)) = ideal else { continue };
             let base = u128::from(effective.0 / INCREMENT.0) * u128::from(per_increment(stake.active).0);
             let most = base * u128::from(TARGET_WEIGHT) / u128::from(WEIGHT_DENOMINATOR);
@@ -468,9 +473,11 @@ fn asked(state: &State, frame: Frame, known: &Known) -> Vec<Question> {
 }
 
 /// What was asked, and the SHA-256 of what was read from each answer: two nodes that say the same have the same, however
-/// they write it. Of questions that are asked for each slot those of an epoch are one.
+/// they write it. Of questions that are asked for each slot those of an epoch are one, and so are those of a path that is
+/// asked for some of the validators after others.
 fn evidence(state: &State, frame: Frame, known: &Known) -> Evidence {
     let mut evidence = Evidence::new();
+    let mut parts: BTreeMap<String, BTreeMap<Text<REQUEST_LEN_MAX>, &Said>> = BTreeMap::new();
     let mut blocks: BTreeMap<Epoch, BTreeMap<Slot, &Said>> = BTreeMap::new();
     let mut pays = blocks.clone();
     for question in asked(state, frame, known) {
@@ -478,6 +485,10 @@ fn evidence(state: &State, frame: Frame, known: &Known) -> Evidence {
         let (slots, slot) = match &question {
             Question::Block { slot } => (&mut blocks, *slot),
             Question::Sync { slot, .. } => (&mut pays, *slot),
+            Question::Validators { .. } | Question::Attestations { .. } => {
+                parts.entry(question.path()).or_default().insert(question.name(), said);
+                continue;
+            }
             _ => {
                 evidence.insert(question.name(), canonical::hash(said));
                 continue;
@@ -491,6 +502,9 @@ fn evidence(state: &State, frame: Frame, known: &Known) -> Evidence {
         let Some(((first, _), (last, _))) = ends else { continue };
         let name = Text::new(format!("{path}/{first}..{last}")).expect("a short path");
         evidence.insert(name, canonical::hash(of_epoch));
+    }
+    for (path, of_path) in &parts {
+        evidence.insert(Text::new(path.as_str()).expect("a short path"), canonical::hash(of_path));
     }
     evidence
 }

@@ -3,8 +3,9 @@
 use super::frame::Frame;
 use super::tally::Tally;
 use crate::ledger::log::Replay;
+use crate::ledger::reports::Report;
 use crate::ledger::{Cause, Corrupt, Sealed, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 use types::Slot;
 
 /// A log that is read entry by entry, up to each of its reports.
@@ -70,12 +71,25 @@ pub fn difference(have: &str, want: &str) -> Option<String> {
     if have == want {
         return None;
     }
-    let read = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let read = |text| match serde_json::from_str::<Report>(text) {
+        Ok(report) => spread(&report),
+        Err(_) => serde_json::from_str(text).unwrap_or_default(),
+    };
     let differs = first(String::new(), &read(have), &read(want));
     Some(differs.unwrap_or_else(|| {
         let at = have.bytes().zip(want.bytes()).position(|(one, other)| one != other);
         format!("the same is written otherwise from byte {} on", at.unwrap_or(have.len().min(want.len())))
     }))
+}
+
+/// A report with its columns read, so that what differs is a number of a validator.
+fn spread(report: &Report) -> Value {
+    let mut all = json!(report);
+    for (id, cluster) in &report.clusters {
+        let validators = cluster.validators.iter().map(|(index, seen)| (index.to_string(), json!(seen)));
+        all["clusters"][id.to_string()]["validators"] = validators.collect();
+    }
+    all
 }
 
 fn first(path: String, have: &Value, want: &Value) -> Option<String> {

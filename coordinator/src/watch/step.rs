@@ -220,7 +220,7 @@ fn look(state: &State, known: &Known) -> Option<Step> {
             _ => {}
         }
     }
-    Some(observe(Task::Look, "look", &look))
+    Some(observe(Task::Look, "look", &state.deposits.observed(look)))
 }
 
 /// What is asked of a state to look at the pool's validators.

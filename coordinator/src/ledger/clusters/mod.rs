@@ -183,7 +183,19 @@ impl State {
         self.clusters.get(&cluster)
     }
 
-    /// The parts of an operator in the stake that clusters may have which are not closed.
+    /// The parts of all operators in the stake that clusters may have which are not closed. Cost: all clusters.
+    pub fn stakes(&self) -> BTreeMap<OperatorId, Gwei> {
+        let mut stakes: BTreeMap<OperatorId, Gwei> = BTreeMap::new();
+        for cluster in self.clusters.values().filter(|cluster| cluster.stage != Stage::Closed) {
+            for operator in cluster.operators() {
+                let stake = stakes.entry(*operator).or_default();
+                *stake = Gwei(stake.0.saturating_add(cluster.part().0));
+            }
+        }
+        stakes
+    }
+
+    /// The parts of one of them. Cost: all clusters.
     pub fn stake_of(&self, operator: OperatorId) -> Gwei {
         let open = self.clusters.values().filter(|cluster| cluster.stage != Stage::Closed);
         let its = open.filter(|cluster| cluster.operators().contains(&operator));

@@ -51,6 +51,14 @@ pub enum Corrupt {
         /// Indices.
         have: usize,
     },
+    /// Another number of slashed validators than there are.
+    #[error("{want} validators are slashed and have a balance, {have} are counted")]
+    Slashed {
+        /// Counted.
+        have: u64,
+        /// There.
+        want: u64,
+    },
     /// A step that cannot follow.
     #[error("{pubkey} is {stage:?}: {step:?} cannot follow")]
     Stage {
@@ -166,7 +174,14 @@ fn after(pubkey: PublicKey, stage: Stage, step: Step) -> Result<Stage, Corrupt> 
 
 fn step(state: &mut State, pubkey: PublicKey, step: Step) -> Result<(), Corrupt> {
     let validator = get(state, pubkey)?;
-    validator.stage = after(pubkey, validator.stage, step)?;
+    let (was, is) = (validator.stage, after(pubkey, validator.stage, step)?);
+    validator.stage = is;
+    match (was, is) {
+        (Stage::Slashed, Stage::Slashed) => {}
+        (Stage::Slashed, _) => state.slashed -= 1,
+        (_, Stage::Slashed) => state.slashed += 1,
+        (_, _) => {}
+    }
     Ok(())
 }
 
@@ -298,13 +313,13 @@ fn foreign(state: &mut State, pubkey: PublicKey, have: Gwei) -> Result<(), Corru
     Ok(())
 }
 
-fn counted(state: &mut State, balances: &[Balance]) -> Result<(), Corrupt> {
-    let keys = balances.iter().map(|one| {
-        let key = state.by_index.get(&one.index).copied();
-        key.filter(|key| state.validators.contains_key(key)).ok_or(Corrupt::NoIndex { index: one.index })
+fn counted(state: &mut State, balances: &BTreeMap<ValidatorIndex, Balance>) -> Result<(), Corrupt> {
+    let keys = balances.keys().map(|index| {
+        let key = state.by_index.get(index).copied();
+        key.filter(|key| state.validators.contains_key(key)).ok_or(Corrupt::NoIndex { index: *index })
     });
     let keys: Vec<PublicKey> = keys.collect::<Result<_, _>>()?;
-    for (key, one) in keys.into_iter().zip(balances) {
+    for (key, one) in keys.into_iter().zip(balances.values()) {
         let validator = get(state, key)?;
         (validator.balance, validator.effective) = (one.balance, one.effective);
     }

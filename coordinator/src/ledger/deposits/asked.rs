@@ -1,6 +1,5 @@
 //! What can be asked of the book from outside: by operators and guardians, and by what is seen.
 
-use super::chain::Look;
 use super::command::{Command, SentDeposit};
 use serde::{Deserialize, Serialize};
 use types::{Address, Root};
@@ -44,7 +43,7 @@ pub struct GivenUp {
 }
 
 /// What the coordinator has seen, or does at a time that it chooses: what a batch has is not its choice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// There is money for a batch.
     Plan,
@@ -52,8 +51,6 @@ pub enum Seen {
     GivenUp(GivenUp),
     /// A deposit was sent.
     Sent(SentDeposit),
-    /// What a state of the chain has.
-    Look(Look),
 }
 
 impl Seen {
@@ -65,7 +62,6 @@ impl Seen {
                 Command::GiveUp { batch: *batch, deposit_root: *deposit_root }
             }
             Self::Sent(deposit) => Command::Sent(*deposit),
-            Self::Look(look) => Command::Look(look.clone()),
         }
     }
 }

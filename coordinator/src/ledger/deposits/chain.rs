@@ -84,9 +84,8 @@ pub struct PendingDeposit {
     pub slot: Slot,
 }
 
-/// What a state of the chain has of the pool's keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a state of the chain has of the pool's keys. Observed as [`super::ObservedLook`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// The state's slot.
     pub slot: Slot,
@@ -122,7 +121,7 @@ pub(super) fn look(state: &State, rules: &Rules<'_>, look: &Look) -> Result<Vec<
     for one in &look.pending {
         pending.entry(one.pubkey).or_default().push(one);
     }
-    let (mut events, mut balances) = (vec![Event::Looked { slot: look.slot }], Vec::new());
+    let (mut events, mut balances) = (vec![Event::Looked { slot: look.slot }], BTreeMap::new());
     for (pubkey, validator) in &state.validators {
         let pending = pending.remove(pubkey).unwrap_or_default();
         let mut one =
@@ -211,7 +210,7 @@ impl One<'_> {
     }
 
     /// The chain has it. Gives its balances if they are the pool's and new.
-    fn seen(&mut self, seen: &SeenValidator) -> Option<Balance> {
+    fn seen(&mut self, seen: &SeenValidator) -> Option<(ValidatorIndex, Balance)> {
         let (pubkey, validator) = (self.pubkey, self.validator);
         let owner = self.state.by_index.get(&seen.index);
         if validator.index.is_some_and(|index| index != seen.index) || owner.is_some_and(|key| *key != pubkey)
@@ -249,7 +248,8 @@ impl One<'_> {
         }
         let have = (validator.balance, validator.effective);
         let new = have != (seen.balance, seen.effective_balance);
-        new.then_some(Balance { index: seen.index, balance: seen.balance, effective: seen.effective_balance })
+        let now = Balance { balance: seen.balance, effective: seen.effective_balance };
+        new.then_some((seen.index, now))
     }
 
     fn live(&mut self, stage: Stage, life: Life) {

@@ -3,6 +3,7 @@
 use super::batch::Item;
 use super::chain::Look;
 use super::keys::{Charter, KeyOffer, Split};
+use super::observed::balances;
 use super::stage::Stage;
 use super::{Alarm, total};
 use crate::ledger::pool;
@@ -58,8 +59,7 @@ pub struct SentDeposit {
 }
 
 /// What the book is told (observations), and what it is asked. Who may ask is decided before: `guardian` signed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A cluster's keys.
     Register {
@@ -105,11 +105,8 @@ pub enum Command {
 }
 
 /// A validator's balances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Whose.
-    pub index: ValidatorIndex,
     /// What it has.
     pub balance: Gwei,
     /// What it counts for.
@@ -209,7 +206,7 @@ pub enum Event {
         slot: Slot,
     },
     /// Balances that changed.
-    Balances(Vec<Balance>),
+    Balances(#[serde(with = "balances")] BTreeMap<ValidatorIndex, Balance>),
     /// Something is wrong.
     Alarmed {
         /// With which.

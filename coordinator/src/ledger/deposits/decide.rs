@@ -91,6 +91,12 @@ pub enum Refusal {
         /// Its data's root.
         data_root: Root,
     },
+    /// An index that a look tells of as known, and the book does not have.
+    #[error("index {index} is of none of the pool's validators")]
+    NoIndex {
+        /// Which.
+        index: ValidatorIndex,
+    },
     /// A key or an index that a state has twice.
     #[error("{pubkey} or index {index} is there twice")]
     Twice {

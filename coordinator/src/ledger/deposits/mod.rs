@@ -31,6 +31,7 @@ mod chain;
 mod command;
 mod decide;
 mod keys;
+mod observed;
 mod stage;
 
 pub use apply::{Corrupt, apply};
@@ -40,6 +41,7 @@ pub use chain::{Look, PendingDeposit, SeenValidator};
 pub use command::{Balance, Command, Event, Limit, Rules, SentDeposit};
 pub use decide::{Refusal, adopt, decide};
 pub use keys::{Charter, CharterError, KEYS_MAX, KeyError, KeyOffer, ONE_AND_31, Offered, Split, SplitError};
+pub use observed::{KnownValidator, ObservedLook};
 pub use stage::{Life, Stage, Step};
 
 use crate::formulas::wide::{self, GWEI_WEI};
@@ -178,6 +180,8 @@ pub struct State {
     pub(crate) batch_next: u64,
     pub(crate) looks: u64,
     pub(crate) looked: Option<Slot>,
+    /// Validators that are slashed and have a balance still: every payment asks.
+    pub(crate) slashed: u64,
 }
 
 impl State {
@@ -214,9 +218,9 @@ impl State {
         its.filter(|validator| !validator.is_over()).count()
     }
 
-    /// Whether a validator is slashed and has a balance still: what it loses is not known before the end. Cost: all of them.
+    /// Whether a validator is slashed and has a balance still: what it loses is not known before the end.
     pub fn is_loss_pending(&self) -> bool {
-        self.validators.values().any(|validator| validator.stage == Stage::Slashed)
+        self.slashed > 0
     }
 
     /// What batches have and is not sent: the pool's book has as much set aside. Cost: all batches.
@@ -270,6 +274,10 @@ impl State {
             if key.is_some_and(|key| key != Some(pubkey)) {
                 return Err(Corrupt::Index { pubkey: *pubkey });
             }
+        }
+        let slashed = self.validators.values().filter(|validator| validator.stage == Stage::Slashed).count();
+        if slashed as u64 != self.slashed {
+            return Err(Corrupt::Slashed { have: self.slashed, want: slashed as u64 });
         }
         let known = self.validators.values().filter(|validator| validator.index.is_some()).count();
         let unknown = items.keys().find(|pubkey| !self.validators.contains_key(pubkey));

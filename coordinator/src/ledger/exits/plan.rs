@@ -14,7 +14,7 @@ pub const PLAN_MAX: usize = 1024;
 /// Asks for the exits of clusters that end, and for as many others as are needed. Errors: nothing is needed, or nothing can
 /// exit; a cluster that is not known.
 ///
-/// Cost: all validators, and clusters times exits.
+/// Cost: all validators, and the logarithm of clusters for each exit that is needed.
 pub(super) fn plan(state: &State, facts: &Facts<'_>, now: u64) -> Result<Vec<Event>, Refusal> {
     let mut whole = (facts.whole)()?;
     let staked = std::mem::take(&mut whole.staked);

@@ -357,7 +357,7 @@ fn a_look_is_at_what_is_final_and_at_nothing_older() {
         far.pass(2_000);
         far
     };
-    let refusal = exit(pool.see("look", &serde_json::to_value(far.look()).unwrap()));
+    let refusal = exit(pool.see_look(far.look()));
     assert_eq!(refusal, NoExit::LookEpoch { epoch: far.epoch(), finalized: Epoch(STAKED) });
     pool.look(&jar).unwrap();
     assert_eq!(stages(&pool, 1), (Stage::Seen, Life::Exiting));
@@ -367,7 +367,7 @@ fn a_look_is_at_what_is_final_and_at_nothing_older() {
     jar.go_on(|_| true);
     let mut early = jar.look();
     early.finalized = false;
-    pool.see("look", &serde_json::to_value(early).unwrap()).unwrap();
+    pool.see_look(early).unwrap();
     assert_eq!((&before.0, &before.1), (&pool.state().exits, &pool.state().deposits));
 }
 

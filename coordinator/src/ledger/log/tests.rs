@@ -6,7 +6,7 @@ use crate::ledger::ceremonies::tests as ceremonies;
 use crate::ledger::charter::tests::charter;
 use crate::ledger::deposits::Stage;
 use crate::ledger::governance::Act;
-use crate::ledger::head::{AuditError, SignedHead, audit};
+use crate::ledger::head::{Audit, AuditError, Head, SignedHead, audit};
 use crate::ledger::incidents::{Downtime, Fault, Slashing};
 use crate::ledger::operators::{Kind, Reason};
 use crate::ledger::policy::Policy;
@@ -598,4 +598,51 @@ fn many_sightings_of_which_one_cannot_be_read_are_none() {
     let forged = pool.see("many", &json!([finalized(1)]));
     assert!(matches!(forged, Err(AppendError::NotTheCoordinator { .. })));
     assert_eq!(*pool.state(), before);
+}
+
+#[test]
+fn an_entry_is_hashed_as_it_is_stored() {
+    for stored in &STORY.log {
+        let (sealed, hash) = Sealed::read_hashed(stored).unwrap();
+        assert_eq!((hash, hash), (sealed.hash, sealed.entry.hash()));
+    }
+}
+
+#[test]
+fn every_book_is_served_by_its_name_and_is_the_states() {
+    let state = STORY.state();
+    let all = serde_json::to_value(state).unwrap();
+    for (name, book) in all.as_object().unwrap() {
+        let bytes = state.book(name).unwrap_or_default();
+        assert_eq!(String::from_utf8(bytes).unwrap(), book.to_string(), "{name}");
+    }
+    assert_eq!(state.book("rain"), None);
+}
+
+#[test]
+fn of_an_own_log_the_last_heads_state_is_compared_and_of_another_log_every() {
+    let replays = replays(&STORY.log);
+    let at = |size: usize| signed(&replays[size].clone().done().unwrap(), 1);
+    let wrong = |size: usize, change: fn(&mut Head)| {
+        let mut head = at(size).head;
+        change(&mut head);
+        let chain_id = STORY.state().charter.network.chain_id;
+        SignedHead { head, signature: Wallet::new(1).sign(head.digest(chain_id)) }
+    };
+    let state: fn(&mut Head) = |head| head.state = Root([9; 32]);
+    let root: fn(&mut Head) = |head| head.root = Root([9; 32]);
+    let finish = |mut audit: Audit| {
+        STORY.log.iter().try_for_each(|stored| audit.next(stored))?;
+        audit.done()
+    };
+    let own = |heads: &[SignedHead]| finish(Audit::of_own(Replay::default(), heads)).map(drop);
+    let all = |heads: &[SignedHead]| finish(Audit::new(Replay::default(), heads)).map(drop);
+    let differs = |found: Result<(), AuditError>, at: u64| {
+        assert!(matches!(found, Err(AuditError::Differs { size, .. }) if size == at), "{found:?}");
+    };
+    assert_eq!((own(&[at(3), at(5)]), all(&[at(3), at(5)])), (Ok(()), Ok(())));
+    assert_eq!(own(&[wrong(3, state), at(5)]), Ok(()));
+    differs(all(&[wrong(3, state), at(5)]), 3);
+    differs(own(&[at(3), wrong(5, state)]), 5);
+    differs(own(&[wrong(3, root), at(5)]), 3);
 }

@@ -34,7 +34,7 @@ pub use profile::{Application, Key, NoKey, Record, Setup};
 
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use types::{Address, Gwei};
 
@@ -93,6 +93,8 @@ pub struct Operator {
 pub struct State {
     /// All that ever applied.
     pub operators: BTreeMap<OperatorId, Operator>,
+    /// By address, the operators to which it is or was something: every payment asks.
+    of: BTreeMap<Address, BTreeSet<OperatorId>>,
 }
 
 /// What somebody wishes who signs for an operator, or for nobody yet.
@@ -211,15 +213,16 @@ impl State {
         self.operators.get(&operator)
     }
 
-    /// What an address is to operators. Cost: a look at each of them.
+    /// What an address is to operators. Cost: those that it has ever been something to.
     pub fn seat(&self, address: Address) -> Option<super::seat::Seat> {
         use super::seat::Seat;
-        let all = || self.operators.iter();
+        let known = self.of.get(&address)?;
+        let all = || known.iter().filter_map(|id| Some((*id, self.operators.get(id)?)));
         let manager = all().find(|(_, operator)| operator.manager == address);
         let reward = || all().find(|(_, operator)| operator.reward == address);
         let name = || self.operators.contains_key(&address).then_some(Seat::Founder(address));
-        let manager = manager.map(|(id, _)| Seat::Manager(*id));
-        manager.or_else(|| reward().map(|(id, _)| Seat::Reward(*id))).or_else(name)
+        let manager = manager.map(|(id, _)| Seat::Manager(id));
+        manager.or_else(|| reward().map(|(id, _)| Seat::Reward(id))).or_else(name)
     }
 
     /// Applies an event. Errors: it does not fit.
@@ -237,10 +240,20 @@ impl State {
                 pending: BTreeMap::new(),
                 alarms: Vec::new(),
             };
+            let its = [id, operator.reward];
             let before = self.operators.insert(id, operator);
+            its.into_iter().for_each(|address| self.note(address, id));
             return before.map_or(Ok(()), |_| Err(Misfit::Known(id)));
         }
-        self.operators.get_mut(&id).ok_or(Misfit::Unknown(id))?.apply(id, &event.what)
+        let operator = self.operators.get_mut(&id).ok_or(Misfit::Unknown(id))?;
+        operator.apply(id, &event.what)?;
+        let its = [operator.manager, operator.reward];
+        its.into_iter().for_each(|address| self.note(address, id));
+        Ok(())
+    }
+
+    fn note(&mut self, address: Address, operator: OperatorId) {
+        self.of.entry(address).or_default().insert(operator);
     }
 }
 

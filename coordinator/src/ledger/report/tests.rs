@@ -384,15 +384,15 @@ fn a_report_is_told_of_a_cluster_what_the_other_books_have() {
     let other = pool.choose(&chosen).unwrap();
     let state = pool.state();
     let (epoch, now) = (state.chain.finalized.epoch, pool.now);
-    assert!(state.seated(cluster, Epoch(EPOCH - 1), now).is_none(), "it had not begun");
-    let first = state.seated(cluster, epoch, now).unwrap();
+    assert!(state.seats(now).seated(cluster, Epoch(EPOCH - 1)).is_none(), "it had not begun");
+    let first = state.seats(now).seated(cluster, epoch).unwrap();
     let seat = |seat: &Seat| (seat.operator, seat.reward, seat.first_key, seat.keys, seat.delinquent);
     assert_eq!(seat(&first.seats[1]), (address(102), address(112), 1, 2, false));
-    let second = state.seated(other, epoch, now).unwrap();
+    let second = state.seats(now).seated(other, epoch).unwrap();
     assert_eq!(seat(&second.seats[0]), (address(104), address(114), 3, 3, false));
     let mut late = state.clone();
     late.exits.cooling.insert(address(102), now + 1);
-    let delinquent = |time| late.seated(cluster, epoch, time).unwrap().seats[1].delinquent;
+    let delinquent = |time| late.seats(time).seated(cluster, epoch).unwrap().seats[1].delinquent;
     assert_eq!([now, now + 1].map(delinquent), [true, false]);
     let labels: Vec<_> = second.seats[0].labels.values().map(String::as_str).collect();
     assert_eq!(labels, ["Reiter 104", "CL", "AS25044", "nethermind", "teku", "teku"]);
@@ -403,9 +403,9 @@ fn a_report_is_told_of_a_cluster_what_the_other_books_have() {
     let taken = eth("15");
     let penalty = bonds::Event::Penalised { operator: address(104), taken, owed: Wei::ZERO };
     poor.apply(&Event::Bonds(penalty)).unwrap();
-    assert_eq!(poor.seated(cluster, epoch, now).unwrap().pledge, eth("14.8"));
-    assert_eq!(poor.seated(other, epoch, now).unwrap().pledge, eth("13"));
-    assert!(state.seated(Root([0xc3; 32]), epoch, now).is_none());
+    assert_eq!(poor.seats(now).seated(cluster, epoch).unwrap().pledge, eth("14.8"));
+    assert_eq!(poor.seats(now).seated(other, epoch).unwrap().pledge, eth("13"));
+    assert!(state.seats(now).seated(Root([0xc3; 32]), epoch).is_none());
 }
 
 #[test]

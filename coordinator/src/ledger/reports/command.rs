@@ -1,6 +1,7 @@
 //! What a report is told: by the chain, by the policy, and by the other books.
 
 use super::event::Axis;
+use super::seen;
 use crate::formulas::participation::Statements;
 use crate::ledger::chain::Finalized;
 use crate::ledger::operators::OperatorId;
@@ -48,9 +49,8 @@ pub struct Network {
     pub duties: Duties,
 }
 
-/// A validator of the pool, in the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A validator of the pool, in the frame. It is read and observed in columns; written by itself it is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SeenValidator {
     /// How it does, at the report's slot.
     pub status: ValidatorStatus,
@@ -83,6 +83,7 @@ pub struct SeenCluster {
     /// Its validators' duties. Each of its operators owes a partial signature for each that is due.
     pub duties: Duties,
     /// Its validators: all that the report before had with a balance, and those that are new.
+    #[serde(with = "seen")]
     pub validators: BTreeMap<ValidatorIndex, SeenValidator>,
 }
 

@@ -5,6 +5,7 @@ use super::wish::Statement;
 use crate::formulas::decimal;
 use crate::formulas::ratio::Ratio;
 use crate::formulas::shares::Rate;
+use crate::ledger::columns::amounts;
 use crate::ledger::operators::{Application, OperatorId};
 use crate::ledger::pool;
 use alloy_primitives::U256;
@@ -86,6 +87,7 @@ pub struct Part {
 #[serde(deny_unknown_fields)]
 pub struct ClusterReport {
     /// Balances of its validators that have one.
+    #[serde(with = "amounts")]
     pub balances: BTreeMap<ValidatorIndex, Gwei>,
     /// Effective balance with duties.
     pub stake: Gwei,

@@ -43,6 +43,7 @@ mod decide;
 mod event;
 mod figures;
 mod reward;
+mod seen;
 mod wish;
 
 pub use apply::{Corrupt, apply};

@@ -4,10 +4,11 @@ use super::Pool;
 use crate::formulas::wide;
 use crate::ledger::bonds::Event as Bond;
 use crate::ledger::pool::{self, OPERATORS_HOLDER};
+use crate::ledger::seat::Seat;
 use crate::ledger::state::{Event, State};
 use crate::ledger::{Sealed, deposits, exits};
 use serde_json::Value;
-use types::Wei;
+use types::{Address, Wei};
 
 /// Book and kind of what followed.
 pub(crate) fn kinds(sealed: &Sealed) -> Vec<String> {
@@ -26,6 +27,11 @@ pub(crate) fn consistent(state: &State) {
     state.money.audit().unwrap();
     state.deposits.audit().unwrap();
     state.incidents.audit().unwrap();
+    for (id, operator) in &state.operators.operators {
+        for address in [*id, operator.manager, operator.reward] {
+            assert_eq!(state.operators.seat(address), seat(state, address), "the index has who {address} is");
+        }
+    }
     let books = state.money.books();
     assert_eq!(books.planned, wide::wei(state.deposits.planned()), "both books plan the same");
     assert!(wide::wei(state.deposits.in_flight()) <= books.transient, "both books have sent the same");
@@ -46,6 +52,16 @@ pub(crate) fn consistent(state: &State) {
         assert_eq!(Ok(account.debt), state.incidents.owed(*operator), "both books say what is owed");
         assert!(account.debt == Wei::ZERO || account.bond == Wei::ZERO, "who owes has an empty bond");
     }
+}
+
+/// What an address is to operators, by asking all of them.
+fn seat(state: &State, address: Address) -> Option<Seat> {
+    let all = || state.operators.operators.iter();
+    let manager = all().find(|(_, operator)| operator.manager == address);
+    let reward = all().find(|(_, operator)| operator.reward == address);
+    let founder = state.operators.get(address).map(|_| Seat::Founder(address));
+    let manager = manager.map(|(id, _)| Seat::Manager(*id));
+    manager.or(reward.map(|(id, _)| Seat::Reward(*id))).or(founder)
 }
 
 /// What is due from the operators' account to delegators and reserve, when an event says so.
