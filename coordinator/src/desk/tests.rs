@@ -85,6 +85,29 @@ fn a_call_is_for_the_first_epoch_that_may_decide_unless_another_is_said() {
 }
 
 #[test]
+fn the_command_line_says_all_of_a_call() {
+    let folder = folder(charter());
+    let epoch = {
+        let office = opened(&folder);
+        let ledger = office.ledger().unwrap();
+        ledger.state().epoch_at(now().max(ledger.at())).0 + 5
+    };
+    let line = format!(
+        "dvt-coordinator call --json --data-dir {} --clusters 2 --operators 4 --threshold 3 --validators 3 --epoch {epoch} \
+         --stake-gwei 96000000000",
+        folder.path().display()
+    );
+    crate::cli::run(line.split_whitespace().map(Into::into));
+    let office = opened(&folder);
+    let open = office.ledger().unwrap().state().calls.open.clone().unwrap();
+    let terms = open.terms();
+    let rules = &terms.rules;
+    assert_eq!((terms.seed_epoch, terms.demand, rules.keys), (Epoch(epoch), 2, 3));
+    assert_eq!((rules.operators, rules.threshold, rules.stake), (4, 3, Gwei(96_000_000_000)));
+    assert_eq!((rules.intra_operator, rules.delegation), (false, Delegation::Public));
+}
+
+#[test]
 fn a_clock_that_was_set_back_calls_for_an_epoch_after_the_log_s() {
     let folder = folder(charter());
     let mut office = opened(&folder);
@@ -152,6 +175,7 @@ async fn an_office_that_serves_is_told_over_its_socket_and_one_that_does_not_is_
     let written = tell(folder.path(), Word::Call(wish(1))).unwrap();
     assert_eq!(written.seq, size);
     assert_eq!(opened(&folder).ledger().unwrap().tree().size(), size + 1);
+    assert!(opened(&folder).published(size + 1).unwrap().is_some(), "it was closed, with a head");
     let (said, _) = served(&folder, |path| path.join(SOCKET).exists()).await;
     assert!(said, "and the next makes its own");
 }
