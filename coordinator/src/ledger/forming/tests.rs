@@ -3,7 +3,10 @@
 use super::*;
 use crate::formation::call::CallError;
 use crate::formation::{Rule, Shortfall};
+use crate::formulas::allocation::Credentials;
+use crate::ledger::Sealed;
 use crate::ledger::calls::{Chosen, Refusal as NoCall};
+use crate::ledger::charter::Charter;
 use crate::ledger::governance::Act;
 use crate::ledger::log::{AppendError, Ledger};
 use crate::ledger::operators::Reason;
@@ -284,4 +287,103 @@ fn a_cluster_that_governance_chooses_keeps_to_every_rule_and_its_operators_are_a
     let other =
         Chosen { operators: team([101, 102, 103, 104]), keys: 1, stake: Gwei(32_000_000_000), ..good };
     assert_ne!(pool.choose(&other).unwrap(), cluster);
+}
+
+/// What a call of now would say.
+fn terms(state: &State, change: impl Fn(&mut Wanted)) -> Result<Terms, NoCall> {
+    let at = 2_000_000_000;
+    let mut wanted = serde_json::from_value(Pool::wanted(1, state.epoch_at(at).0 + 1)).unwrap();
+    change(&mut wanted);
+    state.terms(at, &wanted)
+}
+
+#[test]
+fn who_is_late_with_exits_and_who_is_of_another_kind_is_no_candidate() {
+    let pool = operators(6);
+    let mut state = pool.state().clone();
+    let count = |state: &State, intra: bool| {
+        terms(state, |wanted| wanted.intra_operator = intra).unwrap().candidates.len()
+    };
+    assert_eq!((count(&state, false), count(&state, true)), (6, 0));
+    state.exits.cooling.insert(address(103), 2_000_000_001);
+    assert_eq!(count(&state, false), 5);
+    state.exits.cooling.insert(address(103), 2_000_000_000);
+    assert_eq!(count(&state, false), 6, "and is again, when the time is over");
+}
+
+#[test]
+fn the_same_cluster_is_not_asked_for_twice() {
+    let pool = operators(4);
+    let mut state = pool.state().clone();
+    let operators = [101, 102, 103, 104].map(address).to_vec();
+    let chosen = Chosen { operators, threshold: 3, keys: 1, stake: Gwei(32_000_000_000) };
+    let events = state.choose(pool.now, &chosen).unwrap();
+    events.iter().for_each(|event| state.apply(event).unwrap());
+    let again = state.choose(pool.now, &chosen).unwrap_err();
+    assert!(matches!(again, NoCall::Answer(accept::Refusal::Known { .. })), "{again}");
+    assert!(state.choose(pool.now + 1, &chosen).is_ok());
+}
+
+#[test]
+fn events_that_do_not_fit_the_book_of_calls_change_nothing() {
+    let mut pool = operators(6);
+    let epoch = next(&pool);
+    pool.drawn(1, epoch);
+    let of_calls = |event: Event| match event {
+        Event::Calls(event) => Some(*event),
+        _ => None,
+    };
+    let all = pool.log.iter().flat_map(|stored| Sealed::read(stored).unwrap().entry.events);
+    let events: Vec<_> = all.filter_map(of_calls).collect();
+    let [called, proposed, asked] = &events[..] else { panic!("{events:?}") };
+    let mut book = calls::State::default();
+    let refused = |book: &calls::State, event: &calls::Event| {
+        let mut tried = book.clone();
+        let misfit = tried.apply(event).unwrap_err();
+        assert_eq!(&tried, book, "{misfit}");
+        misfit
+    };
+    assert_eq!(refused(&book, proposed), calls::Misfit::NotCalled);
+    book.apply(called).unwrap();
+    assert_eq!(refused(&book, called), calls::Misfit::Open);
+    let mut other = proposed.clone();
+    let calls::Event::Proposed(proposal) = &mut other else { panic!("{other:?}") };
+    proposal.commitment = Root([9; 32]);
+    assert_eq!(refused(&book, &other), calls::Misfit::NotCalled);
+    book.apply(proposed).unwrap();
+    assert_eq!(refused(&book, proposed), calls::Misfit::NotCalled);
+    let mut other = asked.clone();
+    let calls::Event::Asked { outline, proposed } = &mut other else { panic!("{other:?}") };
+    outline.members.reverse();
+    let cluster = proposed.definition;
+    assert_eq!(refused(&book, &other), calls::Misfit::Outline(cluster));
+    book.apply(asked).unwrap();
+    assert_eq!(&book, &pool.state().calls);
+}
+
+#[test]
+fn no_two_clusters_have_one_name_or_one_identifier_and_credentials_are_the_charters() {
+    let mut pool = operators(6);
+    let epoch = next(&pool);
+    let [cluster] = pool.drawn(1, epoch)[..] else { panic!("one") };
+    let (outline, charter) = (pool.state().calls.outlines[&cluster].clone(), pool.state().charter.clone());
+    let file = |outline: &Outline, charter: &Charter| -> serde_json::Value {
+        serde_json::from_str(&outline.definition(charter).unwrap().to_json()).unwrap()
+    };
+    let differ = |one: &serde_json::Value, other: &serde_json::Value| {
+        ["name", "uuid", "compounding"].map(|field| {
+            assert!(!one[field].is_null(), "{field}");
+            one[field] != other[field]
+        })
+    };
+    let first = file(&outline, &charter);
+    let place = file(&Outline { place: 1, ..outline.clone() }, &charter);
+    assert_eq!(differ(&first, &place), [true, true, false]);
+    let proposal = file(&Outline { proposal: Root([9; 32]), ..outline.clone() }, &charter);
+    assert_eq!(differ(&first, &proposal), [true, true, false]);
+    let pool = Charter { treasury: address(99), ..charter.clone() };
+    assert_eq!(differ(&first, &file(&outline, &pool)), [false, true, false]);
+    let compounding = Charter { credentials: Credentials::Compounding, ..charter };
+    assert_eq!(differ(&first, &file(&outline, &compounding)), [false, true, true]);
+    assert_eq!(first["compounding"], json!(false));
 }
