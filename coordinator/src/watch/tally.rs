@@ -2,7 +2,7 @@
 
 use crate::ledger::entry::Cause;
 use crate::ledger::incidents::{self, Fault};
-use crate::ledger::reports::Report;
+use crate::ledger::reports::{self, Report};
 use crate::ledger::routes::{self, Seen};
 use crate::ledger::state::Event;
 use crate::ledger::{Entry, Sighting, deposits, pool};
@@ -27,9 +27,11 @@ impl Tally {
     pub fn take(&mut self, entry: &Entry) {
         for event in &entry.events {
             match event {
-                Event::Money(event) if matches!(**event, pool::Event::Reported(_)) => {
-                    self.arrived.clear();
-                    self.report(&entry.cause);
+                Event::Money(event) if matches!(**event, pool::Event::Reported(_)) => self.arrived.clear(),
+                Event::Reports(event) => {
+                    if let reports::Event::Reported(reported) = &**event {
+                        self.report(&entry.cause, reported.categories.slashed);
+                    }
                 }
                 Event::Incidents(event) => self.incident(event),
                 Event::Deposits(event) => {
@@ -59,10 +61,11 @@ impl Tally {
     }
 
     /// Counts what a report says of those who are slashed.
-    fn report(&mut self, cause: &Cause) {
+    ///
+    /// - `slashed`: what slashings cost in its frame. Before one has cost something nobody is slashed, and reports are long.
+    fn report(&mut self, cause: &Cause, slashed: Gwei) {
         let Cause::Observation(seen) = cause else { return };
-        // It is the only word of its kind in a report, and most reports are long and have none.
-        if !seen.body.contains("true") {
+        if slashed == Gwei(0) && self.penalised.is_empty() {
             return;
         }
         match routes::seen(&seen.kind, &seen.body) {
