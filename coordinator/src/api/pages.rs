@@ -33,11 +33,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use types::{ClusterId, Epoch, ValidatorIndex};
 
-/// Pages that are made at once. A page takes about a millisecond of one core, so that a few threads make all that anybody
-/// reads, and the others stay free for who writes.
+/// Pages that are made at once. Making one is work of one core, under a lock that who writes waits for; so readers take a few
+/// threads, and the others stay free.
 const RENDERS_MAX: usize = 4;
-/// Who takes updates at once. Each has a connection, the sections that it was sent, some hundred kilobytes, and in the worst
-/// case a page that nobody else reads, a millisecond each [`PACE`]: together a tenth of a core. The next is told to come later.
+/// Who takes updates at once. Each has a connection, the sections that it was sent, up to some hundred kilobytes, and in the
+/// worst case a page that nobody else reads, made each [`PACE`] in one of [`RENDERS_MAX`] places: a small machine bears that
+/// beside the API. The next is told to come later.
 pub(super) const LISTENERS_MAX: usize = 100;
 /// The least between two updates of one page: people read no faster.
 const PACE: Duration = Duration::from_secs(1);

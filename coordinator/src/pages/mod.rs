@@ -15,7 +15,7 @@
 //! Amounts are shown in ETH, rounded, with all of their wei in the title; hashes are short, with all of them in the
 //! title; times are UTC, and how long ago.
 //!
-//! - [`place`]: paths. [`frame`]: the document. [`show`]: amounts, times, names. [`table`], [`chart`]: what they say.
+//! - [`place`]: paths. `frame`: the document. `show`: amounts, times, names. `table`, `chart`: what they say.
 //! - [`digest`]: what the log told and the state does not keep. [`sums`]: what is counted once for each state.
 //! - [`strip`]: which validators were seen on duty; not in the log.
 
