@@ -1,7 +1,9 @@
 //! What anybody can check at the end: the log from zero, every report against the chain, and that no byte of it can be changed.
 
+use super::office::coordinator;
 use super::story::Life;
 use crate::lodestar::http_client;
+use crate::operators::output_of;
 use anyhow::{Context as _, bail, ensure};
 use coordinator::ledger::{Audit, AuditError, Replay};
 use coordinator::verify;
@@ -38,29 +40,34 @@ impl Life {
         let (path, entries) = self.export().await?;
         let file = path.display().to_string();
         let verified: Value =
-            serde_json::from_str(&self.on_log(&["log", "verify", "--file", &file, "--json"]).await?)?;
+            serde_json::from_str(&on_log(&["log", "verify", "--file", &file, "--json"]).await?)?;
         let url = self.server.url();
-        let reports = self.on_log(&["report", "verify", "--file", &file, "--beacon-node", &url]).await?;
+        let reports = on_log(&["report", "verify", "--file", &file, "--beacon-node", &url]).await?;
         let reports = reports.lines().filter(|line| line.ends_with("the same")).count();
         ensure!(reports as u64 >= made, "{reports} of {made} reports are verified");
         for at in (0..FLIPS).map(|no| no * (entries.len() - 1) / (FLIPS - 1)) {
-            self.flip(&entries, at)?;
+            flip(&entries, at)?;
         }
         self.tell("checked", json!({ "log": verified, "reports": reports, "flips_found": FLIPS }));
         Ok(())
     }
+}
 
-    /// One byte of one entry is another.
-    fn flip(&self, entries: &[Vec<u8>], at: usize) -> anyhow::Result<()> {
-        let mut changed = entries.to_vec();
-        let entry = changed.get_mut(at).context("an entry")?;
-        let byte = OsRng.next_u32() as usize % entry.len();
-        entry[byte] ^= 1 << (OsRng.next_u32() % 7);
-        let read = changed.into_iter().map(Ok::<_, AuditError>);
-        let found = verify::finish(Audit::new(Replay::default(), &[]), None, read);
-        match found {
-            Err(AuditError::Corrupt(corrupt)) if corrupt.seq == at as u64 => Ok(()),
-            other => bail!("byte {byte} of entry {at} is changed: {:?}", other.err()),
-        }
+/// Runs a command of the coordinator on the exported log.
+async fn on_log(args: &[&str]) -> anyhow::Result<String> {
+    Ok(String::from_utf8(output_of(coordinator(args)?, args[0]).await?)?)
+}
+
+/// One byte of one entry is another.
+fn flip(entries: &[Vec<u8>], at: usize) -> anyhow::Result<()> {
+    let mut changed = entries.to_vec();
+    let entry = changed.get_mut(at).context("an entry")?;
+    let byte = OsRng.next_u32() as usize % entry.len();
+    entry[byte] ^= 1 << (OsRng.next_u32() % 7);
+    let read = changed.into_iter().map(Ok::<_, AuditError>);
+    let found = verify::finish(Audit::new(Replay::default(), &[]), None, read);
+    match found {
+        Err(AuditError::Corrupt(corrupt)) if corrupt.seq == at as u64 => Ok(()),
+        other => bail!("byte {byte} of entry {at} is changed: {:?}", other.err()),
     }
 }

@@ -1,8 +1,8 @@
 //! How validators leave: without the office, by the nodes alone; and because a delegator wants its ETH.
 
-use super::office::coordinator;
+use super::people::SOON;
 use super::shares;
-use super::story::{Life, SOON};
+use super::story::Life;
 use crate::operators::{ourselves, output_of};
 use anyhow::{Context as _, ensure};
 use cluster::folder;
@@ -145,11 +145,5 @@ impl Life {
             json!({ "eth": WITHDRAWN, "exit": validator, "delay_epochs": WITHDRAWABILITY_DELAY }),
         );
         Ok(())
-    }
-
-    /// Runs a command of the coordinator on the exported log.
-    pub(super) async fn on_log(&self, args: &[&str]) -> anyhow::Result<String> {
-        let out = output_of(coordinator(args)?, args[0]).await?;
-        Ok(String::from_utf8(out)?)
     }
 }

@@ -26,7 +26,7 @@ const WITHDRAWALS: Address = VAULT;
 /// What an operator has as its bond.
 const BOND_ETH: &str = "20";
 /// Something takes finality, and a report or two: some dozens of slots.
-const SOON: Duration = Duration::from_secs(180);
+pub(super) const SOON: Duration = Duration::from_secs(180);
 
 /// What operators run, and where: no two have anything in common.
 const SETUPS: [[&str; 4]; 6] = [

@@ -1,7 +1,8 @@
 //! Somebody has as many shares as sign, and signs twice: what the chain does, and who pays.
 
+use super::people::SOON;
 use super::shares::partials;
-use super::story::{Life, SOON};
+use super::story::Life;
 use crate::lodestar::http_client;
 use anyhow::{Context as _, ensure};
 use coordinator::ledger::State;
@@ -15,6 +16,9 @@ use std::time::Duration;
 use types::Threshold;
 use types::attestation::IndexedAttestation;
 use types::{AttestationData, DomainType, PublicKey, Root, SigningRoot, ValidatorIndex, Wei};
+
+/// Wei of a gwei.
+const GWEI_WEI: u128 = 1_000_000_000;
 
 impl Life {
     /// A validator that still attests.
@@ -83,7 +87,8 @@ impl Life {
         let state = self.office.state().await?;
         state.incidents.audit()?;
         let paid = before - bonds(&state);
-        ensure!(paid > 0, "nobody's bond has paid for {lost} gwei");
+        let want = u128::from(lost.0) * GWEI_WEI;
+        ensure!(lost.0 > 0 && paid == want, "bonds have paid {paid} wei for a loss of {want}");
         ensure!(!state.incidents.holds_queue(), "withdrawals are still stopped");
         let steps = state.incidents.incidents().get(&incident).map(|found| json!(found.steps));
         self.tell(

@@ -5,7 +5,7 @@ use super::desk::{Clusters, Desk};
 use super::execution::Execution;
 use super::house::{House, spec};
 use super::office::Office;
-use super::people::{People, eth};
+use super::people::{People, SOON, THRESHOLD, eth};
 use crate::beacon_api::{BeaconNode, Server};
 use crate::clock::now;
 use crate::curve::Bls;
@@ -19,14 +19,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 use tokio::task::JoinHandle;
 use types::{Address, ChainSpec, ClusterId, Epoch, ValidatorIndex, Wei};
 
 /// From the chain's start to its slot 0.
 const LEAD_MS: u64 = 3_000;
-/// Something takes finality, and a report or two: some dozens of slots.
-pub(super) const SOON: Duration = Duration::from_secs(180);
 /// Clusters that are called for.
 const CLUSTERS: usize = 2;
 /// Validators of each.
@@ -147,7 +144,7 @@ impl Life {
     /// Clusters are called for and drawn; all who are asked accept.
     pub(super) async fn clusters_form(&mut self) -> anyhow::Result<Vec<(ClusterId, Vec<Address>)>> {
         let dir = self.office.dir.display().to_string();
-        let (clusters, keys) = (CLUSTERS.to_string(), KEYS.to_string());
+        let (clusters, keys, threshold) = (CLUSTERS.to_string(), KEYS.to_string(), THRESHOLD.to_string());
         let call = [
             "call",
             "--data-dir",
@@ -157,7 +154,7 @@ impl Life {
             "--operators",
             "4",
             "--threshold",
-            "3",
+            &threshold,
             "--validators",
             &keys,
         ];
@@ -244,11 +241,10 @@ impl Life {
         self.running[0].nodes.kill(place).await;
         tracing::info!(place, "dark");
         let claims = |state: &State| -> anyhow::Result<[Wei; 2]> {
-            let of =
-                |manager: &Address| Ok(state.reports.earned(self.people.operator(*manager)?.reward.address));
-            let both: [anyhow::Result<Wei>; 2] = [of(dark), of(like)];
-            let [dark, like] = both;
-            Ok([dark?, like?])
+            let of = |manager: &Address| -> anyhow::Result<Wei> {
+                Ok(state.reports.earned(self.people.operator(*manager)?.reward.address))
+            };
+            Ok([of(dark)?, of(like)?])
         };
         // The frame in which it still had some, and one more whose statements are of it.
         let [dark_before, like_before] = claims(&self.reports(2).await?)?;
