@@ -257,8 +257,12 @@ impl Office {
         self.store.append(&stored)?;
         self.broken = false;
         self.untried += stored.len() as u64;
-        if self.is_snapshot_due() && self.address() == self.ledger.state().governance.coordinator {
-            self.head()?;
+        if self.is_snapshot_due()
+            && self.address() == self.ledger.state().governance.coordinator
+            && let Err(error) = self.head()
+        {
+            // The entry is on the disk, whatever becomes of what only makes the next start faster.
+            tracing::warn!("no snapshot is kept: {error}");
         }
         Ok(sealed)
     }

@@ -141,3 +141,18 @@ fn no_more_bytes_are_read_than_are_asked_for_but_for_one_entry() {
     }
     assert_eq!(office.entries_within(1, 2, usize::MAX).unwrap(), all[1..3]);
 }
+
+#[test]
+fn an_entry_that_is_on_the_disk_is_answered_so_though_no_snapshot_can_be_kept() {
+    let (_folder, mut office) = office();
+    // Something that is no head stands where the next would be kept.
+    office.store.keep_head(2, b"damaged").unwrap();
+    office.untried = SNAPSHOT_LEN;
+    assert!(office.is_snapshot_due());
+    finalize(&mut office, 1..2);
+    assert_eq!(office.entries_len(), 2);
+    assert!(!from_snapshot(&office));
+    // With the next it is tried again.
+    finalize(&mut office, 2..3);
+    assert!(from_snapshot(&office));
+}
